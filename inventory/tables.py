@@ -1,0 +1,290 @@
+"""The tables of the system of record for stock.
+
+Keys follow how the tables are distributed when one machine is not enough: `stock`, `reservation`,
+`movement` and `supply` by sku, so every primary key contains it and no foreign key crosses to
+another distribution. Counters live in narrow rows with free space on each page and no index on a
+changing column, so that updating them stays a heap-only update.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+ANY = "*"
+"""The value of a buffer's key column that matches everything."""
+
+MOVEMENT_KINDS = (
+    "receive",
+    "return",
+    "dispatch",
+    "sale",
+    "count_gain",
+    "count_loss",
+    "feed_gain",
+    "feed_loss",
+    "adjust_gain",
+    "adjust_loss",
+    "damage",
+    "restore",
+    "scrap",
+    "transfer_in",
+    "transfer_out",
+)
+"""Every kind a movement may have; what each does to the counters stands in `ledger.KINDS`."""
+
+NOW = sa.text("now()")
+ZERO = sa.text("0")
+
+
+def instant(name: str, *, nullable: bool = False, default: bool = False) -> sa.Column[object]:
+    """Return a column for a UTC instant, filled with the database clock when `default` is set."""
+    return sa.Column(
+        name,
+        sa.DateTime(timezone=True),
+        nullable=nullable,
+        server_default=NOW if default else None,
+    )
+
+
+def count(name: str) -> sa.Column[int]:
+    """Return a column for a number of units that starts at zero."""
+    return sa.Column(name, sa.BigInteger, nullable=False, server_default=ZERO)
+
+
+node = sa.Table(
+    "node",
+    metadata,
+    sa.Column("node_id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False, server_default=""),
+    sa.Column("country", sa.Text, nullable=False),
+    sa.Column("latitude", sa.Float, nullable=False),
+    sa.Column("longitude", sa.Float, nullable=False),
+    sa.Column("time_zone", sa.Text, nullable=False),
+    sa.Column("calendar_id", sa.Text, nullable=False),
+    sa.Column("cut_off", sa.Time, nullable=False),
+    sa.Column("handling_days", sa.Integer, nullable=False, server_default=ZERO),
+    sa.Column("capabilities", pg.ARRAY(sa.Text), nullable=False, server_default="{}"),
+    sa.Column("handling_order_minor", sa.BigInteger, nullable=False, server_default=ZERO),
+    sa.Column("handling_unit_minor", sa.BigInteger, nullable=False, server_default=ZERO),
+    sa.Column("enabled", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("capacity_unit", sa.Text),
+    sa.Column("capacity_planned", sa.BigInteger),
+    sa.Column("capacity_maximum", sa.BigInteger),
+    instant("changed_at", default=True),
+    sa.CheckConstraint("kind IN ('warehouse', 'store', 'supplier', 'partner')", name="kind"),
+    sa.CheckConstraint("latitude BETWEEN -90 AND 90", name="latitude"),
+    sa.CheckConstraint("longitude BETWEEN -180 AND 180", name="longitude"),
+    sa.CheckConstraint("handling_days BETWEEN 0 AND 365", name="handling_days"),
+    sa.CheckConstraint("capacity_unit IN ('orders', 'units')", name="capacity_unit"),
+    sa.CheckConstraint(
+        "(capacity_unit IS NULL) = (capacity_maximum IS NULL) AND capacity_maximum >= 0",
+        name="capacity_maximum",
+    ),
+)
+
+item = sa.Table(
+    "item",
+    metadata,
+    sa.Column("sku", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, server_default=""),
+    sa.Column("category", sa.Text, nullable=False, server_default=""),
+    sa.Column("weight_grams", sa.Integer, nullable=False),
+    sa.Column("length_mm", sa.Integer),
+    sa.Column("width_mm", sa.Integer),
+    sa.Column("height_mm", sa.Integer),
+    sa.Column("requires", pg.ARRAY(sa.Text), nullable=False, server_default="{}"),
+    instant("changed_at", default=True),
+    sa.CheckConstraint("weight_grams >= 0", name="weight_grams"),
+)
+
+stock = sa.Table(
+    "stock",
+    metadata,
+    sa.Column("sku", sa.Text, nullable=False),
+    sa.Column("node_id", sa.Text, nullable=False),
+    count("on_hand"),
+    count("reserved"),
+    count("unavailable"),
+    count("shortage"),
+    instant("as_of", nullable=True),
+    sa.PrimaryKeyConstraint("sku", "node_id"),
+    sa.CheckConstraint("reserved >= 0 AND unavailable >= 0 AND shortage >= 0", name="counters"),
+    # A promise without stock behind it is only ever a recorded shortage, never an accident.
+    sa.CheckConstraint("reserved <= on_hand - unavailable + shortage", name="promise"),
+)
+
+stock_opening = sa.Table(
+    "stock_opening",
+    metadata,
+    sa.Column("sku", sa.Text, nullable=False),
+    sa.Column("node_id", sa.Text, nullable=False),
+    sa.Column("on_hand", sa.BigInteger, nullable=False),
+    sa.Column("unavailable", sa.BigInteger, nullable=False),
+    instant("folded_to"),
+    sa.PrimaryKeyConstraint("sku", "node_id"),
+    comment="Sums of the movements recorded before folded_to, whose partitions are dropped.",
+)
+
+movement = sa.Table(
+    "movement",
+    metadata,
+    sa.Column("sku", sa.Text, nullable=False),
+    sa.Column("movement_id", sa.Uuid, nullable=False, server_default=sa.text("gen_random_uuid()")),
+    sa.Column("node_id", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("quantity", sa.BigInteger, nullable=False),
+    instant("happened_at"),
+    instant("recorded_at", default=True),
+    sa.Column("reference", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.Column("source", sa.Text, comment="The feed that reported it; null for our own."),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.PrimaryKeyConstraint("sku", "movement_id", "recorded_at"),
+    sa.CheckConstraint("quantity > 0", name="quantity"),
+    sa.CheckConstraint("happened_at <= recorded_at", name="happened_at"),
+    sa.CheckConstraint(f"kind IN {MOVEMENT_KINDS}", name="kind"),
+    sa.Index(None, "sku", "node_id", "happened_at"),
+    sa.Index(
+        None, "sku", "node_id", "reference", postgresql_where=sa.text("reference IS NOT NULL")
+    ),
+    postgresql_partition_by="RANGE (recorded_at)",
+)
+
+reservation = sa.Table(
+    "reservation",
+    metadata,
+    sa.Column("sku", sa.Text, nullable=False),
+    sa.Column("reservation_id", sa.Uuid, nullable=False),
+    sa.Column("node_id", sa.Text, nullable=False),
+    sa.Column("holder_kind", sa.Text, nullable=False),
+    sa.Column("holder_id", sa.Uuid, nullable=False),
+    sa.Column("line_id", sa.Text, nullable=False),
+    sa.Column("quantity", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, server_default="held"),
+    sa.Column("supply_id", sa.Text, comment="The supply row it is pegged to; on hand when null."),
+    sa.Column("promise_on", sa.Date, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("movement_id", sa.Uuid, comment="The dispatch that consumed it."),
+    instant("expires_at", nullable=True),
+    instant("created_at", default=True),
+    instant("resolved_at", nullable=True),
+    sa.PrimaryKeyConstraint("sku", "reservation_id"),
+    sa.CheckConstraint("quantity > 0", name="quantity"),
+    sa.CheckConstraint("holder_kind IN ('allocation', 'staff')", name="holder_kind"),
+    sa.CheckConstraint(
+        "state IN ('held', 'confirmed', 'consumed', 'released', 'expired')", name="state"
+    ),
+    sa.CheckConstraint(
+        "(state IN ('held', 'confirmed')) = (resolved_at IS NULL)", name="resolved_at"
+    ),
+    sa.CheckConstraint("state <> 'held' OR expires_at IS NOT NULL", name="expires_at"),
+    sa.CheckConstraint("(state = 'consumed') = (movement_id IS NOT NULL)", name="movement_id"),
+    sa.Index(None, "holder_id"),
+    sa.Index(None, "expires_at", postgresql_where=sa.text("state = 'held'")),
+    # Promises to weaken are looked up by stock record, and so are pegs that wait for supply.
+    sa.Index(
+        None, "sku", "node_id", postgresql_where=sa.text("state IN ('held', 'confirmed')")
+    ),
+    sa.Index(
+        "reservation_peg_idx",
+        "sku",
+        "node_id",
+        postgresql_where=sa.text("supply_id IS NOT NULL AND state IN ('held', 'confirmed')"),
+    ),
+)
+
+supply = sa.Table(
+    "supply",
+    metadata,
+    sa.Column("sku", sa.Text, nullable=False),
+    sa.Column("supply_id", sa.Text, nullable=False),
+    sa.Column("node_id", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("expected_on", sa.Date, nullable=False),
+    sa.Column("quantity", sa.BigInteger, nullable=False),
+    sa.Column("trust_percent", sa.Integer, nullable=False, server_default=sa.text("100")),
+    count("received"),
+    count("promised"),
+    count("shortage"),
+    instant("changed_at", default=True),
+    sa.PrimaryKeyConstraint("sku", "supply_id"),
+    sa.CheckConstraint("kind IN ('purchase_order', 'transfer', 'production')", name="kind"),
+    sa.CheckConstraint("trust_percent BETWEEN 0 AND 100", name="trust_percent"),
+    sa.CheckConstraint("quantity >= 0 AND received >= 0 AND promised >= 0", name="counters"),
+    sa.CheckConstraint(
+        "promised <= greatest(quantity - received, 0) * trust_percent / 100 + shortage",
+        name="promise",
+    ),
+    sa.Index(None, "sku", "node_id"),
+)
+
+capacity = sa.Table(
+    "capacity",
+    metadata,
+    sa.Column("node_id", sa.Text, nullable=False),
+    sa.Column("work_on", sa.Date, nullable=False),
+    sa.Column("slot", sa.Text, nullable=False, server_default="day"),
+    sa.Column("unit", sa.Text, nullable=False),
+    sa.Column("planned", sa.BigInteger),
+    sa.Column("maximum", sa.BigInteger, nullable=False),
+    count("used"),
+    sa.PrimaryKeyConstraint("node_id", "work_on", "slot"),
+    sa.CheckConstraint("unit IN ('orders', 'units')", name="unit"),
+    sa.CheckConstraint("maximum >= 0 AND used >= 0", name="counters"),
+)
+
+capacity_hold = sa.Table(
+    "capacity_hold",
+    metadata,
+    sa.Column("node_id", sa.Text, nullable=False),
+    sa.Column("work_on", sa.Date, nullable=False),
+    sa.Column("slot", sa.Text, nullable=False, server_default="day"),
+    sa.Column("holder_id", sa.Uuid, nullable=False),
+    sa.Column("quantity", sa.BigInteger, nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.PrimaryKeyConstraint("node_id", "work_on", "slot", "holder_id"),
+    sa.CheckConstraint("quantity > 0", name="quantity"),
+    sa.Index(None, "holder_id"),
+    comment="What each holder took of a node's capacity; active rows sum to capacity.used.",
+)
+
+buffer = sa.Table(
+    "buffer",
+    metadata,
+    sa.Column("sku", sa.Text, nullable=False),
+    sa.Column("node_id", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False, server_default=ANY),
+    sa.Column("quantity", sa.BigInteger, nullable=False),
+    sa.PrimaryKeyConstraint("sku", "node_id", "channel"),
+    sa.CheckConstraint("quantity >= 0", name="quantity"),
+)
+
+feed = sa.Table(
+    "feed",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("gaps", sa.BigInteger, nullable=False, server_default=ZERO),
+    instant("received_at", default=True),
+    comment="The highest sequence seen of each source, and how many below it are missing.",
+)
+
+feed_message = sa.Table(
+    "feed_message",
+    metadata,
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("records", sa.Integer, nullable=False),
+    instant("received_at", default=True),
+    sa.PrimaryKeyConstraint("source", "sequence", "kind"),
+)
