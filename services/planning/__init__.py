@@ -1,0 +1,1 @@
+"""The network that routing prices and dates come from: zones, lanes, tariffs and calendars."""

@@ -1,0 +1,217 @@
+"""The network as routing needs it: one immutable value per version, shared by every order."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from math import asin, cos, radians, sin, sqrt
+
+import msgspec
+import structlog
+
+from routing.problem import Calendar, Lane, Node, Tariff
+from services.database import Database
+from services.planning import records
+from services.planning.records import LaneGroup, NodeRow, Zone
+
+__all__ = ["Network", "NetworkCache", "NodeRow", "Zone", "build", "distance_km", "normalize"]
+
+EARTH_RADIUS_KM = 6_371.0
+
+Lanes = dict[str, dict[str, tuple[Lane, ...]]]
+
+log = structlog.get_logger()
+
+
+class Network(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about places, carriers and dates at one version; nothing in it ever changes."""
+
+    version: int
+    nodes: dict[str, Node]
+    """Nodes that take new work, by id; their `capacity` is empty, as it changes with every order."""
+    places: dict[str, tuple[float, float]]
+    """Latitude and longitude of every node, switched off or not."""
+    disabled: frozenset[str]
+    """Nodes that exist but take no new work."""
+    limited: frozenset[str]
+    """Nodes whose capacity is limited on some date; only theirs needs reading."""
+    lanes: Lanes
+    """Zone, then node, then the lanes between them by service."""
+    calendars: dict[str, Calendar]
+    tariffs: dict[str, Tariff]
+    zones: dict[str, Zone]
+    prefixes: dict[tuple[str, str], Zone] = {}
+    """Zones by country and postal prefix; filled from `zones`."""
+
+    def __post_init__(self) -> None:
+        """Index the zones; of two that claim one prefix the first by id has it."""
+        for _, zone in sorted(self.zones.items()):
+            for prefix in zone.postal_prefixes:
+                self.prefixes.setdefault((zone.country, normalize(prefix)), zone)
+
+    def resolve(
+        self, country: str, postal_code: str, latitude: float | None, longitude: float | None
+    ) -> Zone | None:
+        """Return the zone of a destination, or none when nothing covers it.
+
+        That is the zone with the longest postal prefix within the country; else, with coordinates,
+        the zone of the country whose center is nearest.
+        """
+        code = normalize(postal_code)
+        for length in range(len(code), 0, -1):
+            found = self.prefixes.get((country, code[:length]))
+            if found is not None:
+                return found
+        if latitude is None or longitude is None:
+            return None
+        here = (latitude, longitude)
+        candidates = [zone for zone in self.zones.values() if zone.country == country]
+        return min(
+            candidates,
+            key=lambda zone: (distance_km(here, (zone.latitude, zone.longitude)), zone.zone_id),
+            default=None,
+        )
+
+
+def normalize(postal_code: str) -> str:
+    """Return a postal code as it is compared: upper case, without spaces and hyphens."""
+    return postal_code.replace(" ", "").replace("-", "").upper()
+
+
+def distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Return the great-circle distance between two (latitude, longitude) in degrees (haversine)."""
+    latitude, longitude = radians(one[0]), radians(one[1])
+    latitude_2, longitude_2 = radians(other[0]), radians(other[1])
+    half = (
+        sin((latitude_2 - latitude) / 2) ** 2
+        + cos(latitude) * cos(latitude_2) * sin((longitude_2 - longitude) / 2) ** 2
+    )
+    return 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(half)))
+
+
+def build(read: records.NetworkRows) -> Network:
+    """Return the network of what was read.
+
+    A node whose calendar is missing counts as switched off and a lane whose tariff or calendar is
+    missing is left out, each with a warning: an import may bring them before what they refer to,
+    and one bad row must not stop all orders.
+    """
+    calendars = {each.calendar_id: each for each in read.calendars}
+    tariffs = {each.tariff_id: each for each in read.tariffs}
+    working = [row for row in read.nodes if row.enabled and row.node.calendar_id in calendars]
+    homeless = [row for row in read.nodes if row.node.calendar_id not in calendars]
+    if homeless:
+        log.warning(
+            "nodes without a calendar take no orders",
+            nodes=len(homeless),
+            first=homeless[0].node.node_id,
+            calendar_id=homeless[0].node.calendar_id,
+        )
+    nodes = {row.node.node_id: row.node for row in working}
+    return Network(
+        version=read.version,
+        nodes=nodes,
+        places={row.node.node_id: (row.latitude, row.longitude) for row in read.nodes},
+        disabled=frozenset(row.node.node_id for row in read.nodes) - nodes.keys(),
+        limited=frozenset(row.node.node_id for row in read.nodes if row.limited),
+        lanes=usable_lanes(read.lanes, calendars, tariffs),
+        calendars=calendars,
+        tariffs=tariffs,
+        zones={zone.zone_id: zone for zone in read.zones},
+    )
+
+
+def usable_lanes(
+    groups: Sequence[LaneGroup], calendars: Mapping[str, Calendar], tariffs: Mapping[str, Tariff]
+) -> Lanes:
+    """Return lanes by zone and node; `groups` are sorted by node and service, so lanes are too.
+
+    The lanes of a group differ only in their zone, which a `Lane` does not name, so all zones share
+    one value: a network of 70,000 lanes holds some thousands of them.
+    """
+    lanes: Lanes = {}
+    dropped = 0
+    for group in groups:
+        lane = group.lane
+        if lane.tariff_id not in tariffs or (lane.calendar_id or "") not in {"", *calendars}:
+            dropped += len(group.zone_ids)
+            continue
+        for zone_id in group.zone_ids:
+            by_node = lanes.setdefault(zone_id, {})
+            by_node[lane.node_id] = (*by_node.get(lane.node_id, ()), lane)
+    if dropped:
+        log.warning("lanes without their tariff or calendar are left out", lanes=dropped)
+    return share_equal(lanes)
+
+
+def share_equal(lanes: Lanes) -> Lanes:
+    """Return `lanes` with equal tuples stored once."""
+    seen: dict[tuple[Lane, ...], tuple[Lane, ...]] = {}
+    return {
+        zone_id: {node_id: seen.setdefault(each, each) for node_id, each in by_node.items()}
+        for zone_id, by_node in lanes.items()
+    }
+
+
+class NetworkCache:
+    """The newest network this process knows; follows the database within `poll_ms`."""
+
+    def __init__(self, database: Database, poll_ms: int) -> None:
+        """Look for a new version every `poll_ms` milliseconds once opened."""
+        self.database = database
+        self.poll_s = poll_ms / 1000
+        self.failing = False
+        self.current = build(records.NetworkRows())
+        self.task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Load the network and start following it; raises what the database raises."""
+        await self.load()
+        self.task = asyncio.create_task(self.follow(), name="network poll")
+
+    async def close(self) -> None:
+        """Stop following."""
+        if self.task is not None:
+            self.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.task
+            self.task = None
+
+    async def refresh(self) -> bool:
+        """Load the network if its version has changed; say whether it had."""
+        async with self.database.connect() as connection:
+            version = await records.read_version(connection)
+        if version == self.current.version:
+            return False
+        await self.load()
+        return True
+
+    async def load(self) -> None:
+        """Read the whole network in one snapshot and put it in place of the current one."""
+        async with self.database.transaction(
+            isolation="repeatable_read", readonly=True
+        ) as connection:
+            read = await records.read_network(connection)
+        # In a thread, so that the event loop gets its turn while tens of thousands of lanes are
+        # put in order.
+        self.current = await asyncio.to_thread(build, read)
+
+    async def follow(self) -> None:
+        """Refresh for ever; an outage is logged once, and the network known before it stays."""
+        while True:
+            await asyncio.sleep(self.poll_s)
+            try:
+                await self.refresh()
+            except Exception as error:  # noqa: BLE001 - whatever fails here must not end the poll
+                if not self.failing:
+                    log.warning("network cannot be read; the last one stays", error=repr(error))
+                self.failing = True
+            else:
+                if self.failing:
+                    log.info("network is read again", version=self.current.version)
+                self.failing = False
+
+
+def lanes_of(network: Network, zone: Zone, node_ids: Iterable[str]) -> tuple[Lane, ...]:
+    """Return the lanes from `node_ids` to `zone`, in the order given."""
+    by_node = network.lanes.get(zone.zone_id, {})
+    return tuple(lane for node_id in node_ids for lane in by_node.get(node_id, ()))

@@ -1,0 +1,334 @@
+"""SQL of zones, lanes, tariffs and calendars, and the version by which caches notice changes.
+
+Lists go in as one JSON array, because rows hold arrays of different lengths, which `unnest` cannot
+take apart. Whatever writes here counts the version up in the same transaction.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+
+import asyncpg
+import msgspec
+
+from routing.problem import Bracket, Calendar, Lane, Node, Tariff
+
+SINCE = "current_date - 1"
+"""The earliest date that can still be a local work date somewhere."""
+
+
+class Zone(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a country that carriers price alike."""
+
+    zone_id: str
+    country: str
+    """ISO 3166-1 alpha-2."""
+    postal_prefixes: tuple[str, ...] = ()
+    latitude: float
+    """Of the zone's center, degrees."""
+    longitude: float
+    time_zone: str
+    """IANA name in which promises to this zone are dated."""
+
+
+class ZoneLane(msgspec.Struct, frozen=True, kw_only=True):
+    """A lane together with the zone it leads to."""
+
+    zone_id: str
+    node_id: str
+    service: str
+    tariff_id: str
+    transit_days_min: int
+    transit_days_max: int
+    calendar_id: str | None = None
+
+
+class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as the network reads it."""
+
+    node: Node
+    latitude: float
+    longitude: float
+    enabled: bool
+    limited: bool
+    """Whether its capacity is limited by default or on some date to come."""
+
+
+class LaneGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Lanes that differ in nothing but their zone."""
+
+    lane: Lane
+    zone_ids: tuple[str, ...]
+
+
+class NetworkRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a network is built from, read in one snapshot."""
+
+    version: int = -1
+    nodes: tuple[NodeRow, ...] = ()
+    lanes: tuple[LaneGroup, ...] = ()
+    calendars: tuple[Calendar, ...] = ()
+    tariffs: tuple[Tariff, ...] = ()
+    zones: tuple[Zone, ...] = ()
+
+
+async def read_version(connection: asyncpg.Connection) -> int:
+    """Return how often nodes and their network have changed."""
+    version: int = await connection.fetchval("SELECT version FROM network_version")
+    return version
+
+
+async def bump_version(connection: asyncpg.Connection) -> None:
+    """Tell every process that nodes or their network have changed, once this commits.
+
+    Call it last: its row is locked until then, and whoever holds it should not wait for others.
+    """
+    await connection.execute("UPDATE network_version SET version = version + 1")
+
+
+async def put_zones(connection: asyncpg.Connection, zones: Sequence[Zone]) -> None:
+    """Add or replace zones, each `zone_id` at most once."""
+    await connection.execute(
+        "INSERT INTO zone (zone_id, country, postal_prefixes, latitude, longitude, time_zone)"
+        " SELECT * FROM json_to_recordset($1::json) AS given(zone_id text, country text,"
+        " postal_prefixes text[], latitude float8, longitude float8, time_zone text)"
+        " ORDER BY zone_id"
+        " ON CONFLICT (zone_id) DO UPDATE SET country = excluded.country,"
+        " postal_prefixes = excluded.postal_prefixes, latitude = excluded.latitude,"
+        " longitude = excluded.longitude, time_zone = excluded.time_zone",
+        as_json(zones),
+    )
+    await bump_version(connection)
+
+
+async def put_lanes(connection: asyncpg.Connection, lanes: Sequence[ZoneLane]) -> None:
+    """Add or replace lanes, each of zone, node and service at most once."""
+    await connection.execute(
+        "INSERT INTO lane (zone_id, node_id, service, tariff_id, transit_days_min,"
+        " transit_days_max, calendar_id)"
+        " SELECT * FROM json_to_recordset($1::json) AS given(zone_id text, node_id text,"
+        " service text, tariff_id text, transit_days_min int, transit_days_max int,"
+        " calendar_id text)"
+        " ORDER BY zone_id, node_id, service"
+        " ON CONFLICT (zone_id, node_id, service) DO UPDATE SET tariff_id = excluded.tariff_id,"
+        " transit_days_min = excluded.transit_days_min,"
+        " transit_days_max = excluded.transit_days_max, calendar_id = excluded.calendar_id",
+        as_json(lanes),
+    )
+    await bump_version(connection)
+
+
+async def put_tariffs(connection: asyncpg.Connection, tariffs: Sequence[Tariff]) -> None:
+    """Add or replace tariffs, each `tariff_id` at most once."""
+    await connection.execute(
+        "INSERT INTO tariff (tariff_id, brackets)"
+        " SELECT * FROM json_to_recordset($1::json) AS given(tariff_id text, brackets jsonb)"
+        " ORDER BY tariff_id"
+        " ON CONFLICT (tariff_id) DO UPDATE SET brackets = excluded.brackets",
+        as_json(tariffs),
+    )
+    await bump_version(connection)
+
+
+async def put_calendars(connection: asyncpg.Connection, calendars: Sequence[Calendar]) -> None:
+    """Add or replace calendars, each `calendar_id` at most once."""
+    await connection.execute(
+        "INSERT INTO calendar (calendar_id, weekdays, holidays)"
+        " SELECT * FROM json_to_recordset($1::json) AS given(calendar_id text, weekdays int[],"
+        " holidays date[])"
+        " ORDER BY calendar_id"
+        " ON CONFLICT (calendar_id) DO UPDATE SET weekdays = excluded.weekdays,"
+        " holidays = excluded.holidays",
+        as_json(calendars),
+    )
+    await bump_version(connection)
+
+
+async def list_zones(connection: asyncpg.Connection, after: str, limit: int) -> list[Zone]:
+    """Return up to `limit` zones whose id comes after `after`, by id."""
+    rows = await connection.fetch(
+        "SELECT zone_id, country, postal_prefixes, latitude, longitude, time_zone FROM zone"
+        " WHERE zone_id > $1 ORDER BY zone_id LIMIT $2",
+        after,
+        limit,
+    )
+    return [zone_of(row) for row in rows]
+
+
+async def list_lanes(
+    connection: asyncpg.Connection,
+    after: tuple[str, str, str],
+    limit: int,
+    *,
+    zone_id: str | None = None,
+    node_id: str | None = None,
+) -> list[ZoneLane]:
+    """Return up to `limit` lanes after (zone, node, service), in that order.
+
+    With `zone_id` or `node_id` only the lanes of that zone or node.
+    """
+    rows = await connection.fetch(
+        "SELECT zone_id, node_id, service, tariff_id, transit_days_min, transit_days_max,"
+        " calendar_id FROM lane WHERE (zone_id, node_id, service) > ($1, $2, $3)"
+        " AND ($5::text IS NULL OR zone_id = $5) AND ($6::text IS NULL OR node_id = $6)"
+        " ORDER BY zone_id, node_id, service LIMIT $4",
+        *after,
+        limit,
+        zone_id,
+        node_id,
+    )
+    return [ZoneLane(**row) for row in rows]
+
+
+async def list_tariffs(connection: asyncpg.Connection, after: str, limit: int) -> list[Tariff]:
+    """Return up to `limit` tariffs whose id comes after `after`, by id."""
+    rows = await connection.fetch(
+        "SELECT tariff_id, brackets FROM tariff WHERE tariff_id > $1 ORDER BY tariff_id LIMIT $2",
+        after,
+        limit,
+    )
+    return [tariff_of(row) for row in rows]
+
+
+async def list_calendars(connection: asyncpg.Connection, after: str, limit: int) -> list[Calendar]:
+    """Return up to `limit` calendars whose id comes after `after`, by id."""
+    rows = await connection.fetch(
+        "SELECT calendar_id, weekdays, holidays FROM calendar WHERE calendar_id > $1"
+        " ORDER BY calendar_id LIMIT $2",
+        after,
+        limit,
+    )
+    return [calendar_of(row) for row in rows]
+
+
+async def missing_nodes(connection: asyncpg.Connection, node_ids: Sequence[str]) -> list[str]:
+    """Return those of `node_ids` that are no node, in the order given."""
+    return await missing(connection, "node", "node_id", node_ids)
+
+
+async def missing_items(connection: asyncpg.Connection, skus: Sequence[str]) -> list[str]:
+    """Return those of `skus` that are no item, in the order given."""
+    return await missing(connection, "item", "sku", skus)
+
+
+async def missing_zones(connection: asyncpg.Connection, zone_ids: Sequence[str]) -> list[str]:
+    """Return those of `zone_ids` that are no zone, in the order given."""
+    return await missing(connection, "zone", "zone_id", zone_ids)
+
+
+async def missing_tariffs(connection: asyncpg.Connection, tariff_ids: Sequence[str]) -> list[str]:
+    """Return those of `tariff_ids` that are no tariff, in the order given."""
+    return await missing(connection, "tariff", "tariff_id", tariff_ids)
+
+
+async def missing_calendars(
+    connection: asyncpg.Connection, calendar_ids: Sequence[str]
+) -> list[str]:
+    """Return those of `calendar_ids` that are no calendar, in the order given."""
+    return await missing(connection, "calendar", "calendar_id", calendar_ids)
+
+
+async def missing(
+    connection: asyncpg.Connection, table: str, column: str, ids: Sequence[str]
+) -> list[str]:
+    """Return those of `ids` that are in no row's `column` of `table`."""
+    rows = await connection.fetch(
+        "SELECT id FROM unnest($1::text[]) WITH ORDINALITY AS given(id, at)"
+        f" WHERE NOT EXISTS (SELECT FROM {table} WHERE {column} = id) ORDER BY at",
+        list(ids),
+    )
+    return [row["id"] for row in rows]
+
+
+async def read_network(connection: asyncpg.Connection) -> NetworkRows:
+    """Return the whole network; in a REPEATABLE READ transaction all of one version."""
+    version = await read_version(connection)
+    calendars = await connection.fetch(
+        "SELECT calendar_id, weekdays, holidays FROM calendar ORDER BY calendar_id"
+    )
+    tariffs = await connection.fetch("SELECT tariff_id, brackets FROM tariff ORDER BY tariff_id")
+    zones = await connection.fetch(
+        "SELECT zone_id, country, postal_prefixes, latitude, longitude, time_zone FROM zone"
+        " ORDER BY zone_id"
+    )
+    nodes = await connection.fetch(
+        "SELECT node_id, kind, time_zone, calendar_id, cut_off, handling_days, capabilities,"
+        " handling_order_minor, handling_unit_minor, latitude, longitude, enabled,"
+        " capacity_maximum IS NOT NULL OR EXISTS (SELECT FROM capacity"
+        f" WHERE capacity.node_id = node.node_id AND work_on >= {SINCE}) AS limited"
+        " FROM node ORDER BY node_id"
+    )
+    lanes = await connection.fetch(
+        "SELECT node_id, service, tariff_id, transit_days_min, transit_days_max, calendar_id,"
+        " array_agg(zone_id ORDER BY zone_id) AS zone_ids FROM lane"
+        " GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6"
+    )
+    return NetworkRows(
+        version=version,
+        nodes=tuple(node_row(row) for row in nodes),
+        lanes=tuple(lane_group(row) for row in lanes),
+        calendars=tuple(calendar_of(row) for row in calendars),
+        tariffs=tuple(tariff_of(row) for row in tariffs),
+        zones=tuple(zone_of(row) for row in zones),
+    )
+
+
+def as_json(values: Sequence[msgspec.Struct]) -> str:
+    """Return values as the JSON array that `json_to_recordset` takes."""
+    return msgspec.json.encode(values).decode()
+
+
+def zone_of(row: asyncpg.Record) -> Zone:
+    """Return the zone in a row."""
+    return Zone(**{**row, "postal_prefixes": tuple(row["postal_prefixes"])})
+
+
+def tariff_of(row: asyncpg.Record) -> Tariff:
+    """Return the tariff in a row; PostgreSQL hands JSON out as text."""
+    brackets = msgspec.json.decode(row["brackets"], type=tuple[Bracket, ...])
+    return Tariff(tariff_id=row["tariff_id"], brackets=brackets)
+
+
+def calendar_of(row: asyncpg.Record) -> Calendar:
+    """Return the calendar in a row."""
+    holidays: list[date] = row["holidays"]
+    return Calendar(
+        calendar_id=row["calendar_id"],
+        weekdays=tuple(row["weekdays"]),
+        holidays=tuple(holidays),
+    )
+
+
+def node_row(row: asyncpg.Record) -> NodeRow:
+    """Return the node in a row."""
+    return NodeRow(
+        node=Node(
+            node_id=row["node_id"],
+            kind=row["kind"],
+            time_zone=row["time_zone"],
+            calendar_id=row["calendar_id"],
+            cut_off=row["cut_off"],
+            handling_days=row["handling_days"],
+            capabilities=tuple(row["capabilities"]),
+            handling_order_minor=row["handling_order_minor"],
+            handling_unit_minor=row["handling_unit_minor"],
+        ),
+        latitude=row["latitude"],
+        longitude=row["longitude"],
+        enabled=row["enabled"],
+        limited=row["limited"],
+    )
+
+
+def lane_group(row: asyncpg.Record) -> LaneGroup:
+    """Return the lanes in a row."""
+    return LaneGroup(
+        lane=Lane(
+            node_id=row["node_id"],
+            service=row["service"],
+            tariff_id=row["tariff_id"],
+            transit_days_min=row["transit_days_min"],
+            transit_days_max=row["transit_days_max"],
+            calendar_id=row["calendar_id"],
+        ),
+        zone_ids=tuple(row["zone_ids"]),
+    )
