@@ -182,7 +182,7 @@ async def list_lanes(
 async def list_tariffs(connection: asyncpg.Connection, after: str, limit: int) -> list[Tariff]:
     """Return up to `limit` tariffs whose id comes after `after`, by id."""
     rows = await connection.fetch(
-        "SELECT tariff_id, brackets FROM tariff WHERE tariff_id > $1 ORDER BY tariff_id LIMIT $2",
+        "SELECT tariff_id, brackets::text AS brackets FROM tariff WHERE tariff_id > $1 ORDER BY tariff_id LIMIT $2",
         after,
         limit,
     )
@@ -245,7 +245,9 @@ async def read_network(connection: asyncpg.Connection) -> NetworkRows:
     calendars = await connection.fetch(
         "SELECT calendar_id, weekdays, holidays FROM calendar ORDER BY calendar_id"
     )
-    tariffs = await connection.fetch("SELECT tariff_id, brackets FROM tariff ORDER BY tariff_id")
+    tariffs = await connection.fetch(
+        "SELECT tariff_id, brackets::text AS brackets FROM tariff ORDER BY tariff_id"
+    )
     zones = await connection.fetch(
         "SELECT zone_id, country, postal_prefixes, latitude, longitude, time_zone FROM zone"
         " ORDER BY zone_id"
@@ -283,7 +285,7 @@ def zone_of(row: asyncpg.Record) -> Zone:
 
 
 def tariff_of(row: asyncpg.Record) -> Tariff:
-    """Return the tariff in a row; PostgreSQL hands JSON out as text."""
+    """Return the tariff in a row, which has its brackets as JSON text."""
     brackets = msgspec.json.decode(row["brackets"], type=tuple[Bracket, ...])
     return Tariff(tariff_id=row["tariff_id"], brackets=brackets)
 
