@@ -1,0 +1,1 @@
+"""Which nodes fulfill which lines of an order, at what cost, by when. Pure: no I/O, no clock."""

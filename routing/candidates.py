@@ -1,0 +1,311 @@
+"""From a problem to an instance: which slots there are, and a verdict on every node without one.
+
+A slot is (node, method, service, start date). A node offers the first work date that counts and,
+with backorders, the first work date from each supply date on. Where a capacity may not take all
+that this order could ask, later work dates follow until one can, at most `LATER_DATES_MAX`.
+A later start without such a reason is never cheaper, since promises only get later.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta
+
+import msgspec
+
+from routing import cost, promise
+from routing.dominance import Dominated, Offers, dominated, offers
+from routing.instance import Instance, OpenLimit, Slot, UnitLimit, Verdict
+from routing.plan import Promise
+from routing.problem import Capacity, Lane, Method, Node, Problem, Stock
+from routing.survey import Dates, Survey, survey
+
+LATER_DATES_MAX = 10
+"""Work dates offered after one whose capacity may be too small."""
+
+
+class Candidates(msgspec.Struct, frozen=True):
+    """The instance to solve and the verdicts on nodes that are not in it."""
+
+    instance: Instance
+    verdicts: tuple[Verdict, ...]
+
+
+class _Start(msgspec.Struct, frozen=True):
+    start_on: date
+    work_on: date
+    ship_by: datetime
+
+
+def candidates(
+    problem: Problem, *, prune: bool = True, without: frozenset[str] = frozenset()
+) -> Candidates:
+    """Slots, limits and verdicts for `problem`, leaving out the nodes of `without`.
+
+    `prune=False` keeps dominated nodes; the optimum is the same. Raises `ProblemError` for a
+    reference to a calendar or tariff that is not given.
+    """
+    if without:
+        problem = msgspec.structs.replace(
+            problem, nodes=tuple(n for n in problem.nodes if n.node_id not in without)
+        )
+    surveyed = survey(problem)
+    dates = Dates(surveyed)
+    offered = offers(surveyed, dates)
+    needless = dominated(surveyed, offered) if prune else []
+    ships = set(range(len(surveyed.nodes))).difference(d.node for d in needless)
+    slots: list[Slot] = []
+    units_max: list[tuple[int, ...]] = []
+    for n in range(len(surveyed.nodes)):
+        lanes = offered.kept[n] if n in ships else ()
+        if lanes or surveyed.can_pickup[n].any():
+            for slot in _node_slots(surveyed, dates, n, lanes):
+                units = _units_max(surveyed, n, slot)
+                if any(units):
+                    slots.append(slot)
+                    units_max.append(units)
+    instance = _instance(surveyed, tuple(slots), tuple(units_max))
+    return Candidates(instance, tuple(_verdicts(surveyed, offered, needless, instance)))
+
+
+def _node_slots(surveyed: Survey, dates: Dates, n: int, lanes: tuple[Lane, ...]) -> Iterator[Slot]:
+    node = surveyed.nodes[n]
+    collects = bool(surveyed.can_pickup[n].any())
+    for start in _starts(surveyed, dates, n, len(lanes) + collects):
+        if collects:
+            yield _slot(node, "pickup", start, promise.pickup_promise(start.work_on))
+        yield from _shipments(surveyed, dates, node, lanes, start)
+
+
+def _slot(node: Node, method: Method, start: _Start, promised: Promise) -> Slot:
+    return Slot(
+        node=node,
+        method=method,
+        service=None,
+        start_on=start.start_on,
+        work_on=start.work_on,
+        ship_by=start.ship_by,
+        promise=promised,
+        steps=cost.NO_PARCEL,
+    )
+
+
+def _shipments(
+    surveyed: Survey, dates: Dates, node: Node, lanes: tuple[Lane, ...], start: _Start
+) -> list[Slot]:
+    """One slot per service, without services that are neither cheaper nor sooner than another."""
+    weight = sum(line.quantity * line.weight_grams for line in surveyed.lines)
+    slots = []
+    for lane in lanes:
+        promised = dates.delivery(lane, start.ship_by)
+        if promised is not None:
+            steps = cost.parcel_steps(surveyed.tariffs[lane.tariff_id].brackets, weight)
+            slot = _slot(node, "ship", start, promised)
+            slots.append(msgspec.structs.replace(slot, service=lane.service, steps=steps))
+    if len(slots) < 2:
+        return slots
+    saving = cost.saving_min([slot.steps for slot in slots], max(1, weight)).tolist()
+    kept: list[int] = list(range(len(slots)))
+    for a in range(len(slots)):
+        better = (
+            b
+            for b in kept
+            if b != a and saving[a][b] >= 0 and slots[b].promise.latest <= slots[a].promise.latest
+        )
+        if next(better, None) is not None:
+            kept.remove(a)
+    return [slots[k] for k in kept]
+
+
+def _starts(surveyed: Survey, dates: Dates, n: int, kinds: int) -> list[_Start]:
+    """The start dates the node offers, ascending; `kinds` slots may be opened on each."""
+    node = surveyed.nodes[n]
+    first = dates.start(node)
+    if first is None:
+        return []
+    wanted = {first, *_supply_dates(surveyed, n, first)}
+    units = int(min(surveyed.needs.sum(), surveyed.total[n].sum()))
+    found: dict[date, _Start] = {}
+    for day in sorted(wanted):
+        start_on: date | None = _worked(dates, node, day)
+        for _ in range(LATER_DATES_MAX + 1):
+            dispatched = dates.dispatch(node, start_on) if start_on else None
+            if start_on is None or dispatched is None:
+                break
+            work_on, ship_by = dispatched
+            remaining = [_room(limit, kinds, units) for limit in _capacity(node, work_on)]
+            if all(room != "none" for room in remaining):
+                found[start_on] = _Start(start_on, work_on, ship_by)
+            if all(room == "ample" for room in remaining):
+                break
+            start_on = _worked(dates, node, start_on + timedelta(days=1))
+    return [found[day] for day in sorted(found)]
+
+
+def _worked(dates: Dates, node: Node, day: date) -> date | None:
+    try:
+        return promise.worked_date(dates.calendar(node), day)
+    except promise.NeverError:
+        return None
+
+
+def _supply_dates(surveyed: Survey, n: int, first: date) -> Iterable[date]:
+    if not surveyed.problem.policy.backorder:
+        return ()
+    node_id = surveyed.nodes[n].node_id
+    held = (surveyed.stock.get((node_id, sku)) for sku in surveyed.skus)
+    return {
+        supply.available_on
+        for stock in held
+        if stock is not None
+        for supply in stock.supply
+        if supply.available_on > first
+    }
+
+
+def _capacity(node: Node, work_on: date) -> list[Capacity]:
+    return [limit for limit in node.capacity if limit.work_on == work_on]
+
+
+def _room(limit: Capacity, kinds: int, units: int) -> str:
+    """Whether a capacity takes `none`, `some` or all (`ample`) this order could ask of it."""
+    asked = kinds if limit.unit == "orders" else units
+    if limit.remaining <= 0:
+        return "none"
+    return "ample" if limit.remaining >= asked else "some"
+
+
+def available_by(stock: Stock | None, day: date, *, backorder: bool) -> int:
+    """Units that work started on `day` can take: on hand and, with backorders, supply until then."""
+    if stock is None:
+        return 0
+    expected = sum(s.quantity for s in stock.supply if s.available_on <= day) if backorder else 0
+    return max(0, stock.available) + expected
+
+
+def _units_max(surveyed: Survey, n: int, slot: Slot) -> tuple[int, ...]:
+    able = surveyed.can_pickup[n] if slot.method == "pickup" else surveyed.can_ship[n]
+    backorder = surveyed.problem.policy.backorder
+    by_sku = {
+        sku: available_by(
+            surveyed.stock.get((slot.node.node_id, sku)), slot.start_on, backorder=backorder
+        )
+        for sku in surveyed.skus
+    }
+    return tuple(
+        min(line.quantity, by_sku[line.sku]) if may else 0
+        for line, may in zip(surveyed.lines, able.tolist(), strict=True)
+    )
+
+
+def _instance(
+    surveyed: Survey, slots: tuple[Slot, ...], units_max: tuple[tuple[int, ...], ...]
+) -> Instance:
+    problem = surveyed.problem
+    kept = {slot.node.node_id for slot in slots}
+    stock = {key: held for key, held in surveyed.stock.items() if key[0] in kept}
+    by_node: dict[str, list[int]] = {}
+    for k, slot in enumerate(slots):
+        by_node.setdefault(slot.node.node_id, []).append(k)
+    unit_limits: list[UnitLimit] = []
+    open_limits: list[OpenLimit] = []
+    for indices in by_node.values():
+        unit_limits.extend(_stock_limits(surveyed, slots, units_max, indices))
+        for limit in _capacity_limits(slots, units_max, indices):
+            (unit_limits if isinstance(limit, UnitLimit) else open_limits).append(limit)  # type: ignore[arg-type]
+    shipments = tuple(k for k, slot in enumerate(slots) if slot.method == "ship")
+    if problem.policy.shipments_max is not None and len(shipments) > problem.policy.shipments_max:
+        open_limits.append(OpenLimit("shipments", problem.policy.shipments_max, shipments))
+    return Instance(
+        policy=problem.policy,
+        lines=surveyed.lines,
+        slots=slots,
+        units_max=units_max,
+        time_minor=tuple(_time_minor(surveyed, slot) for slot in slots),
+        unit_limits=tuple(unit_limits),
+        open_limits=tuple(open_limits),
+        stock=stock,
+        now=problem.now,
+    )
+
+
+def _time_minor(surveyed: Survey, slot: Slot) -> tuple[int, ...]:
+    problem = surveyed.problem
+    policy, latest = problem.policy, slot.promise.latest
+    ordered_on = promise.local_date(problem.now, problem.destination_time_zone)
+    delay = cost.delay_minor(policy, latest, ordered_on)
+    return tuple(cost.lateness_minor(policy, line, latest) + delay for line in surveyed.lines)
+
+
+def _stock_limits(
+    surveyed: Survey,
+    slots: tuple[Slot, ...],
+    units_max: tuple[tuple[int, ...], ...],
+    indices: list[int],
+) -> Iterator[UnitLimit]:
+    """Units of a sku in all slots that start by a date are there by that date.
+
+    Stock by date only grows, so these prefix limits are enough for every unit to have a source.
+    """
+    backorder = surveyed.problem.policy.backorder
+    for s, sku in enumerate(surveyed.skus):
+        stock = surveyed.stock.get((slots[indices[0]].node.node_id, sku))
+        lines = [i for i, line in enumerate(surveyed.lines) if line.sku == sku]
+        for day in sorted({slots[k].start_on for k in indices}):
+            there = available_by(stock, day, backorder=backorder)
+            pairs = tuple(
+                (k, i)
+                for k in indices
+                if slots[k].start_on <= day
+                for i in lines
+                if units_max[k][i]
+            )
+            if there < surveyed.needs[s] and len(pairs) > 1:
+                yield UnitLimit("stock", there, pairs)
+
+
+def _capacity_limits(
+    slots: tuple[Slot, ...], units_max: tuple[tuple[int, ...], ...], indices: list[int]
+) -> Iterator[UnitLimit | OpenLimit]:
+    """Slots of one node and work date share its capacity."""
+    node = slots[indices[0]].node
+    for limit in node.capacity:
+        shared = tuple(k for k in indices if slots[k].work_on == limit.work_on)
+        if limit.unit == "orders":
+            if len(shared) > limit.remaining:
+                yield OpenLimit("capacity", limit.remaining, shared)
+            continue
+        pairs = tuple((k, i) for k in shared for i, most in enumerate(units_max[k]) if most)
+        if sum(units_max[k][i] for k, i in pairs) > limit.remaining:
+            yield UnitLimit("capacity", limit.remaining, pairs)
+
+
+def _verdicts(
+    surveyed: Survey, offered: Offers, needless: list[Dominated], instance: Instance
+) -> Iterator[Verdict]:
+    """Nodes without a slot, grouped by the first reason that applies."""
+    kept = {slot.node.node_id for slot in instance.slots}
+    replaced = {d.node: d for d in needless}
+    groups: dict[tuple[str, str | None], list[tuple[str, int]]] = {}
+    for n, node in enumerate(surveyed.nodes):
+        if node.node_id in kept:
+            continue
+        by = replaced.get(n)
+        reason = "dominated" if by else _reason(surveyed, offered, n)
+        key = (reason, surveyed.nodes[by.by].node_id if by else None)
+        groups.setdefault(key, []).append((node.node_id, by.saving_minor if by else 0))
+    if surveyed.no_stock:
+        yield Verdict("no_stock", surveyed.no_stock)
+    for (reason, name), members in sorted(groups.items(), key=str):
+        savings = tuple(saving for _, saving in members) if reason == "dominated" else ()
+        yield Verdict(reason, tuple(node_id for node_id, _ in members), name, savings)  # type: ignore[arg-type]
+
+
+def _reason(surveyed: Survey, offered: Offers, n: int) -> str:
+    node = surveyed.nodes[n]
+    if offered.closed[n]:
+        return "closed"
+    if not (surveyed.can_ship[n].any() or surveyed.can_pickup[n].any()):
+        ships = any("ship" in line.methods for line in surveyed.lines)
+        return "incapable" if ships else "not_asked"
+    if surveyed.can_ship[n].any() and not offered.kept[n]:
+        return "closed" if surveyed.lanes.get(node.node_id) else "no_lane"
+    return "full"

@@ -1,0 +1,339 @@
+"""The judge: whether a plan is what it claims to be, recomputed from the problem alone.
+
+Shares nothing with the code that makes plans but the value types: its dates, prices and sums are
+its own, written the slow and obvious way. Rules are numbered as in README.md where they have one.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from routing.plan import Cost, Fulfillment, FulfillmentLine, Plan, Promise
+from routing.problem import Calendar, Lane, Line, Node, Problem
+
+_DAYS_MAX = 400
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """A rule a plan breaks, and where."""
+
+    rule: str
+    message: str
+
+
+class _Lookup:
+    """The problem's values by id."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.lines = {line.line_id: line for line in problem.lines}
+        self.nodes = {node.node_id: node for node in problem.nodes}
+        self.stock = {(s.node_id, s.sku): s for s in problem.stock}
+        self.lanes = {(lane.node_id, lane.service): lane for lane in problem.lanes}
+        self.calendars = {c.calendar_id: c for c in problem.calendars}
+        self.tariffs = {t.tariff_id: t for t in problem.tariffs}
+
+    def lane(self, fulfillment: Fulfillment) -> Lane | None:
+        """The lane a shipment uses."""
+        return self.lanes.get((fulfillment.node_id, fulfillment.service or ""))
+
+
+def check(problem: Problem, plan: Plan) -> list[Violation]:
+    """Every rule `plan` breaks as an answer to a valid `problem`; none for a right plan."""
+    lookup = _Lookup(problem)
+    shape = list(_shape(lookup, plan))
+    if shape:
+        return shape
+    return [
+        *_balance(lookup, plan),
+        *_stock(lookup, plan),
+        *_eligible(lookup, plan),
+        *_dates(lookup, plan),
+        *_capacity(lookup, plan),
+        *_wishes(lookup, plan),
+        *_prices(lookup, plan),
+        *_claims(plan),
+    ]
+
+
+def _shape(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
+    """References that lead nowhere, repeated parts and quantities that are none."""
+    keys = Counter((f.node_id, f.method, f.service, f.work_on) for f in plan.fulfillments)
+    for key, count in keys.items():
+        if count > 1:
+            yield Violation("shape", f"{count} fulfillments are the same one: {key}")
+    for f in plan.fulfillments:
+        yield from _fulfillment_shape(lookup, f)
+    for shortfall in plan.shortfalls:
+        if shortfall.line_id not in lookup.lines or shortfall.quantity < 1:
+            yield Violation("shape", f"{shortfall} is not of any line")
+
+
+def _fulfillment_shape(lookup: _Lookup, f: Fulfillment) -> Iterator[Violation]:
+    if f.node_id not in lookup.nodes:
+        yield Violation("shape", f"node {f.node_id} is not in the problem")
+    if f.method == "ship" and lookup.lane(f) is None:
+        yield Violation("shape", f"node {f.node_id} has no lane {f.service}")
+    if f.method == "pickup" and f.service is not None:
+        yield Violation("shape", f"a pickup at {f.node_id} names the service {f.service}")
+    if not f.lines:
+        yield Violation("shape", f"the fulfillment at {f.node_id} has no lines")
+    for part in f.lines:
+        line = lookup.lines.get(part.line_id)
+        if line is None or line.sku != part.sku or part.quantity < 1:
+            yield Violation("shape", f"{part} at {f.node_id} is not of any line")
+
+
+def _taken(plan: Plan) -> Counter[str]:
+    taken: Counter[str] = Counter()
+    for f in plan.fulfillments:
+        for part in f.lines:
+            taken[part.line_id] += part.quantity
+    return taken
+
+
+def _balance(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
+    """(1) Every unit is taken or short, exactly once."""
+    accounted = _taken(plan)
+    for shortfall in plan.shortfalls:
+        accounted[shortfall.line_id] += shortfall.quantity
+    if len({s.line_id for s in plan.shortfalls}) != len(plan.shortfalls):
+        yield Violation("balance", "a line has two shortfalls")
+    for line in lookup.problem.lines:
+        if accounted[line.line_id] != line.quantity:
+            found = accounted[line.line_id]
+            yield Violation("balance", f"{line.line_id}: {found} of {line.quantity} units")
+
+
+def _stock(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
+    """(4) No source gives more than it has, and supply only where it is allowed and known."""
+    drawn: Counter[tuple[str, str, str | None]] = Counter()
+    for f in plan.fulfillments:
+        for part in f.lines:
+            drawn[f.node_id, part.sku, part.supply_id] += part.quantity
+            yield from _source(lookup, f, part)
+    for (node_id, sku, supply_id), units in drawn.items():
+        stock = lookup.stock.get((node_id, sku))
+        there = 0
+        if stock is not None and supply_id is None:
+            there = stock.available
+        elif stock is not None:
+            there = sum(s.quantity for s in stock.supply if s.supply_id == supply_id)
+        if units > there:
+            source = supply_id or "on hand"
+            yield Violation("stock", f"{units} of {sku} at {node_id} from {source}, has {there}")
+
+
+def _source(lookup: _Lookup, f: Fulfillment, part: FulfillmentLine) -> Iterator[Violation]:
+    now, node = lookup.problem.now, lookup.nodes[f.node_id]
+    if part.source == "on_hand":
+        today = now.astimezone(ZoneInfo(node.time_zone)).date()
+        if part.supply_id is not None or part.available_on != today:
+            yield Violation("stock", f"{part} is not on hand on {today}")
+        return
+    stock = lookup.stock.get((f.node_id, part.sku))
+    known = {s.supply_id: s.available_on for s in stock.supply} if stock else {}
+    if not lookup.problem.policy.backorder:
+        yield Violation("backorder", f"{part} is promised from supply")
+    if known.get(part.supply_id or "") != part.available_on:
+        yield Violation("stock", f"{part} names no supply of that date at {f.node_id}")
+
+
+def _eligible(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
+    """(2) Methods, pickup nodes and capabilities."""
+    for f in plan.fulfillments:
+        able = lookup.nodes[f.node_id].capabilities
+        for part in f.lines:
+            line = lookup.lines[part.line_id]
+            if f.method not in line.methods:
+                yield Violation("method", f"{line.line_id} may not be {f.method}")
+            if f.method == "pickup" and line.pickup_node != f.node_id:
+                yield Violation("pickup", f"{line.line_id} is not collected at {f.node_id}")
+            missing = [name for name in (f.method, *line.requires) if name not in able]
+            if missing:
+                yield Violation("capability", f"{f.node_id} lacks {missing} for {line.line_id}")
+
+
+def _works(calendar: Calendar | None, day: date) -> bool:
+    return calendar is None or (
+        day.isoweekday() in calendar.weekdays and day not in calendar.holidays
+    )
+
+
+def _worked_dates(calendar: Calendar | None, first: date) -> list[date]:
+    days = (first + timedelta(days=ahead) for ahead in range(_DAYS_MAX))
+    return [day for day in days if _works(calendar, day)]
+
+
+def _cut_off(node: Node, day: date) -> datetime:
+    """The last instant at which the node's clock shows the cut-off on `day`.
+
+    Tries every offset in force around the day; where the clock skips the cut-off, the offset from
+    before the skip tells when it would have been.
+    """
+    zone = ZoneInfo(node.time_zone)
+    wall = datetime.combine(day, node.cut_off)
+    noon = datetime.combine(day, datetime.min.time(), UTC)
+    offsets = [
+        (noon + timedelta(hours=hours)).astimezone(zone).utcoffset() or timedelta()
+        for hours in range(-36, 60, 6)
+    ]
+    instants = [(wall - offset).replace(tzinfo=UTC) for offset in dict.fromkeys(offsets)]
+    shown = [at for at in instants if at.astimezone(zone).replace(tzinfo=None) == wall]
+    return max(shown or instants)
+
+
+def _earliest_dispatch(lookup: _Lookup, node: Node, ready: date) -> date | None:
+    """The first date on which goods there from `ready` on can leave `node`."""
+    calendar = lookup.calendars[node.calendar_id]
+    today = lookup.problem.now.astimezone(ZoneInfo(node.time_zone)).date()
+    if lookup.problem.now > _cut_off(node, today):
+        today += timedelta(days=1)
+    worked = _worked_dates(calendar, max(today, ready))
+    return worked[node.handling_days] if len(worked) > node.handling_days else None
+
+
+def _dates(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
+    """Work date, `ship_by` and promise of every fulfillment."""
+    for f in plan.fulfillments:
+        node = lookup.nodes[f.node_id]
+        if not _works(lookup.calendars[node.calendar_id], f.work_on):
+            yield Violation("calendar", f"{f.node_id} does not work on {f.work_on}")
+        for part in f.lines:
+            earliest = _earliest_dispatch(lookup, node, part.available_on)
+            if earliest is None or f.work_on < earliest:
+                yield Violation("work date", f"{part} cannot leave on {f.work_on}: {earliest}")
+        if f.ship_by != _cut_off(node, f.work_on):
+            yield Violation("ship_by", f"{f.ship_by} is not the cut-off on {f.work_on}")
+        promised = _promise(lookup, f)
+        if f.promise != promised:
+            yield Violation("promise", f"{f.node_id}: {f.promise} instead of {promised}")
+
+
+def _promise(lookup: _Lookup, f: Fulfillment) -> Promise | None:
+    if f.method == "pickup":
+        return Promise(earliest=f.work_on, latest=f.work_on)
+    lane = lookup.lane(f)
+    if lane is None:
+        return None
+    calendar = lookup.calendars[lane.calendar_id] if lane.calendar_id else None
+    cut_off = _cut_off(lookup.nodes[f.node_id], f.work_on)
+    zone = ZoneInfo(lookup.problem.destination_time_zone)
+    moves = _worked_dates(calendar, cut_off.astimezone(zone).date())
+    return Promise(earliest=moves[lane.transit_days_min], latest=moves[lane.transit_days_max])
+
+
+def _capacity(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
+    """(5), (6) What a node can still do on a work date, in fulfillments or units."""
+    orders: Counter[tuple[str, date]] = Counter()
+    units: Counter[tuple[str, date]] = Counter()
+    for f in plan.fulfillments:
+        orders[f.node_id, f.work_on] += 1
+        units[f.node_id, f.work_on] += sum(part.quantity for part in f.lines)
+    for (node_id, day), count in orders.items():
+        for limit in lookup.nodes[node_id].capacity:
+            asked = count if limit.unit == "orders" else units[node_id, day]
+            if limit.work_on == day and asked > limit.remaining:
+                left = f"{limit.remaining} {limit.unit}"
+                yield Violation("capacity", f"{node_id} on {day}: {asked} asked, {left} left")
+
+
+def _wishes(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
+    """(7) the most shipments, (8) everything or nothing."""
+    policy = lookup.problem.policy
+    shipments = sum(f.method == "ship" for f in plan.fulfillments)
+    if policy.shipments_max is not None and shipments > policy.shipments_max:
+        yield Violation("shipments_max", f"{shipments} shipments of {policy.shipments_max}")
+    if policy.ship_complete and plan.fulfillments and plan.shortfalls:
+        yield Violation("ship_complete", f"{len(plan.shortfalls)} lines are short")
+
+
+@lru_cache(maxsize=100_000)
+def _parcels(brackets: tuple[tuple[int, int], ...], weight_grams: int) -> int:
+    """The cheapest parcels for a weight, by counting up in the brackets' common measure."""
+    measure = math.gcd(*(limit for limit, _ in brackets))
+    wanted = max(1, -(-weight_grams // measure))
+    cheapest = [0] * (wanted + 1)
+    for load in range(1, wanted + 1):
+        cheapest[load] = min(
+            price + cheapest[max(0, load - limit // measure)] for limit, price in brackets
+        )
+    return cheapest[wanted]
+
+
+def _expected_cost(lookup: _Lookup, f: Fulfillment) -> tuple[int, Cost]:
+    """Weight and cost a fulfillment should show."""
+    node, lane = lookup.nodes[f.node_id], lookup.lane(f)
+    weight = sum(p.quantity * lookup.lines[p.line_id].weight_grams for p in f.lines)
+    parcels = 0
+    if f.method == "ship" and lane is not None:
+        rows = lookup.tariffs[lane.tariff_id].brackets
+        parcels = _parcels(tuple((r.weight_grams_max, r.price_minor) for r in rows), weight)
+    units = sum(part.quantity for part in f.lines)
+    handling = node.handling_order_minor + units * node.handling_unit_minor
+    total = parcels + handling
+    return weight, Cost(parcels_minor=parcels, handling_minor=handling, total_minor=total)
+
+
+def _days_after(day: date, other: date) -> int:
+    return max(0, (day - other).days)
+
+
+def _line_days(lookup: _Lookup, line: Line, plan: Plan) -> tuple[int, int]:
+    """Days late and days waited of a line, by its last unit; none when no unit is taken."""
+    promised = [
+        f.promise.latest
+        for f in plan.fulfillments
+        if any(part.line_id == line.line_id for part in f.lines)
+    ]
+    if not promised:
+        return 0, 0
+    zone = ZoneInfo(lookup.problem.destination_time_zone)
+    ordered_on = lookup.problem.now.astimezone(zone).date()
+    late = _days_after(max(promised), line.requested_by) if line.requested_by else 0
+    return late, _days_after(max(promised), ordered_on)
+
+
+def _prices(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
+    """Weights, cost by component and the objective."""
+    policy = lookup.problem.policy
+    parcels = handling = 0
+    for f in plan.fulfillments:
+        weight, cost = _expected_cost(lookup, f)
+        parcels += cost.parcels_minor
+        handling += cost.handling_minor
+        if f.weight_grams != weight or f.cost != cost:
+            yield Violation(
+                "cost", f"{f.node_id}: {f.weight_grams} g {f.cost}, is {weight} g {cost}"
+            )
+    days = [_line_days(lookup, line, plan) for line in lookup.problem.lines]
+    split = policy.split_minor * max(0, len(plan.fulfillments) - 1)
+    lateness = policy.lateness_minor * sum(late for late, _ in days)
+    expected = Cost(
+        parcels_minor=parcels,
+        handling_minor=handling,
+        split_minor=split,
+        lateness_minor=lateness,
+        total_minor=parcels + handling + split + lateness,
+    )
+    if plan.cost != expected:
+        yield Violation("cost", f"{plan.cost} instead of {expected}")
+    short = sum(line.quantity for line in lookup.problem.lines) - sum(_taken(plan).values())
+    delay = policy.delay_minor * sum(waited for _, waited in days)
+    objective = expected.total_minor + delay + policy.shortage_minor * short
+    if plan.objective_minor != objective:
+        yield Violation("objective", f"{plan.objective_minor} instead of {objective}")
+
+
+def _claims(plan: Plan) -> Iterator[Violation]:
+    """What the plan says about its own proof."""
+    if not 0 <= plan.bound_minor <= plan.objective_minor:
+        yield Violation("bound", f"{plan.bound_minor} above {plan.objective_minor} or negative")
+    if (plan.status == "optimal") != (plan.bound_minor == plan.objective_minor):
+        claim = f"bound {plan.bound_minor}, objective {plan.objective_minor}"
+        yield Violation("status", f"{plan.status} with {claim}")

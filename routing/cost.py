@@ -1,0 +1,136 @@
+"""All money: what parcels, handling, splits, lateness, delay and shortage cost, in minor units.
+
+The price of a parcel shipment is V(weight), the cheapest multiset of tariff brackets whose limits
+sum to at least the weight. V is subadditive by construction (the union of two multisets covers the
+sum of two weights), which is what makes merging shipments and dominance pruning exact.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import lru_cache
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from routing.plan import Cost
+from routing.problem import Bracket, Line, Node, Policy
+from routing.promise import line_days
+
+PARCELS_MAX = 2_000
+"""Most parcels one shipment may need; `validate` refuses heavier orders."""
+
+
+class Steps(msgspec.Struct, frozen=True):
+    """V as a staircase: a shipment up to `weights_grams[l]` costs `prices_minor[l]`."""
+
+    weights_grams: tuple[int, ...]
+    prices_minor: tuple[int, ...]
+
+    def price_minor(self, weight_grams: int) -> int:
+        """V(weight); a weight of nothing still needs a parcel.
+
+        Raises `IndexError` above the weight the staircase was built for.
+        """
+        return self.prices_minor[bisect_left(self.weights_grams, weight_grams)]
+
+
+NO_PARCEL = Steps((2**62,), (0,))
+"""What a pickup costs to send: nothing at any weight."""
+
+
+def parcel_steps(brackets: tuple[Bracket, ...], weight_grams: int) -> Steps:
+    """V over weights up to at least `weight_grams`.
+
+    The span is rounded up to a power of two so that orders of similar weight share one staircase.
+    """
+    return _steps(brackets, 1 << max(10, weight_grams.bit_length()))
+
+
+@lru_cache(maxsize=4096)
+def _steps(brackets: tuple[Bracket, ...], span_grams: int) -> Steps:
+    """Extend the staircase step by step: the price of one gram more, then its furthest weight."""
+    parcels = sorted((b.price_minor, b.weight_grams_max) for b in brackets)
+    if parcels[0][0] == 0:
+        return Steps((2**62,), (0,))
+    weights, prices = [0], [0]
+    while weights[-1] < span_grams:
+        gram = weights[-1] + 1
+        price = min(
+            p + prices[bisect_left(weights, max(0, gram - weight))] for p, weight in parcels
+        )
+        reach = max(
+            weight + weights[bisect_right(prices, price - p) - 1]
+            for p, weight in parcels
+            if p <= price
+        )
+        weights.append(reach)
+        prices.append(price)
+    return Steps(tuple(weights[1:]), tuple(prices[1:]))
+
+
+def saving_min(steps: Sequence[Steps], weight_grams: int) -> NDArray[np.int64]:
+    """`[a, b]`: the least that sending by staircase b saves over a, at any weight of the span.
+
+    Negative where b is dearer at some weight from 1 to `weight_grams`.
+    """
+    limits = {weight for step in steps for weight in step.weights_grams if weight < weight_grams}
+    grid = np.array(sorted({1} | {weight + 1 for weight in limits}), np.int64)
+    prices = np.array(
+        [
+            np.array(step.prices_minor, np.int64)[
+                np.searchsorted(np.array(step.weights_grams, np.int64), grid)
+            ]
+            for step in steps
+        ]
+    )
+    saving: NDArray[np.int64] = (prices[:, None, :] - prices[None, :, :]).min(axis=2)
+    return saving
+
+
+def handling_minor(node: Node, units: int) -> int:
+    """Handling of one fulfillment of `units` units at `node`."""
+    return node.handling_order_minor + node.handling_unit_minor * units
+
+
+def lateness_minor(policy: Policy, line: Line, promised: date) -> int:
+    """Price of a line whose last unit is promised for `promised`, after its `requested_by`."""
+    if line.requested_by is None:
+        return 0
+    return policy.lateness_minor * line_days(promised, line.requested_by)
+
+
+def delay_minor(policy: Policy, promised: date, ordered_on: date) -> int:
+    """Price of a line whose last unit is promised for `promised`, counted from the order's date.
+
+    Counting from the order's date instead of the earliest feasible date adds the same constant to
+    every plan that fulfills the same lines, but does not fall when a faster node is added to the
+    network, so that adding a node never raises the objective.
+    """
+    return policy.delay_minor * line_days(promised, ordered_on)
+
+
+def split_minor(policy: Policy, fulfillments: int) -> int:
+    """Price of every fulfillment beyond the first."""
+    return policy.split_minor * max(0, fulfillments - 1)
+
+
+def shortage_minor(policy: Policy, units: int) -> int:
+    """Price of units that no fulfillment takes."""
+    return policy.shortage_minor * units
+
+
+def fulfillment_cost(node: Node, steps: Steps, units: int, weight_grams: int) -> Cost:
+    """Parcels and handling of one fulfillment."""
+    return total_cost(
+        {"parcels": steps.price_minor(weight_grams), "handling": handling_minor(node, units)}
+    )
+
+
+def total_cost(parts: Mapping[str, int]) -> Cost:
+    """A `Cost` from components named without their unit, such as `split`."""
+    return Cost(
+        **{f"{name}_minor": value for name, value in parts.items()},
+        total_minor=sum(parts.values()),
+    )

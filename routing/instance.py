@@ -1,0 +1,82 @@
+"""A problem made ready to solve: slots that may be opened, and the limits that couple them.
+
+Every solver step (greedy, bounds, CP-SAT) reads an `Instance` and answers an `Assignment`; none of
+them knows about calendars, tariffs or capabilities.
+"""
+
+from datetime import date, datetime
+from typing import Literal
+
+import msgspec
+
+from routing.cost import Steps
+from routing.plan import Promise
+from routing.problem import Line, Method, Node, Policy, Stock
+
+Assignment = dict[int, dict[int, int]]
+"""Units by slot, then by line; only opened slots and positive units are present."""
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """One fulfillment that may be made: a node, a method, a carrier service and a work date."""
+
+    node: Node
+    method: Method
+    service: str | None
+    start_on: date
+    """The work date on which the work starts: what is there by then can be taken."""
+    work_on: date
+    """The work date of dispatch or readiness, whose capacity is taken."""
+    ship_by: datetime
+    promise: Promise
+    steps: Steps
+    """Price of a shipment by weight."""
+
+
+class UnitLimit(msgspec.Struct, frozen=True):
+    """The units of these (slot, line) pairs sum to at most `units_max`."""
+
+    kind: Literal["stock", "capacity"]
+    units_max: int
+    pairs: tuple[tuple[int, int], ...]
+
+
+class OpenLimit(msgspec.Struct, frozen=True):
+    """At most `slots_max` of these slots may be opened."""
+
+    kind: Literal["capacity", "shipments"]
+    slots_max: int
+    slots: tuple[int, ...]
+
+
+class Instance(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines and slots in canonical order: lines by id; slots by node id, start, method, service."""
+
+    policy: Policy
+    lines: tuple[Line, ...]
+    slots: tuple[Slot, ...]
+    units_max: tuple[tuple[int, ...], ...]
+    """`[slot][line]`: most units of the line the slot could take on its own, 0 where it may not."""
+    time_minor: tuple[tuple[int, ...], ...]
+    """`[slot][line]`: lateness and delay of the line when its last unit comes from the slot."""
+    unit_limits: tuple[UnitLimit, ...]
+    open_limits: tuple[OpenLimit, ...]
+    stock: dict[tuple[str, str], Stock]
+    """What the kept nodes can give, by (node_id, sku)."""
+    now: datetime
+
+    @property
+    def units(self) -> int:
+        """Units ordered."""
+        return sum(line.quantity for line in self.lines)
+
+
+class Verdict(msgspec.Struct, frozen=True, array_like=True):
+    """Why nodes are not among the candidates."""
+
+    reason: Literal["no_stock", "not_asked", "incapable", "no_lane", "closed", "full", "dominated"]
+    node_ids: tuple[str, ...]
+    by: str | None = None
+    """For `dominated`: the node that serves whatever these could, at no higher price."""
+    savings_minor: tuple[int, ...] = ()
+    """For `dominated`: how much less `by` costs at least, per shipment, node by node."""

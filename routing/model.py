@@ -1,0 +1,195 @@
+"""The exact model, CP-SAT, in the order of README.md: variables, constraints (1) to (9), objective."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import msgspec
+from ortools.sat.python import cp_model
+
+from routing.cost import handling_minor
+from routing.instance import Assignment, Instance
+
+STEPS_MAX = 48
+"""Price steps of one slot modeled one by one; a longer staircase is cut at what the slot can hold."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the solver found below the incumbent's objective and what it proved."""
+
+    outcome: Literal["improved", "none_better", "stopped"]
+    units: Assignment | None
+    bound_minor: int
+    """No assignment of the instance has a smaller objective."""
+
+
+class _Variables(msgspec.Struct, frozen=True):
+    opened: list[cp_model.IntVar]
+    steps: list[list[cp_model.IntVar]]
+    units: dict[tuple[int, int], cp_model.IntVar]
+    short: list[cp_model.IntVar]
+    waits: list[list[tuple[int, int, cp_model.IntVar]]]
+    """Per line: (time price from here on, increment, whether a unit waits that long)."""
+    anything: cp_model.IntVar
+
+
+def improve(
+    instance: Instance, incumbent: Assignment, objective_minor: int, limit_ms: float
+) -> Answer:
+    """Look for an assignment cheaper than `objective_minor`, that of `incumbent`.
+
+    One worker and a fixed seed, so that only the time limit can make two runs differ. Releases
+    the interpreter lock while solving.
+    """
+    model = cp_model.CpModel()
+    variables = _variables(model, instance)
+    _constrain(model, instance, variables)
+    objective = _objective(instance, variables)
+    model.add(objective <= objective_minor - 1)
+    model.minimize(objective)
+    _hint(model, instance, variables, incumbent)
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    solver.parameters.random_seed = instance.policy.seed
+    solver.parameters.search_branching = type(solver.parameters).LP_SEARCH
+    solver.parameters.linearization_level = 2
+    solver.parameters.max_time_in_seconds = max(0.001, limit_ms / 1000)
+    status = solver.solve(model)
+    if status == cp_model.INFEASIBLE:
+        return Answer("none_better", None, objective_minor)
+    bound = max(0, min(objective_minor, round(solver.best_objective_bound)))
+    if status in {cp_model.OPTIMAL, cp_model.FEASIBLE}:
+        units = _units(solver, variables)
+        found = round(solver.objective_value)
+        return Answer("improved", units, found if status == cp_model.OPTIMAL else bound)
+    return Answer("stopped", None, bound)
+
+
+def _variables(model: cp_model.CpModel, instance: Instance) -> _Variables:
+    """Slots opened, their price steps, units by (slot, line), units short, lines that wait."""
+    units = {
+        (k, i): model.new_int_var(0, most, "")
+        for k, row in enumerate(instance.units_max)
+        for i, most in enumerate(row)
+        if most
+    }
+    return _Variables(
+        opened=[model.new_bool_var("") for _ in instance.slots],
+        steps=[
+            [model.new_bool_var("") for _ in _steps(instance, k)]
+            for k in range(len(instance.slots))
+        ],
+        units=units,
+        short=[model.new_int_var(0, line.quantity, "") for line in instance.lines],
+        waits=[_waits(model, instance, i) for i in range(len(instance.lines))],
+        anything=model.new_bool_var(""),
+    )
+
+
+def _steps(instance: Instance, k: int) -> Sequence[tuple[int, int]]:
+    """(weight, price) steps of slot `k` that the heaviest load it could take can reach."""
+    slot = instance.slots[k]
+    heaviest = sum(
+        most * line.weight_grams
+        for most, line in zip(instance.units_max[k], instance.lines, strict=True)
+    )
+    steps = list(zip(slot.steps.weights_grams, slot.steps.prices_minor, strict=True))
+    reached = next(step for step, (weight, _) in enumerate(steps) if weight >= heaviest) + 1
+    return steps[:reached]
+
+
+def _waits(
+    model: cp_model.CpModel, instance: Instance, i: int
+) -> list[tuple[int, int, cp_model.IntVar]]:
+    prices = sorted(
+        {
+            instance.time_minor[k][i]
+            for k in range(len(instance.slots))
+            if instance.units_max[k][i] and instance.time_minor[k][i] > 0
+        }
+    )
+    before = [0, *prices]
+    return [
+        (price, price - less, model.new_bool_var(""))
+        for price, less in zip(prices, before, strict=False)
+    ]
+
+
+def _constrain(model: cp_model.CpModel, instance: Instance, v: _Variables) -> None:
+    for i, line in enumerate(instance.lines):
+        # (1) Every unit of a line is taken by a slot or short.
+        taken = [x for (_, j), x in v.units.items() if j == i]
+        model.add(sum(taken) + v.short[i] == line.quantity)
+    for (k, i), x in v.units.items():
+        # (2) Only an opened slot takes units.
+        model.add(x <= instance.units_max[k][i] * v.opened[k])
+    for k, steps in enumerate(v.steps):
+        # (3) An opened slot pays exactly one price step, and its load weighs no more than that.
+        model.add(sum(steps) == v.opened[k])
+        if len(steps) > 1:
+            limits = [weight for weight, _ in _steps(instance, k)]
+            load = [instance.lines[i].weight_grams * x for (j, i), x in v.units.items() if j == k]
+            model.add(sum(load) <= cp_model.LinearExpr.weighted_sum(steps, limits))
+    for limit in instance.unit_limits:
+        # (4) Stock by date and (5) capacity in units.
+        model.add(sum(v.units[pair] for pair in limit.pairs) <= limit.units_max)
+    for most in instance.open_limits:
+        # (6) Capacity in orders and (7) the most shipments.
+        model.add(sum(v.opened[k] for k in most.slots) <= most.slots_max)
+    if instance.policy.ship_complete:
+        # (8) Every unit or nothing.
+        for i, line in enumerate(instance.lines):
+            model.add(v.short[i] == line.quantity * (1 - v.anything))
+    # The first fulfillment carries no split price, so `anything` wants to be true.
+    model.add(sum(v.opened) >= v.anything)
+    _constrain_waits(model, instance, v)
+
+
+def _constrain_waits(model: cp_model.CpModel, instance: Instance, v: _Variables) -> None:
+    for i, waits in enumerate(v.waits):
+        for (_, _, sooner), (_, _, later) in pairwise(waits):
+            model.add_implication(later, sooner)
+        by_price = {price: wait for price, _, wait in waits}
+        for k, times in enumerate(instance.time_minor):
+            # (9) A line waits as long as the last slot that takes a unit of it.
+            if (k, i) in v.units and times[i] > 0:
+                model.add(v.units[k, i] <= instance.units_max[k][i] * by_price[times[i]])
+
+
+def _objective(instance: Instance, v: _Variables) -> cp_model.LinearExpr:
+    """Parcels, handling, split, lateness and delay, shortage."""
+    policy = instance.policy
+    terms: list[tuple[cp_model.IntVar, int]] = [(v.anything, -policy.split_minor)]
+    for k, slot in enumerate(instance.slots):
+        terms.append((v.opened[k], policy.split_minor + handling_minor(slot.node, 0)))
+        prices = [price for _, price in _steps(instance, k)]
+        terms += zip(v.steps[k], prices, strict=True)
+    terms += [
+        (x, handling_minor(instance.slots[k].node, 1) - handling_minor(instance.slots[k].node, 0))
+        for (k, _), x in v.units.items()
+    ]
+    terms += [(wait, increment) for waits in v.waits for _, increment, wait in waits]
+    terms += [(short, policy.shortage_minor) for short in v.short]
+    expression: cp_model.LinearExpr = cp_model.LinearExpr.weighted_sum(
+        [variable for variable, _ in terms], [price for _, price in terms]
+    )
+    return expression
+
+
+def _hint(
+    model: cp_model.CpModel, instance: Instance, v: _Variables, incumbent: Assignment
+) -> None:
+    for k, opened in enumerate(v.opened):
+        model.add_hint(opened, int(k in incumbent))
+    for (k, i), x in v.units.items():
+        model.add_hint(x, incumbent.get(k, {}).get(i, 0))
+    del instance
+
+
+def _units(solver: cp_model.CpSolver, v: _Variables) -> Assignment:
+    units: Assignment = {}
+    for (k, i), x in sorted(v.units.items(), key=lambda item: item[0]):
+        quantity = solver.value(x)
+        if quantity:
+            units.setdefault(k, {})[i] = quantity
+    return units

@@ -1,0 +1,81 @@
+"""What routing answers: who fulfills what, by when, at what cost, and how well that is proven."""
+
+from datetime import date, datetime
+from typing import Literal
+
+import msgspec
+
+from routing.problem import Method
+
+Status = Literal["optimal", "feasible", "greedy"]
+Source = Literal["on_hand", "supply"]
+
+
+class FulfillmentLine(msgspec.Struct, frozen=True, kw_only=True):
+    """Units of one order line taken from one source at the fulfillment's node."""
+
+    line_id: str
+    sku: str
+    quantity: int
+    source: Source
+    supply_id: str | None
+    available_on: date
+    """Local date at the node from which these units are there."""
+
+
+class Promise(msgspec.Struct, frozen=True, kw_only=True):
+    """Local dates, at the destination or pickup node, between which the customer has the goods."""
+
+    earliest: date
+    latest: date
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """Money in minor units, by component; `total_minor` is their sum."""
+
+    parcels_minor: int = 0
+    handling_minor: int = 0
+    split_minor: int = 0
+    lateness_minor: int = 0
+    total_minor: int = 0
+
+
+class Fulfillment(msgspec.Struct, frozen=True, kw_only=True):
+    """What one node is to do for the order at one time: one shipment or one pickup."""
+
+    node_id: str
+    method: Method
+    service: str | None
+    """The carrier service of the lane used; none for pickup."""
+    work_on: date
+    """Local work date whose capacity this fulfillment takes."""
+    ship_by: datetime
+    """The instant, UTC, by which the goods have left or are ready for pickup."""
+    promise: Promise
+    lines: tuple[FulfillmentLine, ...]
+    weight_grams: int
+    cost: Cost
+    """Parcels and handling of this fulfillment; split and lateness belong to the order."""
+
+
+class Shortfall(msgspec.Struct, frozen=True, kw_only=True):
+    """Units of a line that no fulfillment takes."""
+
+    line_id: str
+    quantity: int
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to one problem."""
+
+    fulfillments: tuple[Fulfillment, ...]
+    shortfalls: tuple[Shortfall, ...]
+    cost: Cost
+    objective_minor: int
+    """`cost.total_minor` plus the prices of shortfall and delay: what was minimized."""
+    bound_minor: int
+    """No plan has a smaller objective than this."""
+    status: Status
+    """`optimal` when the bound meets the objective, `feasible` with a gap, `greedy` unsolved."""
+    found_by: str
+    """The step that produced the plan, such as `cp-sat` or `greedy`."""

@@ -1,0 +1,211 @@
+"""What every node could do for the order, before any choice: stock, eligibility, first dates."""
+
+from datetime import date, datetime
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from routing import promise
+from routing.plan import Promise
+from routing.problem import Calendar, Lane, Line, Node, Problem, ProblemError, Stock, Tariff
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+class Survey(msgspec.Struct, frozen=True, kw_only=True):
+    """Arrays over N nodes with stock (by node id), I lines (by line id) and S skus (by name)."""
+
+    problem: Problem
+    lines: tuple[Line, ...]
+    skus: tuple[str, ...]
+    sku_of: Ints
+    """`[I]`: index of each line's sku."""
+    needs: Ints
+    """`[S]`: units ordered over all lines of the sku."""
+    nodes: tuple[Node, ...]
+    on_hand: Ints
+    """`[N, S]`: units available now."""
+    total: Ints
+    """`[N, S]`: the same and, with backorders, all expected supply."""
+    can_ship: Bools
+    """`[N, I]`: the node may ship some of the line."""
+    can_pickup: Bools
+    """`[N, I]`: the line may be collected at the node, which can give some of it."""
+    stock: dict[tuple[str, str], Stock]
+    lanes: dict[str, tuple[Lane, ...]]
+    calendars: dict[str, Calendar]
+    tariffs: dict[str, Tariff]
+    no_stock: tuple[str, ...]
+    """Nodes that hold nothing of the order."""
+
+
+def survey(problem: Problem) -> Survey:
+    """Read a problem into arrays. Raises `ProblemError` for references to nothing."""
+    lines = tuple(sorted(problem.lines, key=lambda line: line.line_id))
+    skus = tuple(sorted({line.sku for line in lines}))
+    index = {sku: s for s, sku in enumerate(skus)}
+    sku_of = np.array([index[line.sku] for line in lines], np.int64)
+    needs = np.bincount(sku_of, [line.quantity for line in lines], len(skus)).astype(np.int64)
+    stock = _stock(problem, index)
+    holding = {node_id for node_id, _ in stock}
+    nodes = tuple(sorted((n for n in problem.nodes if n.node_id in holding), key=_node_id))
+    on_hand, total = _quantities(problem, nodes, index, stock)
+    lanes = _lanes(problem, holding)
+    can_ship, can_pickup = _eligible(nodes, lines, total[:, sku_of] > 0)
+    return Survey(
+        problem=problem,
+        lines=lines,
+        skus=skus,
+        sku_of=sku_of,
+        needs=needs,
+        nodes=nodes,
+        on_hand=on_hand,
+        total=total,
+        can_ship=can_ship,
+        can_pickup=can_pickup,
+        stock=stock,
+        lanes=lanes,
+        calendars={calendar.calendar_id: calendar for calendar in problem.calendars},
+        tariffs={tariff.tariff_id: tariff for tariff in problem.tariffs},
+        no_stock=tuple(n.node_id for n in problem.nodes if n.node_id not in holding),
+    )
+
+
+def _node_id(node: Node) -> str:
+    return node.node_id
+
+
+def _stock(problem: Problem, index: dict[str, int]) -> dict[tuple[str, str], Stock]:
+    """Stock of the order's skus that can be promised, by (node_id, sku)."""
+    backorder = problem.policy.backorder
+    usable: dict[tuple[str, str], Stock] = {}
+    for stock in problem.stock:
+        if stock.sku in index and (stock.available > 0 or (backorder and stock.supply)):
+            key = (stock.node_id, stock.sku)
+            if key in usable:
+                raise ProblemError(f"stock of {stock.sku} at {stock.node_id} is given twice")
+            usable[key] = stock
+    return usable
+
+
+def _quantities(
+    problem: Problem,
+    nodes: tuple[Node, ...],
+    index: dict[str, int],
+    stock: dict[tuple[str, str], Stock],
+) -> tuple[Ints, Ints]:
+    rows = {node.node_id: n for n, node in enumerate(nodes)}
+    on_hand = np.zeros((len(nodes), len(index)), np.int64)
+    places = [(rows[node_id], index[sku]) for node_id, sku in stock if node_id in rows]
+    if places:
+        row, column = zip(*places, strict=True)
+        on_hand[row, column] = [max(0, s.available) for s in stock.values() if s.node_id in rows]
+    total = on_hand.copy()
+    if problem.policy.backorder:
+        for (node_id, sku), held in stock.items():
+            if held.supply and node_id in rows:
+                total[rows[node_id], index[sku]] += sum(s.quantity for s in held.supply)
+    return on_hand, total
+
+
+def _lanes(problem: Problem, holding: set[str]) -> dict[str, tuple[Lane, ...]]:
+    lanes: dict[str, list[Lane]] = {}
+    for lane in problem.lanes:
+        if lane.node_id in holding:
+            lanes.setdefault(lane.node_id, []).append(lane)
+    return {
+        node_id: tuple(sorted(found, key=lambda lane: lane.service))
+        if len(found) > 1
+        else (*found,)
+        for node_id, found in lanes.items()
+    }
+
+
+def _eligible(
+    nodes: tuple[Node, ...], lines: tuple[Line, ...], holds: Bools
+) -> tuple[Bools, Bools]:
+    """Which lines each node may ship and hand over, by methods, capabilities and stock."""
+    by_capabilities: dict[tuple[str, ...], list[bool]] = {}
+    rows = []
+    for node in nodes:
+        row = by_capabilities.get(node.capabilities)
+        if row is None:
+            able = set(node.capabilities)
+            row = ["ship" in able and able.issuperset(line.requires) for line in lines]
+            by_capabilities[node.capabilities] = row
+        rows.append(row)
+    ships = np.array(["ship" in line.methods for line in lines], np.bool_)
+    can_ship = holds & np.array(rows, np.bool_).reshape(holds.shape) & ships
+    can_pickup = np.zeros_like(can_ship)
+    index = {node.node_id: n for n, node in enumerate(nodes)}
+    for i, line in enumerate(lines):
+        n = index.get(line.pickup_node or "") if "pickup" in line.methods else None
+        if n is not None:
+            able = set(nodes[n].capabilities)
+            can_pickup[n, i] = holds[n, i] and able.issuperset(("pickup", *line.requires))
+    return can_ship, can_pickup
+
+
+class Dates:
+    """Dates of the nodes of one problem, each distinct rule computed once.
+
+    Hundreds of nodes share a handful of calendars, cut-offs and zones, so remembering by those is
+    what keeps dates out of the cost of an order.
+    """
+
+    def __init__(self, surveyed: Survey) -> None:
+        self._now = surveyed.problem.now
+        self._destination = surveyed.problem.destination_time_zone
+        self._calendars = surveyed.calendars
+        self._starts: dict[tuple[object, ...], date | None] = {}
+        self._dispatches: dict[tuple[object, ...], tuple[date, datetime] | None] = {}
+        self._deliveries: dict[tuple[object, ...], Promise | None] = {}
+
+    def calendar(self, node: Node) -> Calendar:
+        """The node's calendar. Raises `ProblemError` when the problem has no such calendar."""
+        try:
+            return self._calendars[node.calendar_id]
+        except KeyError as error:
+            message = f"node {node.node_id} names calendar {node.calendar_id}, which is not given"
+            raise ProblemError(message) from error
+
+    def start(self, node: Node) -> date | None:
+        """The first work date that counts for the order, none when the node never works."""
+        key = (node.time_zone, node.calendar_id, node.cut_off)
+        if key not in self._starts:
+            try:
+                self._starts[key] = promise.start_date(node, self.calendar(node), self._now)
+            except promise.NeverError:
+                self._starts[key] = None
+        return self._starts[key]
+
+    def dispatch(self, node: Node, start_on: date) -> tuple[date, datetime] | None:
+        """The dispatch date and `ship_by` of work started on `start_on`, none when never."""
+        key = (node.time_zone, node.calendar_id, node.cut_off, node.handling_days, start_on)
+        if key not in self._dispatches:
+            try:
+                work_on = promise.dispatch_date(node, self.calendar(node), start_on)
+                self._dispatches[key] = work_on, promise.dispatch_instant(node, work_on)
+            except promise.NeverError:
+                self._dispatches[key] = None
+        return self._dispatches[key]
+
+    def delivery(self, lane: Lane, ship_by: datetime) -> Promise | None:
+        """The promise of a parcel handed over by `ship_by`, none when the carrier never moves.
+
+        Raises `ProblemError` when the problem has no such calendar.
+        """
+        key = (lane.calendar_id, lane.transit_days_min, lane.transit_days_max, ship_by)
+        if key not in self._deliveries:
+            try:
+                self._deliveries[key] = promise.delivery_promise(
+                    lane, self._calendars, ship_by, self._destination
+                )
+            except promise.NeverError:
+                self._deliveries[key] = None
+            except KeyError as error:
+                message = f"lane {lane.node_id} {lane.service} names unknown calendar {error}"
+                raise ProblemError(message) from error
+        return self._deliveries[key]

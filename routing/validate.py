@@ -1,0 +1,169 @@
+"""What makes a problem impossible to answer, each fault with a sentence that says what to change."""
+
+from collections.abc import Hashable, Iterable, Iterator
+from datetime import timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from routing.cost import PARCELS_MAX
+from routing.problem import Calendar, Lane, Line, Node, Problem, ProblemError, Stock, Tariff
+from routing.promise import DAYS_MAX
+
+UNITS_MAX = 1_000_000
+"""Most units in one order, so that every price stays far inside 64 bits."""
+
+PRICE_MINOR_MAX = 10**12
+"""Largest price of anything, for the same reason."""
+
+
+def validate(problem: Problem) -> None:
+    """Raise `ProblemError` with the first fault: the order's, then the network's."""
+    validate_order(problem)
+    for fault in _network_faults(problem):
+        raise ProblemError(fault)
+
+
+def validate_order(problem: Problem) -> None:
+    """Raise `ProblemError` for a fault in lines, policy or instant.
+
+    The cheap half of `validate`, which every solve repeats; master data is validated when stored.
+    """
+    for fault in _order_faults(problem):
+        raise ProblemError(fault)
+
+
+def _repeated(values: Iterable[Hashable]) -> Hashable | None:
+    seen: set[Hashable] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None
+
+
+def _order_faults(problem: Problem) -> Iterator[str]:
+    if not problem.lines:
+        yield "the order has no lines; give at least one"
+    repeated = _repeated(line.line_id for line in problem.lines)
+    if repeated is not None:
+        yield f"line id {repeated} occurs twice; ids must differ within an order"
+    for line in problem.lines:
+        yield from _line_faults(line)
+    units = sum(line.quantity for line in problem.lines)
+    if units > UNITS_MAX:
+        yield f"the order has {units} units, more than {UNITS_MAX}; split it"
+    if problem.now.utcoffset() != timedelta():
+        yield f"now is {problem.now}; give an instant in UTC"
+    if not _known_zone(problem.destination_time_zone):
+        yield f"destination time zone {problem.destination_time_zone} is unknown; use an IANA name"
+    policy = problem.policy
+    prices = (
+        policy.split_minor,
+        policy.lateness_minor,
+        policy.delay_minor,
+        policy.shortage_minor,
+    )
+    if not all(0 <= price <= PRICE_MINOR_MAX for price in prices):
+        yield f"a policy price is outside 0 to {PRICE_MINOR_MAX}: {prices}"
+    if policy.shipments_max is not None and policy.shipments_max < 0:
+        yield f"shipments_max is {policy.shipments_max}; give 0 or more, or none for no limit"
+    if policy.time_limit_ms < 0:
+        yield f"time_limit_ms is {policy.time_limit_ms}; give 0 or more"
+
+
+def _line_faults(line: Line) -> Iterator[str]:
+    if line.quantity < 1:
+        yield f"line {line.line_id} asks for {line.quantity} units; ask for at least 1"
+    if line.weight_grams < 0:
+        yield f"line {line.line_id} weighs {line.weight_grams} g a unit; give 0 or more"
+    if not line.methods:
+        yield f"line {line.line_id} allows no method; allow ship, pickup or both"
+    if "pickup" in line.methods and line.pickup_node is None:
+        yield f"line {line.line_id} may be picked up but names no pickup_node"
+
+
+def _network_faults(problem: Problem) -> Iterator[str]:
+    calendars = {calendar.calendar_id for calendar in problem.calendars}
+    tariffs = {tariff.tariff_id: tariff for tariff in problem.tariffs}
+    weight = sum(line.quantity * line.weight_grams for line in problem.lines)
+    for kind, ids in (
+        ("node", (node.node_id for node in problem.nodes)),
+        ("calendar", (calendar.calendar_id for calendar in problem.calendars)),
+        ("tariff", (tariff.tariff_id for tariff in problem.tariffs)),
+        ("lane", ((lane.node_id, lane.service) for lane in problem.lanes)),
+        ("stock record", ((stock.node_id, stock.sku) for stock in problem.stock)),
+    ):
+        repeated = _repeated(ids)
+        if repeated is not None:
+            yield f"{kind} {repeated} is given twice; give it once"
+    for calendar in problem.calendars:
+        yield from _calendar_faults(calendar)
+    for node in problem.nodes:
+        yield from _node_faults(node, calendars)
+    for lane in problem.lanes:
+        yield from _lane_faults(lane, calendars, set(tariffs))
+    for tariff in problem.tariffs:
+        yield from _tariff_faults(tariff, weight)
+    for stock in problem.stock:
+        yield from _stock_faults(stock)
+
+
+def _calendar_faults(calendar: Calendar) -> Iterator[str]:
+    if not set(calendar.weekdays) <= {1, 2, 3, 4, 5, 6, 7}:
+        yield f"calendar {calendar.calendar_id} has weekdays {calendar.weekdays}; use 1 to 7"
+
+
+def _known_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _node_faults(node: Node, calendars: set[str]) -> Iterator[str]:
+    if not _known_zone(node.time_zone):
+        yield f"node {node.node_id} has the unknown time zone {node.time_zone}; use an IANA name"
+    if node.calendar_id not in calendars:
+        yield f"node {node.node_id} names calendar {node.calendar_id}, which is not given"
+    if not 0 <= node.handling_days <= DAYS_MAX:
+        yield f"node {node.node_id} has {node.handling_days} handling days; give 0 to {DAYS_MAX}"
+    handling = node.handling_order_minor, node.handling_unit_minor
+    if not all(0 <= price <= PRICE_MINOR_MAX for price in handling):
+        yield f"node {node.node_id} has handling {handling}, outside 0 to {PRICE_MINOR_MAX}"
+    if node.cut_off.tzinfo is not None:
+        yield f"node {node.node_id} has a cut-off with a zone of its own; give a local time"
+
+
+def _lane_faults(lane: Lane, calendars: set[str], tariffs: set[str]) -> Iterator[str]:
+    name = f"lane {lane.node_id} {lane.service}"
+    if lane.tariff_id not in tariffs:
+        yield f"{name} names tariff {lane.tariff_id}, which is not given"
+    if lane.calendar_id is not None and lane.calendar_id not in calendars:
+        yield f"{name} names calendar {lane.calendar_id}, which is not given"
+    days = lane.transit_days_min, lane.transit_days_max
+    if not 0 <= days[0] <= days[1] <= DAYS_MAX:
+        yield f"{name} takes {days[0]} to {days[1]} days; give 0 <= min <= max <= {DAYS_MAX}"
+
+
+def _tariff_faults(tariff: Tariff, weight_grams: int) -> Iterator[str]:
+    if not tariff.brackets:
+        yield f"tariff {tariff.tariff_id} has no brackets; give at least one"
+        return
+    if any(b.weight_grams_max < 1 for b in tariff.brackets):
+        yield f"tariff {tariff.tariff_id} has a bracket below 1 g"
+    if any(not 0 <= b.price_minor <= PRICE_MINOR_MAX for b in tariff.brackets):
+        yield f"tariff {tariff.tariff_id} has a price outside 0 to {PRICE_MINOR_MAX}"
+    heaviest = max(b.weight_grams_max for b in tariff.brackets)
+    if weight_grams > heaviest * PARCELS_MAX:
+        yield (
+            f"the order weighs {weight_grams} g, more than {PARCELS_MAX} parcels of"
+            f" {heaviest} g in tariff {tariff.tariff_id}; split it"
+        )
+
+
+def _stock_faults(stock: Stock) -> Iterator[str]:
+    repeated = _repeated(supply.supply_id for supply in stock.supply)
+    if repeated is not None:
+        yield f"supply {repeated} of {stock.sku} at {stock.node_id} is given twice"
+    if any(supply.quantity < 0 for supply in stock.supply):
+        yield f"supply of {stock.sku} at {stock.node_id} has a negative quantity"

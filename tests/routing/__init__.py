@@ -1,0 +1,1 @@
+"""Tests of routing: the optimum, the judge, dates, limits and explanations."""

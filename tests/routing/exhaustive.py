@@ -1,0 +1,222 @@
+"""Exhaustive search: every way to hand every unit to every fulfillment, with its own prices.
+
+It shares no code with routing: dates come from `slow_dates`, parcels from a recursion over the
+brackets. A branch is left only when what it has cost already, plus the least its open lines can
+cost, reaches the ceiling: adding units never lowers a price, so nothing cheaper is missed.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from routing.problem import Lane, Node, Problem, Stock
+from tests.routing import slow_dates
+
+
+@dataclass(frozen=True)
+class Option:
+    """One fulfillment that could be made."""
+
+    node: Node
+    lane: Lane | None
+    start_on: date
+    work_on: date
+    latest: date
+    brackets: tuple[tuple[int, int], ...]
+
+
+@lru_cache(maxsize=200_000)
+def parcels(brackets: tuple[tuple[int, int], ...], weight: int) -> int:
+    """Cheapest multiset of brackets that covers the weight; nothing without brackets."""
+    if not brackets:
+        return 0
+    return min(p + (parcels(brackets, weight - w) if weight > w else 0) for w, p in brackets)
+
+
+def starts(problem: Problem, node: Node, *, every_date: bool) -> list[tuple[date, date]]:
+    """(start, dispatch) dates worth trying at a node.
+
+    A later start than the first needs a reason: supply that has come since the one before, or a
+    capacity on the dispatch date of the one before. `every_date` tries them all, to test that.
+    """
+    calendar = next(c for c in problem.calendars if c.calendar_id == node.calendar_id)
+    first = slow_dates.first_day(node.time_zone, node.cut_off, problem.now)
+    days = slow_dates.worked_days(calendar, first, 14)
+    if len(days) < 14:
+        return []
+    supplies = [s for stock in problem.stock if stock.node_id == node.node_id for s in stock.supply]
+    limits = {limit.work_on for limit in node.capacity}
+    kept = [(days[0], days[node.handling_days])]
+    for d in range(1, 8):
+        day, dispatch = days[d], days[d + node.handling_days]
+        arrived = any(days[d - 1] < s.available_on <= day for s in supplies)
+        if every_date or arrived or days[d - 1 + node.handling_days] in limits:
+            kept.append((day, dispatch))
+    return kept
+
+
+def options(problem: Problem, *, every_date: bool = False) -> list[Option]:
+    """Every fulfillment any node could make."""
+    tariffs = {
+        t.tariff_id: tuple((b.weight_grams_max, b.price_minor) for b in t.brackets)
+        for t in problem.tariffs
+    }
+    calendars = {c.calendar_id: c for c in problem.calendars}
+    zone = ZoneInfo(problem.destination_time_zone)
+    found = []
+    for node in problem.nodes:
+        for start, dispatch in starts(problem, node, every_date=every_date):
+            if "pickup" in node.capabilities:
+                found.append(Option(node, None, start, dispatch, dispatch, ()))
+            for lane in problem.lanes:
+                if lane.node_id != node.node_id or "ship" not in node.capabilities:
+                    continue
+                carrier = calendars[lane.calendar_id] if lane.calendar_id else None
+                leaves = slow_dates.cut_off_instant(node.time_zone, dispatch, node.cut_off)
+                days = slow_dates.worked_days(carrier, leaves.astimezone(zone).date(), 14)
+                if len(days) == 14:
+                    latest = days[lane.transit_days_max]
+                    rates = tariffs[lane.tariff_id]
+                    found.append(Option(node, lane, start, dispatch, latest, rates))
+    return found
+
+
+class Search:
+    """Depth first over lines and, within a line, over options."""
+
+    def __init__(self, problem: Problem, ceiling: int, *, every_date: bool = False) -> None:
+        self.problem, self.policy, self.best = problem, problem.policy, ceiling
+        self.options = options(problem, every_date=every_date)
+        self.stock: dict[tuple[str, str], Stock] = {(s.node_id, s.sku): s for s in problem.stock}
+        zone = ZoneInfo(problem.destination_time_zone)
+        self.ordered_on = problem.now.astimezone(zone).date()
+        self.weight: Counter[int] = Counter()
+        self.units: Counter[int] = Counter()
+        self.drawn: dict[tuple[str, str], Counter[date]] = {}
+        self.lines = sorted(problem.lines, key=lambda line: -line.quantity)
+        self.able = [self._able(i) for i in range(len(self.lines))]
+        self.least = [self._least(i) for i in range(len(self.lines))]
+        self.floor = [sum(self.least[i:]) for i in range(len(self.lines) + 1)]
+
+    def run(self) -> int:
+        """The smallest objective below the ceiling, else the ceiling."""
+        nothing = self.policy.shortage_minor * sum(line.quantity for line in self.lines)
+        self.best = min(self.best, nothing)
+        self._line(0, 0)
+        return self.best
+
+    def _able(self, i: int) -> list[tuple[int, int]]:
+        """(option, price of the line waiting for it) for every option the line may use."""
+        line, able = self.lines[i], []
+        for k, option in enumerate(self.options):
+            method = "ship" if option.lane else "pickup"
+            collects = option.lane is not None or line.pickup_node == option.node.node_id
+            fit = set(line.requires) <= set(option.node.capabilities)
+            there = self._there(option.node.node_id, line.sku, option.start_on) > 0
+            if method in line.methods and collects and fit and there:
+                able.append((k, self._waiting(i, option)))
+        return able
+
+    def _waiting(self, i: int, option: Option) -> int:
+        requested_by = self.lines[i].requested_by
+        late = (option.latest - requested_by).days if requested_by else 0
+        waited = (option.latest - self.ordered_on).days
+        return self.policy.lateness_minor * max(0, late) + self.policy.delay_minor * max(0, waited)
+
+    def _least(self, i: int) -> int:
+        units, short = self.lines[i].quantity, self.policy.shortage_minor
+        if not self.able[i]:
+            return units * short
+        unit = min(self.options[k].node.handling_unit_minor for k, _ in self.able[i])
+        return min(units * short, units * min(short, unit) + min(time for _, time in self.able[i]))
+
+    def _there(self, node_id: str, sku: str, day: date) -> int:
+        stock = self.stock.get((node_id, sku))
+        if stock is None:
+            return 0
+        later = [s.quantity for s in stock.supply if s.available_on <= day]
+        return stock.available + (sum(later) if self.policy.backorder else 0)
+
+    def _line(self, i: int, price: int) -> None:
+        if price + self.floor[i] >= self.best:
+            return
+        if i == len(self.lines):
+            self.best = price
+            return
+        self._option(i, 0, self.lines[i].quantity, price, 0)
+
+    def _option(self, i: int, place: int, left: int, price: int, waiting: int) -> None:
+        """Give the line's remaining units to its options from `place` on, the rest is short."""
+        if price + waiting + self.floor[i + 1] >= self.best:
+            return
+        if left == 0 or place == len(self.able[i]):
+            if left and self.policy.ship_complete:
+                return
+            self._line(i + 1, price + waiting + left * self.policy.shortage_minor)
+            return
+        self._option(i, place + 1, left, price, waiting)
+        k, time = self.able[i][place]
+        for units in range(1, left + 1):
+            added = self._add(i, k, units)
+            if added is not None:
+                self._option(i, place + 1, left - units, price + added, max(waiting, time))
+            self._undo(i, k, units)
+
+    def _add(self, i: int, k: int, units: int) -> int | None:
+        """Put units into an option; what that adds to the price, none where it breaks a rule."""
+        line, option = self.lines[i], self.options[k]
+        before = self._price(k)
+        key = option.node.node_id, line.sku
+        self.weight[k] += units * line.weight_grams
+        self.units[k] += units
+        self.drawn.setdefault(key, Counter())[option.start_on] += units
+        if not (self._in_stock(key) and self._in_capacity(option) and self._in_shipments()):
+            return None
+        return self._price(k) - before
+
+    def _undo(self, i: int, k: int, units: int) -> None:
+        line, option = self.lines[i], self.options[k]
+        self.weight[k] -= units * line.weight_grams
+        self.units[k] -= units
+        self.drawn[option.node.node_id, line.sku][option.start_on] -= units
+
+    def _price(self, k: int) -> int:
+        """What an option costs as it is filled now, with its split."""
+        if not self.units[k]:
+            return 0
+        option, opened = self.options[k], sum(1 for units in self.units.values() if units)
+        handling = option.node.handling_order_minor
+        handling += option.node.handling_unit_minor * self.units[k]
+        split = self.policy.split_minor if opened > 1 else 0
+        return parcels(option.brackets, self.weight[k]) + handling + split
+
+    def _in_stock(self, key: tuple[str, str]) -> bool:
+        drawn = self.drawn[key]
+        return all(
+            sum(units for start, units in drawn.items() if start <= day) <= self._there(*key, day)
+            for day, used in drawn.items()
+            if used
+        )
+
+    def _in_capacity(self, changed: Option) -> bool:
+        for limit in changed.node.capacity:
+            used = [
+                self.units[k]
+                for k, option in enumerate(self.options)
+                if option.node is changed.node and option.work_on == limit.work_on and self.units[k]
+            ]
+            if (len(used) if limit.unit == "orders" else sum(used)) > limit.remaining:
+                return False
+        return True
+
+    def _in_shipments(self) -> bool:
+        shipments = sum(1 for k, units in self.units.items() if units and self.options[k].lane)
+        most = self.policy.shipments_max
+        return most is None or shipments <= most
+
+
+def cheapest(problem: Problem, ceiling: int, *, every_date: bool = False) -> int:
+    """The optimum's objective where it is below `ceiling`, else `ceiling`."""
+    return Search(problem, ceiling, every_date=every_date).run()

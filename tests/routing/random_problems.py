@@ -1,0 +1,179 @@
+"""Seeded random problems in which every constraint can bind."""
+
+import random
+from datetime import UTC, date, datetime, time, timedelta
+
+from routing.problem import (
+    Bracket,
+    Calendar,
+    Capacity,
+    Lane,
+    Line,
+    Method,
+    Node,
+    Policy,
+    Problem,
+    Stock,
+    Supply,
+    Tariff,
+)
+
+ZONES = ("Europe/Warsaw", "America/New_York", "Asia/Tokyo", "UTC", "America/Los_Angeles")
+MOMENTS = (
+    datetime(2026, 5, 13, 12, 0, tzinfo=UTC),
+    datetime(2026, 3, 28, 23, 30, tzinfo=UTC),
+    datetime(2026, 10, 24, 21, 59, tzinfo=UTC),
+    datetime(2026, 12, 23, 15, 0, tzinfo=UTC),
+    datetime(2026, 11, 1, 5, 45, tzinfo=UTC),
+)
+
+
+def random_problem(seed: int, *, lines_max: int = 5, nodes_max: int = 7) -> Problem:
+    """A small problem with all constraints in play, the same for the same seed."""
+    chance = random.Random(seed)
+    now = chance.choice(MOMENTS) + timedelta(minutes=chance.randint(-600, 600))
+    nodes = [_node(chance, n, now) for n in range(chance.randint(2, nodes_max))]
+    node_ids = [node.node_id for node in nodes]
+    count = chance.randint(1, lines_max)
+    skus = [f"sku-{s}" for s in range(max(1, count - chance.randint(0, 1)))]
+    lines = [_line(chance, i, skus, node_ids, now.date(), few=count > 3) for i in range(count)]
+    chance.shuffle(lines)
+    return Problem(
+        now=now,
+        destination_time_zone=chance.choice(ZONES),
+        lines=tuple(lines),
+        nodes=tuple(nodes),
+        stock=tuple(
+            _stock(chance, node_id, sku, now.date())
+            for node_id in node_ids
+            for sku in skus
+            if chance.random() < 0.75
+        ),
+        lanes=tuple(lane for node_id in node_ids for lane in _lanes(chance, node_id)),
+        calendars=_calendars(now.date()),
+        tariffs=_tariffs(chance),
+        policy=_policy(chance, count),
+    )
+
+
+def _calendars(day: date) -> tuple[Calendar, ...]:
+    return (
+        Calendar(calendar_id="always", weekdays=(1, 2, 3, 4, 5, 6, 7)),
+        Calendar(
+            calendar_id="week",
+            weekdays=(1, 2, 3, 4, 5),
+            holidays=(day + timedelta(days=1), date(2026, 12, 25)),
+        ),
+        Calendar(calendar_id="six", weekdays=(1, 2, 3, 4, 5, 6), holidays=(day,)),
+        Calendar(calendar_id="never", weekdays=()),
+    )
+
+
+def _calendar_id(chance: random.Random) -> str:
+    return chance.choices(("always", "week", "six", "never"), (10, 6, 6, 1))[0]
+
+
+def _tariffs(chance: random.Random) -> tuple[Tariff, ...]:
+    """Concave, convex and plain odd tariffs, so that several parcels can beat one."""
+    tariffs = []
+    for name in ("near", "far", "odd"):
+        limits = sorted(chance.sample(range(300, 4000, 100), chance.randint(1, 3)))
+        prices = [chance.randint(30, 300) for _ in limits]
+        if name != "odd":
+            prices.sort()
+        brackets = zip(limits, prices, strict=True)
+        tariffs.append(
+            Tariff(
+                tariff_id=name,
+                brackets=tuple(Bracket(weight_grams_max=w, price_minor=p) for w, p in brackets),
+            )
+        )
+    return tuple(tariffs)
+
+
+def _node(chance: random.Random, n: int, now: datetime) -> Node:
+    capabilities = [name for name in ("ship", "pickup", "hazmat") if chance.random() < 0.8]
+    capacity = [
+        Capacity(
+            work_on=now.date() + timedelta(days=ahead),
+            remaining=chance.randint(0, 3),
+            unit=chance.choice(("orders", "units")),
+        )
+        for ahead in range(-1, 4)
+        if chance.random() < 0.2
+    ]
+    return Node(
+        node_id=f"n{n}",
+        kind=chance.choice(("warehouse", "store", "supplier", "partner")),
+        time_zone=chance.choice(ZONES),
+        calendar_id=_calendar_id(chance),
+        cut_off=time(chance.choice((0, 2, 11, 14, 23)), chance.choice((0, 30, 59))),
+        handling_days=chance.choice((0, 0, 0, 1, 2)),
+        capabilities=tuple(capabilities),
+        handling_order_minor=chance.choice((0, 20, 60)),
+        handling_unit_minor=chance.choice((0, 5, 15)),
+        capacity=tuple(capacity),
+    )
+
+
+def _line(
+    chance: random.Random, i: int, skus: list[str], node_ids: list[str], day: date, *, few: bool
+) -> Line:
+    ways: tuple[tuple[Method, ...], ...] = (("ship",), ("pickup",), ("ship", "pickup"))
+    methods = chance.choices(ways, (6, 2, 3))[0]
+    return Line(
+        line_id=f"line-{i}",
+        sku=chance.choice(skus),
+        quantity=chance.choice((1, 1, 2) if few else (1, 1, 2, 3)),
+        weight_grams=chance.choice((0, 150, 400, 900, 1700)),
+        methods=methods,
+        pickup_node=chance.choice(node_ids) if "pickup" in methods else None,
+        requested_by=day + timedelta(days=chance.randint(0, 4)) if chance.random() < 0.5 else None,
+        requires=("hazmat",) if chance.random() < 0.2 else (),
+    )
+
+
+def _stock(chance: random.Random, node_id: str, sku: str, day: date) -> Stock:
+    supply = [
+        Supply(
+            supply_id=f"{node_id}-{sku}-{s}",
+            available_on=day + timedelta(days=chance.randint(-1, 3)),
+            quantity=chance.randint(1, 2),
+        )
+        for s in range(chance.choice((0, 0, 1, 2)))
+    ]
+    return Stock(
+        node_id=node_id, sku=sku, available=chance.choice((0, 1, 1, 2, 4)), supply=tuple(supply)
+    )
+
+
+def _lanes(chance: random.Random, node_id: str) -> list[Lane]:
+    lanes = []
+    for service in ("standard", "express", "freight"):
+        if chance.random() < 0.5:
+            days = chance.randint(0, 3)
+            lanes.append(
+                Lane(
+                    node_id=node_id,
+                    service=service,
+                    tariff_id=chance.choice(("near", "far", "odd")),
+                    transit_days_min=days,
+                    transit_days_max=days + chance.randint(0, 2),
+                    calendar_id=chance.choice((None, _calendar_id(chance))),
+                )
+            )
+    return lanes
+
+
+def _policy(chance: random.Random, count: int) -> Policy:
+    return Policy(
+        ship_complete=chance.random() < 0.2,
+        shipments_max=chance.choice((None, None, 0, 1, 2)),
+        backorder=chance.random() < 0.5,
+        split_minor=chance.choice((0, 40, 250)),
+        lateness_minor=chance.choice((0, 30, 100)),
+        delay_minor=chance.choice((0, 5, 20)),
+        shortage_minor=chance.choice((100, 400, 1_000_000, 1_000_000)),
+        time_limit_ms=10_000,
+        seed=count,
+    )
