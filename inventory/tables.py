@@ -191,9 +191,7 @@ reservation = sa.Table(
     sa.Index(None, "holder_id"),
     sa.Index(None, "expires_at", postgresql_where=sa.text("state = 'held'")),
     # Promises to weaken are looked up by stock record, and so are pegs that wait for supply.
-    sa.Index(
-        None, "sku", "node_id", postgresql_where=sa.text("state IN ('held', 'confirmed')")
-    ),
+    sa.Index(None, "sku", "node_id", postgresql_where=sa.text("state IN ('held', 'confirmed')")),
     sa.Index(
         "reservation_peg_idx",
         "sku",

@@ -1,0 +1,57 @@
+"""Items: the records that describe what is stocked."""
+
+from collections.abc import Iterable, Sequence
+
+import asyncpg
+import msgspec
+
+from inventory import records
+from inventory.tables import ANY
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sku is; sizes and weight are those of one unit."""
+
+    sku: str
+    name: str = ""
+    category: str = ""
+    weight_grams: int
+    length_mm: int | None = None
+    width_mm: int | None = None
+    height_mm: int | None = None
+    requires: tuple[str, ...] = ()
+    """Capabilities a node must have to handle it."""
+
+
+async def put_items(connection: asyncpg.Connection, items: Sequence[Item]) -> None:
+    """Insert or replace items; the last of a repeated sku wins.
+
+    Raises ValueError for a sku that buffer rules use for "every sku", asyncpg.CheckViolationError
+    for values outside the table's limits.
+    """
+    unique = {item.sku: item for item in items}
+    if ANY in unique:
+        raise ValueError(f"'{ANY}' means every sku in buffer rules; choose another sku")
+    await records.put_items(connection, msgspec.json.encode(list(unique.values())).decode())
+
+
+async def get_items(connection: asyncpg.Connection, skus: Sequence[str]) -> list[Item]:
+    """Return those of these items that exist, in order of their sku."""
+    return [_item(row) for row in await records.read_items(connection, skus, "", None)]
+
+
+async def list_items(
+    connection: asyncpg.Connection, *, after: str = "", limit: int | None = None
+) -> list[Item]:
+    """Return items in order of their sku, at most `limit` from the one after `after`."""
+    return [_item(row) for row in await records.read_items(connection, None, after, limit)]
+
+
+async def missing_items(connection: asyncpg.Connection, skus: Iterable[str]) -> set[str]:
+    """Return those of these skus for which no item exists."""
+    wanted = set(skus)
+    return wanted - {row[0] for row in await records.find_items(connection, list(wanted))}
+
+
+def _item(row: asyncpg.Record) -> Item:
+    return Item(**{**row, "requires": tuple(row["requires"])})

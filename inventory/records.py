@@ -1,0 +1,588 @@
+"""Every SQL statement of the stock record, one named function each.
+
+Batches are arrays that PostgreSQL turns into rows with `unnest`, so a call is one round trip
+however many rows it carries. Locks are taken by functions whose name starts with `lock_`, each in
+the order of its table's primary key; `locks.py` says in which order the tables come.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+Columns = Sequence[Sequence[Any]]
+"""Arrays of equal length, one for each column."""
+
+LIVE = "('held', 'confirmed')"
+PROMISABLE = "greatest(u.quantity - u.received, 0) * u.trust_percent / 100"
+
+# A change of promises never writes a larger shortage; it can only make one smaller.
+CHANGE_STOCK = """
+    UPDATE stock s
+    SET reserved = s.reserved + d.quantity,
+        shortage = least(s.shortage,
+                         greatest(s.reserved + d.quantity - s.on_hand + s.unavailable, 0))
+    FROM unnest($1::text[], $2::text[], $3::bigint[]) AS d (sku, node_id, quantity)
+    WHERE s.sku = d.sku AND s.node_id = d.node_id
+"""
+CHANGE_SUPPLY = f"""
+    UPDATE supply u
+    SET promised = u.promised + d.quantity,
+        shortage = least(u.shortage, greatest(u.promised + d.quantity - {PROMISABLE}, 0))
+    FROM unnest($4::text[], $5::text[], $6::bigint[]) AS d (sku, supply_id, quantity)
+    WHERE u.sku = d.sku AND u.supply_id = d.supply_id
+"""
+
+
+# Locks
+
+
+async def lock_stock(
+    connection: asyncpg.Connection, skus: Sequence[str], node_ids: Sequence[str]
+) -> list[asyncpg.Record]:
+    """Lock these stock records; the values returned are those under the lock."""
+    return await connection.fetch(
+        """
+        SELECT s.sku, s.node_id, s.on_hand, s.reserved, s.unavailable, s.shortage, s.as_of
+        FROM unnest($1::text[], $2::text[]) AS k (sku, node_id)
+        JOIN stock s USING (sku, node_id)
+        ORDER BY s.sku, s.node_id
+        FOR UPDATE OF s
+        """,
+        skus,
+        node_ids,
+    )
+
+
+async def lock_supply(
+    connection: asyncpg.Connection, skus: Sequence[str], supply_ids: Sequence[str]
+) -> list[asyncpg.Record]:
+    """Lock these supply rows; the values returned are those under the lock."""
+    return await connection.fetch(
+        """
+        SELECT u.sku, u.supply_id, u.node_id, u.expected_on, u.quantity, u.trust_percent,
+               u.received, u.promised, u.shortage,
+               (now() AT TIME ZONE 'UTC')::date - u.expected_on AS days_late
+        FROM unnest($1::text[], $2::text[]) AS k (sku, supply_id)
+        JOIN supply u USING (sku, supply_id)
+        ORDER BY u.sku, u.supply_id
+        FOR UPDATE OF u
+        """,
+        skus,
+        supply_ids,
+    )
+
+
+async def lock_capacity(
+    connection: asyncpg.Connection,
+    node_ids: Sequence[str],
+    dates: Sequence[date],
+    slots: Sequence[str],
+) -> list[asyncpg.Record]:
+    """Lock these capacity rows; the values returned are those under the lock."""
+    return await connection.fetch(
+        """
+        SELECT c.node_id, c.work_on, c.slot, c.unit, c.maximum, c.used
+        FROM unnest($1::text[], $2::date[], $3::text[]) AS k (node_id, work_on, slot)
+        JOIN capacity c USING (node_id, work_on, slot)
+        ORDER BY c.node_id, c.work_on, c.slot
+        FOR UPDATE OF c
+        """,
+        node_ids,
+        dates,
+        slots,
+    )
+
+
+async def lock_reservations(
+    connection: asyncpg.Connection, holders: Sequence[UUID], states: Sequence[str]
+) -> None:
+    """Lock the holders' reservations that are in one of `states`.
+
+    A reservation may be split while we wait for it, and the part split off is a row this statement
+    cannot see. So it returns nothing: callers act on what their next statement finds.
+    """
+    await connection.execute(
+        """
+        SELECT FROM reservation
+        WHERE holder_id = ANY ($1::uuid[]) AND state = ANY ($2::text[])
+        ORDER BY sku, reservation_id
+        FOR UPDATE
+        """,
+        holders,
+        states,
+    )
+
+
+async def lock_due(
+    connection: asyncpg.Connection, holder_kind: str, limit: int, now: datetime | None
+) -> list[asyncpg.Record]:
+    """Lock held reservations that are due, passing over those someone else is working on."""
+    return await connection.fetch(
+        """
+        SELECT holder_id
+        FROM reservation
+        WHERE state = 'held' AND expires_at <= coalesce($3, now()) AND holder_id IN (
+            SELECT holder_id FROM reservation
+            WHERE state = 'held' AND expires_at <= coalesce($3, now()) AND holder_kind = $1
+            ORDER BY expires_at LIMIT $2
+        )
+        ORDER BY sku, reservation_id
+        FOR UPDATE SKIP LOCKED
+        """,
+        holder_kind,
+        limit,
+        now,
+    )
+
+
+async def lock_pegs(
+    connection: asyncpg.Connection, skus: Sequence[str], node_ids: Sequence[str]
+) -> list[asyncpg.Record]:
+    """Lock the reservations at these stock records that wait for supply."""
+    return await connection.fetch(
+        f"""
+        SELECT r.sku, r.reservation_id, r.node_id, r.supply_id, r.quantity, r.promise_on,
+               r.created_at
+        FROM unnest($1::text[], $2::text[]) AS k (sku, node_id)
+        JOIN reservation r USING (sku, node_id)
+        WHERE r.supply_id IS NOT NULL AND r.state IN {LIVE}
+        ORDER BY r.sku, r.reservation_id
+        FOR UPDATE OF r
+        """,
+        skus,
+        node_ids,
+    )
+
+
+# Taking and giving back
+
+
+async def ensure_capacity(
+    connection: asyncpg.Connection,
+    node_ids: Sequence[str],
+    dates: Sequence[date],
+    slots: Sequence[str],
+) -> None:
+    """Make the capacity rows that do not exist yet from their node's default for a day."""
+    await connection.execute(
+        """
+        INSERT INTO capacity (node_id, work_on, slot, unit, planned, maximum)
+        SELECT node_id, k.work_on, k.slot, n.capacity_unit, n.capacity_planned, n.capacity_maximum
+        FROM unnest($1::text[], $2::date[], $3::text[]) AS k (node_id, work_on, slot)
+        JOIN node n USING (node_id)
+        WHERE n.capacity_maximum IS NOT NULL AND k.slot = 'day'
+        ORDER BY node_id, k.work_on, k.slot
+        ON CONFLICT DO NOTHING
+        """,
+        node_ids,
+        dates,
+        slots,
+    )
+
+
+async def take(
+    connection: asyncpg.Connection, stock: Columns, supply: Columns, reservations: Columns
+) -> None:
+    """Raise the counters of locked rows and insert the reservations they stand for."""
+    await connection.execute(
+        f"""
+        WITH stock_taken AS ({CHANGE_STOCK}), supply_taken AS ({CHANGE_SUPPLY})
+        INSERT INTO reservation (sku, reservation_id, node_id, line_id, quantity, supply_id,
+                                 promise_on, holder_kind, holder_id, actor, expires_at, state)
+        SELECT * FROM unnest($7::text[], $8::uuid[], $9::text[], $10::text[], $11::bigint[],
+                             $12::text[], $13::date[], $14::text[], $15::uuid[], $16::text[],
+                             $17::timestamptz[], $18::text[])
+        """,
+        *stock,
+        *supply,
+        *reservations,
+    )
+
+
+async def change_promises(connection: asyncpg.Connection, stock: Columns, supply: Columns) -> None:
+    """Add these amounts, negative to give back, to the promises of locked rows."""
+    await connection.execute(
+        f"WITH stock_changed AS ({CHANGE_STOCK}) {CHANGE_SUPPLY}", *stock, *supply
+    )
+
+
+async def take_capacity(connection: asyncpg.Connection, used: Columns, holds: Columns) -> None:
+    """Raise `used` of locked capacity rows and record who holds how much of them."""
+    await connection.execute(
+        """
+        WITH taken AS (
+            UPDATE capacity c SET used = c.used + d.quantity
+            FROM unnest($1::text[], $2::date[], $3::text[], $4::bigint[])
+                 AS d (node_id, work_on, slot, quantity)
+            WHERE (c.node_id, c.work_on, c.slot) = (d.node_id, d.work_on, d.slot)
+        )
+        INSERT INTO capacity_hold AS h (node_id, work_on, slot, holder_id, quantity)
+        SELECT * FROM unnest($5::text[], $6::date[], $7::text[], $8::uuid[], $9::bigint[])
+        ON CONFLICT (node_id, work_on, slot, holder_id) DO UPDATE
+        SET quantity = excluded.quantity + CASE WHEN h.active THEN h.quantity ELSE 0 END,
+            active = true
+        """,
+        *used,
+        *holds,
+    )
+
+
+async def give_back_capacity(connection: asyncpg.Connection, used: Columns) -> None:
+    """Lower `used` of locked capacity rows."""
+    await connection.execute(
+        """
+        UPDATE capacity c SET used = c.used - d.quantity
+        FROM unnest($1::text[], $2::date[], $3::text[], $4::bigint[])
+             AS d (node_id, work_on, slot, quantity)
+        WHERE (c.node_id, c.work_on, c.slot) = (d.node_id, d.work_on, d.slot)
+        """,
+        *used,
+    )
+
+
+async def end_capacity_holds(
+    connection: asyncpg.Connection, holders: Sequence[UUID]
+) -> list[asyncpg.Record]:
+    """End the holders' capacity holds, except at nodes that have already dispatched for them."""
+    return await connection.fetch(
+        """
+        UPDATE capacity_hold h SET active = false
+        WHERE h.holder_id = ANY ($1::uuid[]) AND h.active AND NOT EXISTS (
+            SELECT FROM reservation r
+            WHERE r.holder_id = h.holder_id AND r.node_id = h.node_id AND r.state = 'consumed'
+        )
+        RETURNING h.node_id, h.work_on, h.slot, h.quantity
+        """,
+        holders,
+    )
+
+
+# Reservations through their states
+
+
+async def confirm_reservations(
+    connection: asyncpg.Connection, holders: Sequence[UUID]
+) -> list[asyncpg.Record]:
+    """Confirm the holders' held reservations, which are locked."""
+    return await connection.fetch(
+        """
+        UPDATE reservation SET state = 'confirmed'
+        WHERE holder_id = ANY ($1::uuid[]) AND state = 'held'
+        RETURNING holder_id
+        """,
+        holders,
+    )
+
+
+async def extend_reservations(
+    connection: asyncpg.Connection, holder: UUID, expires_at: datetime
+) -> str:
+    """Set when the holder's held reservations, which are locked, expire."""
+    return await connection.execute(
+        "UPDATE reservation SET expires_at = $2 WHERE holder_id = $1 AND state = 'held'",
+        holder,
+        expires_at,
+    )
+
+
+async def end_reservations(
+    connection: asyncpg.Connection, holders: Sequence[UUID], states: Sequence[str], state: str
+) -> list[asyncpg.Record]:
+    """Move the holders' locked reservations from one of `states` to the final `state`."""
+    return await connection.fetch(
+        """
+        UPDATE reservation SET state = $3, resolved_at = now()
+        WHERE holder_id = ANY ($1::uuid[]) AND state = ANY ($2::text[])
+        RETURNING holder_id, sku, node_id, quantity, supply_id
+        """,
+        holders,
+        states,
+        state,
+    )
+
+
+async def count_live(
+    connection: asyncpg.Connection, holders: Sequence[UUID]
+) -> list[asyncpg.Record]:
+    """Count the holders' live reservations."""
+    return await connection.fetch(
+        f"""
+        SELECT holder_id, count(*) AS live FROM reservation
+        WHERE holder_id = ANY ($1::uuid[]) AND state IN {LIVE}
+        GROUP BY holder_id
+        """,
+        holders,
+    )
+
+
+# Reading what can be promised
+
+
+async def read_stock(
+    connection: asyncpg.Connection, skus: Sequence[str], node_ids: Sequence[str] | None
+) -> list[asyncpg.Record]:
+    """Read the stock records of these skus at enabled nodes, or at those of `node_ids`."""
+    return await connection.fetch(
+        """
+        SELECT s.sku, s.node_id, s.on_hand, s.reserved, s.unavailable, s.shortage
+        FROM stock s JOIN node n USING (node_id)
+        WHERE s.sku = ANY ($1::text[]) AND n.enabled
+          AND ($2::text[] IS NULL OR node_id = ANY ($2::text[]))
+        ORDER BY s.sku, node_id
+        """,
+        skus,
+        node_ids,
+    )
+
+
+async def read_supply(
+    connection: asyncpg.Connection,
+    skus: Sequence[str],
+    node_ids: Sequence[str] | None,
+    *,
+    today: date | None,
+    grace_days: int,
+) -> list[asyncpg.Record]:
+    """Read supply that may still be promised from, by date; what is late is expected today."""
+    return await connection.fetch(
+        f"""
+        SELECT u.sku, u.node_id, u.supply_id,
+               greatest(u.expected_on, d.today) AS expected_on, {PROMISABLE} - u.promised AS free
+        FROM supply u, (SELECT coalesce($3, (now() AT TIME ZONE 'UTC')::date) AS today) AS d
+        WHERE u.sku = ANY ($1::text[]) AND u.quantity > u.received
+          AND ($2::text[] IS NULL OR u.node_id = ANY ($2::text[]))
+          AND d.today - u.expected_on <= $4
+        ORDER BY u.sku, u.node_id, u.expected_on, u.supply_id
+        """,
+        skus,
+        node_ids,
+        today,
+        grace_days,
+    )
+
+
+async def read_buffers(
+    connection: asyncpg.Connection, skus: Sequence[str], channel: str
+) -> list[asyncpg.Record]:
+    """Read the buffer rules that could apply to these skus in this channel."""
+    return await connection.fetch(
+        """
+        SELECT sku, node_id, channel, quantity FROM buffer
+        WHERE sku = ANY ($1::text[] || '*'::text) AND channel IN ($2, '*')
+        """,
+        skus,
+        channel,
+    )
+
+
+async def read_capacity(
+    connection: asyncpg.Connection, node_ids: Sequence[str], from_on: date, days: int
+) -> list[asyncpg.Record]:
+    """Read what limited nodes have left by date, from their default where no row exists yet."""
+    return await connection.fetch(
+        """
+        SELECT c.node_id, c.work_on, c.slot, c.unit, c.maximum - c.used AS remaining,
+               c.planned - c.used AS planned_remaining
+        FROM capacity c
+        WHERE c.node_id = ANY ($1::text[]) AND c.work_on >= $2 AND c.work_on < $2 + $3::int
+        UNION ALL
+        SELECT n.node_id, d.work_on, 'day', n.capacity_unit, n.capacity_maximum,
+               n.capacity_planned
+        FROM node n CROSS JOIN (
+            SELECT $2::date + i AS work_on FROM generate_series(0, $3::int - 1) AS i
+        ) AS d
+        WHERE n.node_id = ANY ($1::text[]) AND n.capacity_maximum IS NOT NULL
+          AND NOT EXISTS (
+              SELECT FROM capacity c
+              WHERE (c.node_id, c.work_on, c.slot) = (n.node_id, d.work_on, 'day')
+          )
+        ORDER BY 1, 2, 3
+        """,
+        node_ids,
+        from_on,
+        days,
+    )
+
+
+# Master data: rows go in as JSON, because lists of capabilities do not fit into arrays of columns
+
+
+async def put_nodes(connection: asyncpg.Connection, nodes: str) -> None:
+    """Insert or replace nodes; a node that exists keeps its switch."""
+    await connection.execute(
+        """
+        INSERT INTO node (node_id, kind, name, country, latitude, longitude, time_zone,
+                          calendar_id, cut_off, handling_days, capabilities,
+                          handling_order_minor, handling_unit_minor, enabled, capacity_unit,
+                          capacity_planned, capacity_maximum)
+        SELECT * FROM jsonb_to_recordset($1::text::jsonb) AS r (
+            node_id text, kind text, name text, country text, latitude float8, longitude float8,
+            time_zone text, calendar_id text, cut_off time, handling_days int,
+            capabilities text[], handling_order_minor int8, handling_unit_minor int8,
+            enabled boolean, capacity_unit text, capacity_planned int8, capacity_maximum int8)
+        ORDER BY node_id
+        ON CONFLICT (node_id) DO UPDATE SET
+            kind = excluded.kind, name = excluded.name, country = excluded.country,
+            latitude = excluded.latitude, longitude = excluded.longitude,
+            time_zone = excluded.time_zone, calendar_id = excluded.calendar_id,
+            cut_off = excluded.cut_off, handling_days = excluded.handling_days,
+            capabilities = excluded.capabilities,
+            handling_order_minor = excluded.handling_order_minor,
+            handling_unit_minor = excluded.handling_unit_minor,
+            capacity_unit = excluded.capacity_unit,
+            capacity_planned = excluded.capacity_planned,
+            capacity_maximum = excluded.capacity_maximum, changed_at = now()
+        """,
+        nodes,
+    )
+
+
+async def read_nodes(
+    connection: asyncpg.Connection, node_ids: Sequence[str] | None, after: str, limit: int | None
+) -> list[asyncpg.Record]:
+    """Read these nodes, or all in order of their id from the one after `after`."""
+    return await connection.fetch(
+        """
+        SELECT node_id, kind, name, country, latitude, longitude, time_zone, calendar_id, cut_off,
+               handling_days, capabilities, handling_order_minor, handling_unit_minor, enabled,
+               capacity_unit, capacity_planned, capacity_maximum
+        FROM node
+        WHERE ($1::text[] IS NULL OR node_id = ANY ($1::text[])) AND node_id > $2
+        ORDER BY node_id LIMIT $3
+        """,
+        node_ids,
+        after,
+        limit,
+    )
+
+
+async def set_enabled(connection: asyncpg.Connection, node_id: str, *, enabled: bool) -> str:
+    """Switch a node on or off for new work."""
+    return await connection.execute(
+        "UPDATE node SET enabled = $2, changed_at = now() WHERE node_id = $1", node_id, enabled
+    )
+
+
+async def find_nodes(
+    connection: asyncpg.Connection, node_ids: Sequence[str]
+) -> list[asyncpg.Record]:
+    """Find which of these nodes exist."""
+    return await connection.fetch(
+        "SELECT node_id FROM node WHERE node_id = ANY ($1::text[])", node_ids
+    )
+
+
+async def put_items(connection: asyncpg.Connection, items: str) -> None:
+    """Insert or replace items."""
+    await connection.execute(
+        """
+        INSERT INTO item (sku, name, category, weight_grams, length_mm, width_mm, height_mm,
+                          requires)
+        SELECT * FROM jsonb_to_recordset($1::text::jsonb) AS r (
+            sku text, name text, category text, weight_grams int, length_mm int, width_mm int,
+            height_mm int, requires text[])
+        ORDER BY sku
+        ON CONFLICT (sku) DO UPDATE SET
+            name = excluded.name, category = excluded.category,
+            weight_grams = excluded.weight_grams, length_mm = excluded.length_mm,
+            width_mm = excluded.width_mm, height_mm = excluded.height_mm,
+            requires = excluded.requires, changed_at = now()
+        """,
+        items,
+    )
+
+
+async def read_items(
+    connection: asyncpg.Connection, skus: Sequence[str] | None, after: str, limit: int | None
+) -> list[asyncpg.Record]:
+    """Read these items, or all in order of their sku from the one after `after`."""
+    return await connection.fetch(
+        """
+        SELECT sku, name, category, weight_grams, length_mm, width_mm, height_mm, requires
+        FROM item
+        WHERE ($1::text[] IS NULL OR sku = ANY ($1::text[])) AND sku > $2
+        ORDER BY sku LIMIT $3
+        """,
+        skus,
+        after,
+        limit,
+    )
+
+
+async def find_items(connection: asyncpg.Connection, skus: Sequence[str]) -> list[asyncpg.Record]:
+    """Find which of these items exist."""
+    return await connection.fetch("SELECT sku FROM item WHERE sku = ANY ($1::text[])", skus)
+
+
+async def put_buffers(connection: asyncpg.Connection, buffers: Columns) -> None:
+    """Insert or replace buffer rules."""
+    await connection.execute(
+        """
+        INSERT INTO buffer (sku, node_id, channel, quantity)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
+                      AS r (sku, node_id, channel, quantity)
+        ORDER BY sku, node_id, channel
+        ON CONFLICT (sku, node_id, channel) DO UPDATE SET quantity = excluded.quantity
+        """,
+        *buffers,
+    )
+
+
+async def delete_buffers(connection: asyncpg.Connection, keys: Columns) -> str:
+    """Delete buffer rules, so that less specific ones apply again."""
+    return await connection.execute(
+        """
+        DELETE FROM buffer b
+        USING unnest($1::text[], $2::text[], $3::text[]) AS k (sku, node_id, channel)
+        WHERE (b.sku, b.node_id, b.channel) = (k.sku, k.node_id, k.channel)
+        """,
+        *keys,
+    )
+
+
+async def put_capacity(connection: asyncpg.Connection, capacity: Columns) -> list[asyncpg.Record]:
+    """Insert or replace capacity; a row in use keeps its unit, and is then not returned."""
+    return await connection.fetch(
+        """
+        INSERT INTO capacity AS c (node_id, work_on, slot, unit, planned, maximum)
+        SELECT * FROM unnest($1::text[], $2::date[], $3::text[], $4::text[], $5::bigint[],
+                             $6::bigint[]) AS r (node_id, work_on, slot, unit, planned, maximum)
+        ORDER BY node_id, work_on, slot
+        ON CONFLICT (node_id, work_on, slot) DO UPDATE
+        SET unit = excluded.unit, planned = excluded.planned, maximum = excluded.maximum
+        WHERE c.unit = excluded.unit OR c.used = 0
+        RETURNING node_id, work_on, slot
+        """,
+        *capacity,
+    )
+
+
+async def find_capacity_holds(connection: asyncpg.Connection, holder: UUID) -> list[asyncpg.Record]:
+    """Return a holder's active capacity holds."""
+    return await connection.fetch(
+        """
+        SELECT node_id, work_on, slot, quantity FROM capacity_hold
+        WHERE holder_id = $1 AND active
+        ORDER BY node_id, work_on, slot
+        """,
+        holder,
+    )
+
+
+async def end_capacity_hold(
+    connection: asyncpg.Connection, holder: UUID, node_id: str, work_on: date, slot: str
+) -> None:
+    """End one of a holder's capacity holds."""
+    await connection.execute(
+        """
+        UPDATE capacity_hold SET active = false
+        WHERE (node_id, work_on, slot, holder_id) = ($1, $2, $3, $4)
+        """,
+        node_id,
+        work_on,
+        slot,
+        holder,
+    )
