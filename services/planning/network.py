@@ -1,7 +1,7 @@
 """The network as routing needs it: one immutable value per version, shared by every order."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from math import asin, cos, radians, sin, sqrt
 
@@ -95,7 +95,7 @@ def build(read: records.NetworkRows) -> Network:
     missing is left out, each with a warning: an import may bring them before what they refer to,
     and one bad row must not stop all orders.
     """
-    calendars = {each.calendar_id: each for each in read.calendars}
+    calendars = {each.calendar_id: each for each in (records.DAILY, *read.calendars)}
     tariffs = {each.tariff_id: each for each in read.tariffs}
     working = [row for row in read.nodes if row.enabled and row.node.calendar_id in calendars]
     homeless = [row for row in read.nodes if row.node.calendar_id not in calendars]
@@ -209,9 +209,3 @@ class NetworkCache:
                 if self.failing:
                     log.info("network is read again", version=self.current.version)
                 self.failing = False
-
-
-def lanes_of(network: Network, zone: Zone, node_ids: Iterable[str]) -> tuple[Lane, ...]:
-    """Return the lanes from `node_ids` to `zone`, in the order given."""
-    by_node = network.lanes.get(zone.zone_id, {})
-    return tuple(lane for node_id in node_ids for lane in by_node.get(node_id, ()))

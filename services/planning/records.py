@@ -15,6 +15,9 @@ from routing.problem import Bracket, Calendar, Lane, Node, Tariff
 SINCE = "current_date - 1"
 """The earliest date that can still be a local work date somewhere."""
 
+DAILY = Calendar(calendar_id="daily", weekdays=(1, 2, 3, 4, 5, 6, 7))
+"""Works every date; it exists without being written, so that a network can start without one."""
+
 
 class Zone(msgspec.Struct, frozen=True, kw_only=True):
     """A part of a country that carriers price alike."""
@@ -200,16 +203,6 @@ async def list_calendars(connection: asyncpg.Connection, after: str, limit: int)
     return [calendar_of(row) for row in rows]
 
 
-async def missing_nodes(connection: asyncpg.Connection, node_ids: Sequence[str]) -> list[str]:
-    """Return those of `node_ids` that are no node, in the order given."""
-    return await missing(connection, "node", "node_id", node_ids)
-
-
-async def missing_items(connection: asyncpg.Connection, skus: Sequence[str]) -> list[str]:
-    """Return those of `skus` that are no item, in the order given."""
-    return await missing(connection, "item", "sku", skus)
-
-
 async def missing_zones(connection: asyncpg.Connection, zone_ids: Sequence[str]) -> list[str]:
     """Return those of `zone_ids` that are no zone, in the order given."""
     return await missing(connection, "zone", "zone_id", zone_ids)
@@ -224,7 +217,8 @@ async def missing_calendars(
     connection: asyncpg.Connection, calendar_ids: Sequence[str]
 ) -> list[str]:
     """Return those of `calendar_ids` that are no calendar, in the order given."""
-    return await missing(connection, "calendar", "calendar_id", calendar_ids)
+    wanted = [calendar_id for calendar_id in calendar_ids if calendar_id != DAILY.calendar_id]
+    return await missing(connection, "calendar", "calendar_id", wanted)
 
 
 async def missing(

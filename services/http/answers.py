@@ -1,0 +1,70 @@
+"""How answers are described in the OpenAPI document, and how stored ones are sent."""
+
+from typing import Annotated, Any, TypeVar, cast
+
+import msgspec
+from litestar import Response
+from litestar.openapi.datastructures import ResponseSpec
+from msgspec import Meta
+
+from services.orders.idempotency import Answer
+from services.problems import KINDS, MEDIA_TYPE
+
+T = TypeVar("T")
+
+JSON = "application/json"
+REPLAYED = "Idempotency-Replayed"
+"""Header of an answer that was given before under the same key."""
+
+ALWAYS = ("invalid-parameter", "unauthenticated", "forbidden", "unavailable", "internal-error")
+"""What any call may answer."""
+BODY = (
+    "malformed-json",
+    "body-too-large",
+    "unsupported-media-type",
+    "invalid-field",
+    "unknown-field",
+)
+"""What any call with a body may answer."""
+WRITE = (*BODY, "idempotency-key-missing", "idempotency-key-reused")
+"""What any call with a body and an Idempotency-Key may answer."""
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What was refused and why (RFC 9457)."""
+
+    type: Annotated[str, Meta(examples=["urn:nom:problem:invalid-field"])]
+    title: str
+    status: int
+    detail: Annotated[str, Meta(description="What is wrong with this request and what helps.")]
+    field: Annotated[str, Meta(description="The field at fault.")] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+
+
+def raises(*kinds: str) -> dict[int, ResponseSpec]:
+    """Return the documented answers of problem types and of `ALWAYS`, by status."""
+    by_status: dict[int, dict[str, str]] = {}
+    for kind in (*kinds, *ALWAYS):
+        by_status.setdefault(KINDS[kind].status, {})[kind] = KINDS[kind].title
+    return {
+        status: ResponseSpec(
+            data_container=Problem,
+            generate_examples=False,
+            media_type=MEDIA_TYPE,
+            description="; ".join(f"`{kind}`: {title}" for kind, title in named.items()) + ".",
+        )
+        for status, named in sorted(by_status.items())
+    }
+
+
+def respond(answer: Answer, _kind: type[T]) -> Response[T]:
+    """Return the response of an answer that may have been stored; its body is a `T` in JSON."""
+    refused = answer.status_code >= 400
+    response: Response[Any] = Response(
+        answer.body,
+        status_code=answer.status_code,
+        media_type=MEDIA_TYPE if refused else JSON,
+        headers={REPLAYED: "true"} if answer.replayed else None,
+    )
+    return cast("Response[T]", response)
