@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from inventory.nodes import Node
 from routing.problem import Bracket, Calendar, Tariff
 from services.demo import places
 from services.demo.holidays import holidays
 from services.demo.places import City, Floats, slug
-from services.demo.sites import COUNTRY, Site
+from services.demo.sites import COUNTRY
 from services.planning.records import Zone, ZoneLane
 
 HOLIDAY_YEARS = range(2024, 2036)
@@ -32,7 +33,7 @@ def zone(center: dict[str, Any], cities: list[City]) -> Zone:
 
 
 def ground_lanes(
-    sites: list[Site], zones: list[Zone], bands: list[dict[str, Any]]
+    sites: list[Node], zones: list[Zone], bands: list[dict[str, Any]]
 ) -> list[ZoneLane]:
     """Return a ground lane from every site to every zone, by distance band."""
     distances = places.distances_km(positions(sites), positions(zones))
@@ -44,7 +45,7 @@ def ground_lanes(
 
 
 def express_lanes(
-    warehouses: list[Site], zones: list[Zone], parcels: dict[str, Any], ground: list[ZoneLane]
+    warehouses: list[Node], zones: list[Zone], parcels: dict[str, Any], ground: list[ZoneLane]
 ) -> list[ZoneLane]:
     """Return express lanes from the warehouses to the zones that ground reaches only slowly."""
     slow = {
@@ -59,7 +60,7 @@ def express_lanes(
     ]
 
 
-def positions(of: list[Site] | list[Zone]) -> Floats:
+def positions(of: list[Node] | list[Zone]) -> Floats:
     """Return latitude and longitude of each, one row each, in degrees."""
     return np.array([(each.latitude, each.longitude) for each in of], dtype=np.float64)
 

@@ -7,22 +7,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from inventory.items import Item
+from inventory.nodes import Node
 from services.demo.grocer import Integers, Product, Sales, Year
-from services.demo.sites import Site
 from services.demo.sizes import weight_grams
 
 DAYS_OF_SALES = 365
 CASE_GRAMS_MIN = 5_000
 """Produce is sold by the piece or pound; a heavier label is that of the case it came in."""
-
-
-class Goods(msgspec.Struct, frozen=True, kw_only=True):
-    """An item of the demonstration, with the fields of `PUT /v1/items/{sku}`."""
-
-    sku: str
-    name: str
-    category: str
-    weight_grams: int
 
 
 class OpeningStock(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +25,7 @@ class OpeningStock(msgspec.Struct, frozen=True, kw_only=True):
     quantities: list[int]
 
 
-def goods(products: list[Product]) -> list[Goods]:
+def goods(products: list[Product]) -> list[Item]:
     """Return the items; where a size tells no weight, the median of the category's that do.
 
     A category without any takes the median of its department, a department without any that of all.
@@ -45,7 +37,7 @@ def goods(products: list[Product]) -> list[Goods]:
             if weight is not None:
                 groups[key].append(weight)
     return [
-        Goods(
+        Item(
             sku=str(product.product_id),
             name=item_name(product),
             category=product.category,
@@ -75,7 +67,7 @@ def item_name(product: Product) -> str:
 
 
 def opening_stock(
-    year: Year, warehouses: list[Site], choices: dict[str, Any], seed: int
+    year: Year, warehouses: list[Node], choices: dict[str, Any], seed: int
 ) -> OpeningStock:
     """Return what each node holds on the first day.
 
@@ -112,7 +104,7 @@ def sold_by_store(sales: Sales) -> tuple[Integers, Integers, Integers]:
 
 
 def stock_columns(
-    skus: Integers, nodes: Integers, quantities: Integers, warehouses: list[Site]
+    skus: Integers, nodes: Integers, quantities: Integers, warehouses: list[Node]
 ) -> OpeningStock:
     """Return stock with its ids as the API knows them, in order of sku and node."""
     names = {number: f"store-{number}" for number in np.unique(nodes).tolist()}

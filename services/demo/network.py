@@ -12,12 +12,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from inventory.items import Item
+from inventory.nodes import Node
 from routing.problem import Calendar, Tariff
 from services.demo import carriers, grocer, places
-from services.demo.goods import Goods, OpeningStock, goods, opening_stock, printed_weight_grams
+from services.demo.goods import OpeningStock, goods, opening_stock, printed_weight_grams
 from services.demo.grocer import Year
 from services.demo.places import City
-from services.demo.sites import Site, store_sites, warehouse_sites
+from services.demo.sites import store_sites, warehouse_sites
 from services.planning.records import Zone, ZoneLane
 
 CHOICES = Path(__file__).parent / "network.toml"
@@ -53,8 +55,8 @@ class DemoNetwork(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is loaded, and the sales that are replayed over it."""
 
     seed: int
-    sites: list[Site]
-    items: list[Goods]
+    nodes: list[Node]
+    items: list[Item]
     stock: OpeningStock
     zones: list[Zone]
     lanes: list[ZoneLane]
@@ -82,7 +84,7 @@ def build(seed: int) -> DemoNetwork:
     stock = opening_stock(year, warehouses, choices["sites"], seed)
     return DemoNetwork(
         seed=seed,
-        sites=[*warehouses, *stores],
+        nodes=[*warehouses, *stores],
         items=items,
         stock=stock,
         zones=zones,

@@ -1,38 +1,21 @@
 """Where the nodes of the demonstration network stand and what a pair of hands costs there."""
 
 from datetime import time
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
+from inventory.nodes import Node
 from services.demo import places
 from services.demo.places import City, slug
 
 COUNTRY = "US"
 
-
-class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """A node of the demonstration, with the fields of `PUT /v1/nodes/{node_id}`."""
-
-    node_id: str
-    kind: str
-    name: str
-    country: str
-    latitude: float
-    longitude: float
-    time_zone: str
-    calendar_id: str
-    cut_off: time
-    handling_days: int
-    capabilities: tuple[str, ...]
-    handling_order_minor: int
-    handling_unit_minor: int
-    capacity_orders: int | None = None
-    """Orders a day; unlimited when absent."""
+Kind = Literal["warehouse", "store"]
 
 
-def warehouse_sites(cities: list[City], choices: dict[str, Any]) -> list[Site]:
+def warehouse_sites(cities: list[City], choices: dict[str, Any]) -> list[Node]:
     """Return the warehouses, where they bring all people nearest to one (greedy k-median)."""
     smallest = choices["sites"]["warehouse_city_population_min"]
     candidates = [city for city in cities if city.population >= smallest]
@@ -50,7 +33,7 @@ def warehouse_sites(cities: list[City], choices: dict[str, Any]) -> list[Site]:
 
 def store_sites(
     store_ids: list[int], cities: list[City], choices: dict[str, Any], seed: int
-) -> list[Site]:
+) -> list[Node]:
     """Return the stores on cities drawn by population; those that share a city are moved apart."""
     chance = np.random.default_rng([seed, 1])
     people = np.array([city.population for city in cities], dtype=np.float64)
@@ -71,9 +54,9 @@ def store_sites(
     return stores
 
 
-def site(kind: str, number: str, city: City, choices: dict[str, Any], cost_class: int) -> Site:
+def site(kind: Kind, number: str, city: City, choices: dict[str, Any], cost_class: int) -> Node:
     """Return one node on a city."""
-    return Site(
+    return Node(
         node_id=f"{kind}-{number}",
         kind=kind,
         name=f"{city.name}, {city.state}",
@@ -87,5 +70,6 @@ def site(kind: str, number: str, city: City, choices: dict[str, Any], cost_class
         capabilities=tuple(choices["capabilities"]),
         handling_order_minor=choices["handling_order_minor"][cost_class],
         handling_unit_minor=choices["handling_unit_minor"][cost_class],
-        capacity_orders=choices["capacity_orders"],
+        capacity_unit="orders",
+        capacity_maximum=choices["capacity_orders"],
     )
