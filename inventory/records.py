@@ -318,6 +318,276 @@ async def count_live(
     )
 
 
+# The ledger
+
+
+async def ensure_stock(
+    connection: asyncpg.Connection, skus: Sequence[str], node_ids: Sequence[str]
+) -> list[asyncpg.Record]:
+    """Make the stock records that do not exist yet, empty; return those that were made."""
+    return await connection.fetch(
+        """
+        INSERT INTO stock (sku, node_id)
+        SELECT k.sku, k.node_id FROM unnest($1::text[], $2::text[]) AS k (sku, node_id)
+        WHERE NOT EXISTS (SELECT FROM stock s WHERE (s.sku, s.node_id) = (k.sku, k.node_id))
+        ORDER BY k.sku, k.node_id
+        ON CONFLICT DO NOTHING
+        RETURNING sku, node_id
+        """,
+        skus,
+        node_ids,
+    )
+
+
+async def find_pegs(
+    connection: asyncpg.Connection, skus: Sequence[str], node_ids: Sequence[str]
+) -> list[asyncpg.Record]:
+    """Find the reservations at these locked stock records that wait for supply."""
+    return await connection.fetch(
+        f"""
+        SELECT r.sku, r.reservation_id, r.node_id, r.supply_id, r.quantity, r.promise_on,
+               r.created_at
+        FROM unnest($1::text[], $2::text[]) AS k (sku, node_id)
+        JOIN reservation r USING (sku, node_id)
+        WHERE r.supply_id IS NOT NULL AND r.state IN {LIVE}
+        """,
+        skus,
+        node_ids,
+    )
+
+
+async def find_supply(
+    connection: asyncpg.Connection, skus: Sequence[str], node_ids: Sequence[str]
+) -> list[asyncpg.Record]:
+    """Find the supply that is still to come at these stock records."""
+    return await connection.fetch(
+        """
+        SELECT u.sku, u.supply_id
+        FROM unnest($1::text[], $2::text[]) AS k (sku, node_id) JOIN supply u USING (sku, node_id)
+        WHERE u.quantity > u.received
+        """,
+        skus,
+        node_ids,
+    )
+
+
+async def post(connection: asyncpg.Connection, stock: Columns, movements: Columns) -> None:
+    """Write movements and the counters of the locked stock records they change, at once.
+
+    Nothing has happened later than now, whatever the clock of whoever reports it says.
+    """
+    await connection.execute(
+        """
+        WITH changed AS (
+            UPDATE stock s
+            SET on_hand = s.on_hand + d.on_hand, unavailable = s.unavailable + d.unavailable,
+                reserved = s.reserved + d.reserved, shortage = d.shortage,
+                as_of = coalesce(least(d.as_of, now()), s.as_of)
+            FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[],
+                        $6::bigint[], $7::timestamptz[])
+                 AS d (sku, node_id, on_hand, unavailable, reserved, shortage, as_of)
+            WHERE s.sku = d.sku AND s.node_id = d.node_id
+        )
+        INSERT INTO movement (sku, movement_id, node_id, kind, quantity, happened_at, reference,
+                              reason, source, actor)
+        SELECT sku, coalesce(movement_id, gen_random_uuid()), node_id, kind, quantity,
+               least(coalesce(happened_at, now()), now()), reference, reason, source, actor
+        FROM unnest($8::text[], $9::uuid[], $10::text[], $11::text[], $12::bigint[],
+                    $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[])
+             AS m (sku, movement_id, node_id, kind, quantity, happened_at, reference, reason,
+                   source, actor)
+        """,
+        *stock,
+        *movements,
+    )
+
+
+async def split_pegs(connection: asyncpg.Connection, kept: Columns, split: Columns) -> None:
+    """Change what locked reservations keep and where it comes from; insert what is split off."""
+    await connection.execute(
+        """
+        WITH kept AS (
+            UPDATE reservation r SET quantity = d.quantity, supply_id = d.supply_id
+            FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[])
+                 AS d (sku, reservation_id, quantity, supply_id)
+            WHERE (r.sku, r.reservation_id) = (d.sku, d.reservation_id)
+        )
+        INSERT INTO reservation (sku, reservation_id, node_id, line_id, quantity, supply_id,
+                                 promise_on, holder_kind, holder_id, actor, expires_at, state,
+                                 created_at)
+        SELECT r.sku, d.split_id, r.node_id, r.line_id, d.quantity, d.supply_id, r.promise_on,
+               r.holder_kind, r.holder_id, r.actor, r.expires_at, r.state, r.created_at
+        FROM unnest($5::text[], $6::uuid[], $7::uuid[], $8::bigint[], $9::text[])
+             AS d (sku, reservation_id, split_id, quantity, supply_id)
+        JOIN reservation r USING (sku, reservation_id)
+        """,
+        *kept,
+        *split,
+    )
+
+
+async def set_supply(connection: asyncpg.Connection, counters: Columns) -> None:
+    """Set the counters of locked supply rows."""
+    await connection.execute(
+        """
+        UPDATE supply u SET received = d.received, promised = d.promised, shortage = d.shortage
+        FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+             AS d (sku, supply_id, received, promised, shortage)
+        WHERE u.sku = d.sku AND u.supply_id = d.supply_id
+        """,
+        *counters,
+    )
+
+
+async def find_movements(
+    connection: asyncpg.Connection, skus: Sequence[str], movement_ids: Sequence[UUID]
+) -> list[asyncpg.Record]:
+    """Find which of these movements are recorded already."""
+    return await connection.fetch(
+        """
+        SELECT m.sku, m.movement_id, m.node_id, m.kind, m.quantity
+        FROM unnest($1::text[], $2::uuid[]) AS k (sku, movement_id)
+        JOIN movement m USING (sku, movement_id)
+        """,
+        skus,
+        movement_ids,
+    )
+
+
+async def sum_movements_after(
+    connection: asyncpg.Connection,
+    keys: Columns,
+    earliest: datetime,
+    kinds: Columns,
+) -> list[asyncpg.Record]:
+    """Sum what has moved at each record after its instant; none of them is before `earliest`.
+
+    What is recorded has happened, so older partitions need not be looked at.
+    """
+    return await connection.fetch(
+        """
+        SELECT k.sku, k.node_id, sum(m.quantity * e.on_hand)::bigint AS on_hand,
+               sum(m.quantity * e.unavailable)::bigint AS unavailable
+        FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS k (sku, node_id, as_of)
+        JOIN movement m ON m.sku = k.sku AND m.node_id = k.node_id AND m.happened_at > k.as_of
+                       AND m.recorded_at > $4
+        JOIN unnest($5::text[], $6::int[], $7::int[]) AS e (kind, on_hand, unavailable)
+             ON e.kind = m.kind
+        GROUP BY k.sku, k.node_id
+        """,
+        *keys,
+        earliest,
+        *kinds,
+    )
+
+
+async def find_folded(
+    connection: asyncpg.Connection, keys: Columns
+) -> list[asyncpg.Record]:
+    """Find records whose movements after the given instant have in part been folded away."""
+    return await connection.fetch(
+        """
+        SELECT o.sku, o.node_id
+        FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS k (sku, node_id, as_of)
+        JOIN stock_opening o USING (sku, node_id)
+        WHERE o.folded_to > k.as_of
+        """,
+        *keys,
+    )
+
+
+async def find_references(
+    connection: asyncpg.Connection,
+    skus: Sequence[str],
+    node_ids: Sequence[str],
+    references: Sequence[str],
+) -> list[asyncpg.Record]:
+    """Find movements of our own, not a feed's, that carry these references."""
+    return await connection.fetch(
+        """
+        SELECT DISTINCT m.sku, m.node_id, m.reference, m.kind
+        FROM unnest($1::text[], $2::text[], $3::text[]) AS k (sku, node_id, reference)
+        JOIN movement m USING (sku, node_id, reference)
+        WHERE m.source IS NULL
+        """,
+        skus,
+        node_ids,
+        references,
+    )
+
+
+async def claim_message(
+    connection: asyncpg.Connection, source: str, sequence: int, kind: str, size: int
+) -> bool:
+    """Note that this message of a source is being applied; false when it has been before."""
+    status = await connection.execute(
+        """
+        INSERT INTO feed_message (source, sequence, kind, records) VALUES ($1, $2, $3, $4)
+        ON CONFLICT DO NOTHING
+        """,
+        source,
+        sequence,
+        kind,
+        size,
+    )
+    return status == "INSERT 0 1"
+
+
+async def advance_feed(connection: asyncpg.Connection, source: str, sequence: int) -> int:
+    """Move a source's watermark to a new message; return how many before it are missing."""
+    missing: int = await connection.fetchval(
+        """
+        INSERT INTO feed AS f (source, sequence) VALUES ($1, $2)
+        ON CONFLICT (source) DO UPDATE
+        SET gaps = greatest(0, f.gaps + CASE WHEN $2 < f.sequence THEN -1
+                                             ELSE greatest($2 - f.sequence - 1, 0) END),
+            sequence = greatest(f.sequence, $2), received_at = now()
+        RETURNING gaps
+        """,
+        source,
+        sequence,
+    )
+    return missing
+
+
+async def find_confirmed(
+    connection: asyncpg.Connection, holder: UUID
+) -> list[asyncpg.Record]:
+    """Find the holder's confirmed reservations, which are locked."""
+    return await connection.fetch(
+        """
+        SELECT sku, reservation_id, node_id, line_id, quantity, supply_id FROM reservation
+        WHERE holder_id = $1 AND state = 'confirmed'
+        ORDER BY sku, node_id, reservation_id
+        """,
+        holder,
+    )
+
+
+async def consume_reservations(connection: asyncpg.Connection, used: Columns) -> None:
+    """Consume locked reservations; of one used in part, that part is split off and consumed."""
+    await connection.execute(
+        """
+        WITH used AS (
+            SELECT * FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[])
+                          AS d (sku, reservation_id, units_left, split_id, movement_id)
+        ), whole AS (
+            UPDATE reservation r
+            SET state = 'consumed', resolved_at = now(), movement_id = d.movement_id
+            FROM used d
+            WHERE (r.sku, r.reservation_id) = (d.sku, d.reservation_id) AND d.units_left = 0
+        ), kept AS (
+            UPDATE reservation r SET quantity = d.units_left
+            FROM (SELECT sku, reservation_id, min(units_left) AS units_left FROM used
+                  GROUP BY sku, reservation_id) d
+            WHERE (r.sku, r.reservation_id) = (d.sku, d.reservation_id) AND d.units_left > 0
+        )
+        SELECT
+        """,
+        *used,
+    )
+
+
 # Reading what can be promised
 
 

@@ -1,0 +1,117 @@
+"""The HTTP application of one worker: handlers, access, problems and the API document."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from litestar import Litestar, Router
+from litestar.middleware import DefineMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.static_files import create_static_files_router
+
+from services import __version__
+from services.http import availability, checkout, operator, planner, stock, store
+from services.http.access import KeyMiddleware, guard_role
+from services.observe import Observed, configure_logging
+from services.problems import Refused, handle
+from services.runtime import Runtime
+from services.settings import Settings
+
+ASSETS = "/docs/assets"
+HANDLERS = [
+    *checkout.handlers,
+    *availability.handlers,
+    *store.handlers,
+    *planner.handlers,
+    *stock.handlers,
+    *operator.handlers,
+]
+TAGS = [
+    Tag("checkout", "Plan a basket, hold its stock, confirm it."),
+    Tag("availability", "What can be sold, where and by when."),
+    Tag("store", "Reserve for the customer at the counter."),
+    Tag("stock", "What is on hand, how it moves, and feeds of it."),
+    Tag("planner", "Nodes, items and the network's costs and dates."),
+    Tag("operator", "Health and metrics."),
+]
+
+
+def create_app(settings: Settings) -> Observed:
+    """Return the application; it connects when it is started and lets go when it is stopped.
+
+    Raises `ValueError` when no database is named: the supervisor names the embedded one.
+    """
+    if settings.database_url is None:
+        raise ValueError("Set DATABASE_URL, or start the service with `nom serve`.")
+    configure_logging(settings.log_level)
+    runtime = Runtime(settings, settings.database_url)
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        app.state.runtime = runtime
+        await runtime.open()
+        try:
+            yield
+        finally:
+            await runtime.close()
+
+    app = Litestar(
+        route_handlers=[*HANDLERS, documents()],
+        lifespan=[lifespan],
+        guards=[guard_role],
+        middleware=[
+            DefineMiddleware(
+                KeyMiddleware, exclude=["^/docs"], exclude_from_auth_key="exclude_from_auth"
+            )
+        ],
+        exception_handlers={Exception: handle, Refused: handle},
+        openapi_config=openapi(),
+        request_max_body_size=settings.body_bytes_max,
+        logging_config=None,
+    )
+    return Observed(app)
+
+
+def documents() -> Router:
+    """Return the router of Swagger UI's files, which come with an installed package."""
+    spec = find_spec("mkdocs_swagger_ui_tag")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("the package that carries Swagger UI is not installed")
+    return create_static_files_router(
+        path=ASSETS,
+        directories=[Path(spec.origin).parent / "swagger-ui"],
+        include_in_schema=False,
+        opt={"exclude_from_auth": True},
+    )
+
+
+def openapi() -> OpenAPIConfig:
+    """Return what the API document says beyond the handlers."""
+    return OpenAPIConfig(
+        title="nom",
+        version=__version__,
+        path="/docs",
+        summary="Stock for the whole network, and the best way to fulfill each order from it.",
+        description=(
+            "Send `Authorization: Bearer KEY` with every call, and an `Idempotency-Key` with every "
+            "POST that has an effect. Errors are `application/problem+json` (RFC 9457). Instants "
+            "are UTC, dates are local to the destination or node, money is in minor units."
+        ),
+        render_plugins=[
+            SwaggerRenderPlugin(
+                path="/",
+                js_url=f"{ASSETS}/javascripts/swagger-ui-bundle.js",
+                css_url=f"{ASSETS}/stylesheets/swagger-ui.css",
+                standalone_preset_js_url=f"{ASSETS}/javascripts/swagger-ui-standalone-preset.js",
+            )
+        ],
+        components=Components(
+            security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
+        ),
+        security=[{"key": []}],
+        tags=TAGS,
+        use_handler_docstrings=True,
+    )

@@ -1,0 +1,73 @@
+"""Who may make a call: bearer keys, and the roles each handler names in its `roles` option."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+
+from services.keys import Principal, Role
+from services.observe import note
+from services.problems import Refused
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+IDEMPOTENCY_KEY_LENGTH_MAX = 200
+EVERYONE: tuple[Role, ...] = ("checkout", "store", "partner", "planner", "operator")
+
+
+class KeyMiddleware(AbstractAuthenticationMiddleware):
+    """Finds the principal of the `Authorization: Bearer KEY` header."""
+
+    async def authenticate_request(
+        self, connection: ASGIConnection[Any, Any, Any, Any]
+    ) -> AuthenticationResult:
+        """Return the key's principal, or raise `unauthenticated`."""
+        scheme, _, secret = connection.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not secret:
+            raise Refused("unauthenticated", "Send the header `Authorization: Bearer KEY`.")
+        principal = await connection.app.state.runtime.keyring.find(secret.strip())
+        if principal is None:
+            raise Refused("unauthenticated", "The key is unknown or revoked; ask for a new one.")
+        note(connection.scope, key_id=principal.key_id, role=principal.role)
+        return AuthenticationResult(user=principal, auth=None)
+
+
+def allow(*roles: Role) -> dict[str, Any]:
+    """Return the handler option that names the roles which may call it."""
+    return {"roles": roles}
+
+
+def guard_role(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Raise `forbidden` unless the handler names the caller's role."""
+    if handler.opt.get("exclude_from_auth"):
+        return
+    roles: Sequence[Role] = handler.opt.get("roles", ())
+    principal: Principal = connection.user
+    if principal.role not in roles:
+        raise Refused(
+            "forbidden",
+            f"A {principal.role} key may not make this call; it is for {', '.join(roles)}.",
+        )
+
+
+def guard_idempotency(
+    connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
+) -> None:
+    """Raise `idempotency-key-missing` when a write comes without its key, or with too long a one."""
+    key = connection.headers.get(IDEMPOTENCY_KEY, "")
+    if not 0 < len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX:
+        raise Refused(
+            "idempotency-key-missing",
+            f"Send an {IDEMPOTENCY_KEY} header of 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} characters, "
+            "new for each request and the same when you repeat it.",
+        )
+
+
+def restrict_to_nodes(principal: Principal, node_id: str) -> None:
+    """Raise `not-found` when a store key acts for a node that is not its own.
+
+    The answer is the same as for a node that does not exist, so that nobody can probe for ids.
+    """
+    if principal.role == "store" and node_id not in principal.node_ids:
+        raise Refused("not-found", f"There is no node {node_id} that this key may act for.")

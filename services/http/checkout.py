@@ -1,0 +1,263 @@
+"""Calls of the checkout: quotes and allocations."""
+
+import zlib
+from datetime import timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.datastructures import State
+from msgspec import Meta
+
+from routing.explain import Decision, explain
+from services.http.access import IDEMPOTENCY_KEY, allow, guard_idempotency
+from services.http.answers import BODY, WRITE, raises, respond
+from services.keys import Principal
+from services.observe import note
+from services.orders import lifecycle
+from services.orders import records as order_records
+from services.orders.answers import AllocationAnswer, QuoteAnswer
+from services.orders.idempotency import Answer, Claim, claim, once
+from services.orders.request import AllocationRequest, QuoteRequest
+from services.problems import Refused
+from services.runtime import Runtime
+from services.settings import Settings
+
+PLAN_KINDS = (
+    "too-many-lines",
+    "quantity-not-positive",
+    "quantity-not-whole",
+    "quantity-too-large",
+    "duplicate-line",
+    "unknown-sku",
+    "unknown-node",
+    "unknown-strategy",
+    "unknown-destination",
+    "impossible-coordinates",
+    "date-in-past",
+)
+EXTEND_KINDS = ("hold-too-long", "illegal-state", "not-found")
+Call = Request[Principal, Any, Any]
+
+
+class ExtendRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long to hold from now on."""
+
+    hold_for: Annotated[timedelta, Meta(description="An ISO 8601 duration.", examples=["PT15M"])]
+
+
+def claim_of(request: Call, body: object) -> Claim:
+    """Return the claim of a request that carries an idempotency key."""
+    key = request.headers[IDEMPOTENCY_KEY]
+    return claim(request.user, request.method, request.url.path, key, body)
+
+
+def hold_seconds(asked: timedelta | None, principal: Principal, settings: Settings) -> int:
+    """Return how long to hold; raises `hold-too-long` beyond what the role may ask for."""
+    if asked is None:
+        return settings.hold_default_s
+    seconds = int(asked.total_seconds())
+    longest = settings.staff_hold_max_s if principal.role == "store" else settings.hold_max_s
+    if seconds < 1:
+        raise Refused("invalid-field", "hold_for must be at least one second, as in PT15M.")
+    if seconds > longest:
+        raise Refused(
+            "hold-too-long", f"A {principal.role} key may hold for {longest} s at most at once."
+        )
+    return seconds
+
+
+@post(
+    "/v1/quotes",
+    status_code=200,
+    opt=allow("checkout", "store"),
+    responses=raises(*PLAN_KINDS, *BODY),
+    tags=["checkout"],
+)
+async def quote(data: QuoteRequest, state: State) -> QuoteAnswer:
+    """Plan a basket without holding anything.
+
+    The plan an allocation would get now: nodes, dates, costs and how well it is proven.
+    """
+    runtime: Runtime = state.runtime
+    return await runtime.allocator.quote(data)
+
+
+@post(
+    "/v1/allocations",
+    opt=allow("checkout", "store"),
+    guards=[guard_idempotency],
+    responses=raises(
+        *PLAN_KINDS,
+        *WRITE,
+        "hold-too-long",
+        "insufficient-stock",
+        "contended",
+        "order-already-allocated",
+        "too-many-requests",
+        "deadline-exceeded",
+    ),
+    tags=["checkout"],
+)
+async def allocate(
+    data: AllocationRequest, request: Call, state: State
+) -> Response[AllocationAnswer]:
+    """Plan a basket and hold its stock.
+
+    The cheapest plan over the whole network, with promise dates, its stock held until `expires_at`.
+    Repeated with the same `Idempotency-Key` it gives the first answer again and holds nothing more.
+    """
+    runtime: Runtime = state.runtime
+    note(request.scope, order_id=data.order_id, lines=len(data.lines))
+    answer = await runtime.allocator.allocate(
+        data,
+        claim_of(request, data),
+        actor=request.user.actor,
+        hold_s=hold_seconds(data.hold_for, request.user, runtime.settings),
+    )
+    return respond(answer, AllocationAnswer)
+
+
+@get(
+    "/v1/allocations/{allocation_id:uuid}",
+    opt=allow("checkout", "store", "planner", "operator"),
+    responses=raises("not-found"),
+    tags=["checkout"],
+)
+async def get_allocation(allocation_id: UUID, state: State) -> AllocationAnswer:
+    """Show an allocation as it stands."""
+    runtime: Runtime = state.runtime
+    async with runtime.database.connect() as connection:
+        return lifecycle.told(await lifecycle.find(connection, allocation_id))
+
+
+@get(
+    "/v1/allocations/{allocation_id:uuid}/decision",
+    opt=allow("checkout", "store", "planner", "operator"),
+    responses=raises("not-found"),
+    tags=["checkout"],
+)
+async def get_decision(
+    allocation_id: UUID,
+    state: State,
+    node: Annotated[str | None, Meta(max_length=100)] = None,
+) -> dict[str, Any]:
+    """Explain an allocation: candidates, what each lacked or cost, bound, runner-up.
+
+    With `node`, also why that node was not chosen.
+    """
+    runtime: Runtime = state.runtime
+    async with runtime.database.connect() as connection:
+        record = await order_records.find_decision(connection, allocation_id)
+    if record is None:
+        raise Refused("not-found", f"There is no decision record of allocation {allocation_id}.")
+    decision = msgspec.msgpack.decode(zlib.decompress(record), type=Decision)
+    return explain(decision, node_id=node)
+
+
+@post(
+    "/v1/allocations/{allocation_id:uuid}/confirm",
+    status_code=200,
+    opt=allow("checkout", "store"),
+    guards=[guard_idempotency],
+    responses=raises(
+        *WRITE, "not-found", "illegal-state", "hold-expired", "order-already-allocated"
+    ),
+    tags=["checkout"],
+)
+async def confirm(allocation_id: UUID, request: Call, state: State) -> Response[AllocationAnswer]:
+    """Make a hold a firm promise, for example once it is paid.
+
+    After `promise_valid_until` the dates are computed anew. After expiry the same stock is taken
+    again if it is still there (`retaken`), else the answer is `hold-expired` and nothing changes.
+    """
+    runtime: Runtime = state.runtime
+    actor, network = request.user.actor, runtime.network.current
+    answer = await once(
+        runtime.database,
+        claim_of(request, None),
+        lambda connection: lifecycle.confirm(
+            connection, allocation_id, actor=actor, network=network
+        ),
+    )
+    return respond(answer, AllocationAnswer)
+
+
+@post(
+    "/v1/allocations/{allocation_id:uuid}/extend",
+    status_code=200,
+    opt=allow("checkout", "store"),
+    guards=[guard_idempotency],
+    responses=raises(*WRITE, *EXTEND_KINDS),
+    tags=["checkout"],
+)
+async def extend(
+    allocation_id: UUID, data: ExtendRequest, request: Call, state: State
+) -> Response[AllocationAnswer]:
+    """Hold longer, counted from now; a hold is never shortened."""
+    runtime: Runtime = state.runtime
+    hold_s = hold_seconds(data.hold_for, request.user, runtime.settings)
+    answer = await once(
+        runtime.database,
+        claim_of(request, data),
+        lambda connection: lifecycle.extend(
+            connection,
+            allocation_id,
+            hold_s=hold_s,
+            actor=request.user.actor,
+            settings=runtime.settings,
+        ),
+    )
+    return respond(answer, AllocationAnswer)
+
+
+async def end(
+    request: Call, runtime: Runtime, allocation_id: UUID, call: str
+) -> Response[AllocationAnswer]:
+    """Release or cancel an allocation, once per key."""
+    step = {"release": lifecycle.release, "cancel": lifecycle.cancel}[call]
+    answer: Answer = await once(
+        runtime.database,
+        claim_of(request, None),
+        lambda connection: step(connection, allocation_id, actor=request.user.actor),
+    )
+    return respond(answer, AllocationAnswer)
+
+
+@post(
+    "/v1/allocations/{allocation_id:uuid}/release",
+    status_code=200,
+    opt=allow("checkout", "store"),
+    guards=[guard_idempotency],
+    responses=raises(*WRITE, "not-found", "illegal-state"),
+    tags=["checkout"],
+)
+async def release(allocation_id: UUID, request: Call, state: State) -> Response[AllocationAnswer]:
+    """Give a hold back, for a basket that was left."""
+    return await end(request, state.runtime, allocation_id, "release")
+
+
+@post(
+    "/v1/allocations/{allocation_id:uuid}/cancel",
+    status_code=200,
+    opt=allow("checkout", "store"),
+    guards=[guard_idempotency],
+    responses=raises(*WRITE, "not-found", "illegal-state"),
+    tags=["checkout"],
+)
+async def cancel(allocation_id: UUID, request: Call, state: State) -> Response[AllocationAnswer]:
+    """Cancel an allocation, held or confirmed, and give its stock back."""
+    return await end(request, state.runtime, allocation_id, "cancel")
+
+
+handlers = [
+    quote,
+    allocate,
+    get_allocation,
+    get_decision,
+    confirm,
+    extend,
+    release,
+    cancel,
+]

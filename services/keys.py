@@ -1,0 +1,86 @@
+"""API keys: random secrets of which only a hash is kept, and what each role may do."""
+
+import hashlib
+import secrets
+from time import monotonic
+from typing import Literal, get_args
+
+import msgspec
+
+from services import records
+from services.database import Database
+
+Role = Literal["checkout", "store", "partner", "planner", "operator"]
+ROLES: tuple[Role, ...] = get_args(Role)
+SECRET_BYTES = 24
+CACHE_KEYS_MAX = 10_000
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Who makes a call."""
+
+    key_id: str
+    role: Role
+    node_ids: tuple[str, ...]
+    """Nodes a store key acts for."""
+    partner_id: str | None
+
+    @property
+    def actor(self) -> str:
+        """How movements, reservations and events name who did them."""
+        return f"{self.role}:{self.key_id}"
+
+
+def digest(secret: str) -> bytes:
+    """Return what is stored of a secret.
+
+    A plain SHA-256 is enough because the secret is 192 random bits, not a password.
+    """
+    return hashlib.sha256(secret.encode()).digest()
+
+
+async def create(
+    database: Database, role: Role, node_ids: tuple[str, ...], partner_id: str | None
+) -> str:
+    """Create a key and return its secret, which cannot be shown again.
+
+    Raises `ValueError` when the role and the nodes or the partner do not belong together.
+    """
+    if role not in ROLES:
+        raise ValueError(f"There is no role {role!r}; choose one of {', '.join(ROLES)}.")
+    if (role == "store") != bool(node_ids):
+        raise ValueError("A store key needs --node NODE, and only a store key takes one.")
+    if (role == "partner") != (partner_id is not None):
+        raise ValueError("A partner key needs --partner PARTNER, and only a partner key takes one.")
+    secret = f"nom_{role}_{secrets.token_urlsafe(SECRET_BYTES)}"
+    key_id = secrets.token_hex(6)
+    async with database.transaction() as connection:
+        await records.insert_key(connection, key_id, digest(secret), role, node_ids, partner_id)
+    return secret
+
+
+class Keyring:
+    """The keys a worker has seen lately, so that most calls need no look-up."""
+
+    def __init__(self, database: Database, cache_s: float) -> None:
+        """Trust a looked-up key for `cache_s` seconds; a revoked key works no longer than that."""
+        self.database = database
+        self.cache_s = cache_s
+        self.known: dict[str, tuple[float, Principal | None]] = {}
+
+    async def find(self, secret: str) -> Principal | None:
+        """Return whose secret this is, or nothing when it is no live key."""
+        cached = self.known.get(secret)
+        if cached is not None and cached[0] > monotonic():
+            return cached[1]
+        async with self.database.connect() as connection:
+            row = await records.find_key(connection, digest(secret))
+        principal = None
+        if row is not None:
+            principal = Principal(
+                row["key_id"], row["role"], tuple(row["node_ids"]), row["partner_id"]
+            )
+        if len(self.known) >= CACHE_KEYS_MAX:
+            self.known.clear()
+        self.known[secret] = (monotonic() + self.cache_s, principal)
+        return principal

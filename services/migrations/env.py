@@ -1,0 +1,31 @@
+"""How Alembic reaches the database: asynchronously, one process at a time."""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from services.database import lock_for_migration
+from services.tables import metadata
+
+
+def run(connection: Connection) -> None:
+    """Apply the outstanding migrations in one transaction."""
+    context.configure(connection=connection, target_metadata=metadata, compare_type=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def migrate() -> None:
+    """Connect, wait for a migration under way elsewhere, and migrate."""
+    engine = create_async_engine(context.config.attributes["url"], poolclass=NullPool)
+    async with engine.connect() as connection:
+        await lock_for_migration(connection)
+        await connection.run_sync(run)
+        await connection.commit()
+    await engine.dispose()
+
+
+asyncio.run(migrate())

@@ -1,0 +1,129 @@
+"""What an operator sees: one log line per request and per job, and a metric per question."""
+
+import logging
+import re
+import sys
+from time import perf_counter
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import structlog
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import REGISTRY as PROCESS_REGISTRY
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
+QUICK = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+requests_total = Counter("nom_requests", "Answers given", ["method", "path", "status"])
+request_seconds = Histogram("nom_request_seconds", "Arrival to answer", ["path"], buckets=QUICK)
+allocations_total = Counter("nom_allocations", "Allocation outcomes", ["outcome"])
+solve_seconds = Histogram("nom_solve_seconds", "One decision", ["status"], buckets=QUICK)
+batch_orders = Histogram(
+    "nom_batch_orders", "Orders committed together", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
+)
+lost_races_total = Counter("nom_lost_races", "Orders solved again after losing stock to others")
+bisections_total = Counter("nom_batch_bisections", "Batches split to find an order that fails")
+queue_orders = Gauge("nom_queue_orders", "Orders waiting to be solved", multiprocess_mode="livesum")
+transaction_retries_total = Counter(
+    "nom_transaction_retries", "Transactions repeated after a deadlock or serialization failure"
+)
+
+
+def render_metrics(environ: dict[str, str]) -> bytes:
+    """Return the metrics in Prometheus' text format, summed over all worker processes."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in environ:
+        return generate_latest(PROCESS_REGISTRY)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def configure_logging(level: str) -> None:
+    """Write one JSON object a line to standard output; `level` as in logging, lower case."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            structlog.processors.format_exc_info,
+            structlog.processors.EventRenamer("message"),
+            structlog.processors.JSONRenderer(serializer=to_json),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+
+
+def to_json(value: object, **_options: object) -> str:
+    """Return `value` as JSON; what JSON does not know is written as its text."""
+    return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+class Observed:
+    """The outermost ASGI layer: gives each request an id, one log line and its metrics."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`."""
+        self.app = app
+        self.log = structlog.get_logger()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and write down how it was answered."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = perf_counter()
+        given: dict[bytes, bytes] = dict(scope["headers"])
+        request_id = given.get(b"x-request-id", b"")
+        if not REQUEST_ID.fullmatch(request_id):
+            request_id = uuid4().hex.encode()
+        facts: dict[str, Any] = {}
+        scope.setdefault("state", {})["facts"] = facts
+        status = 500
+
+        async def observed_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, observed_send)
+        finally:
+            self.write(scope, status, perf_counter() - started, request_id.decode())
+
+    def write(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+        """Write the request's log line and count it."""
+        facts: dict[str, Any] = scope["state"].pop("facts", {})
+        # Unrouted paths share one label, or a scanner could fill the metrics with its guesses.
+        path = str(scope.get("path_template") or "unrouted")
+        method = str(scope["method"])
+        requests_total.labels(method, path, status).inc()
+        request_seconds.labels(path).observe(seconds)
+        self.log.info(
+            "request",
+            method=method,
+            path=path,
+            status=status,
+            ms=round(seconds * 1000, 2),
+            request_id=request_id,
+            **facts,
+        )
+
+
+def note(scope: Scope, **facts: object) -> None:
+    """Add facts, such as ids, to the log line of the request at hand."""
+    scope["state"].setdefault("facts", {}).update(facts)

@@ -1,0 +1,275 @@
+"""The allocator: arrivals queue while a lane is busy, and the next batch takes them all.
+
+There is no timer: an idle worker decides an order as soon as it arrives, and the busier it is the
+larger its batches become. Each lane works on one batch at a time.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from time import monotonic
+
+import asyncpg
+import structlog
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from services import records as shared_records
+from services.database import Database
+from services.ids import new_id
+from services.observe import (
+    allocations_total,
+    batch_orders,
+    bisections_total,
+    lost_races_total,
+    queue_orders,
+)
+from services.orders import batch
+from services.orders.answers import QuoteAnswer, quote_answer
+from services.orders.batch import Decided, Order
+from services.orders.commit import Settled, commit
+from services.orders.idempotency import Answer, Claim, refusal, replay
+from services.orders.request import AllocationRequest, QuoteRequest, verify
+from services.orders.translate import Reading
+from services.planning.network import NetworkCache
+from services.problems import Refused, from_exception
+from services.settings import Settings
+
+log = structlog.get_logger()
+
+CONNECTION_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)
+NOT_THE_ORDERS_FAULT = (*CONNECTION_LOST, PoolTimeoutError, asyncpg.LockNotAvailableError)
+
+
+class Allocator:
+    """Decides and holds orders for one worker process."""
+
+    def __init__(self, database: Database, network: NetworkCache, settings: Settings) -> None:
+        """Prepare; orders are taken from `open` on."""
+        self.database = database
+        self.network = network
+        self.settings = settings
+        self.waiting: deque[Order] = deque()
+        self.arrival = asyncio.Event()
+        self.under_way: dict[bytes, Order] = {}
+        self.lanes: list[asyncio.Task[None]] = []
+        self.threads = ThreadPoolExecutor(settings.solver_threads, thread_name_prefix="solver")
+        self.closing = False
+
+    async def open(self) -> None:
+        """Start the lanes."""
+        self.lanes = [asyncio.create_task(self.lane()) for _ in range(self.settings.lanes)]
+
+    async def close(self) -> None:
+        """Answer the orders that have arrived, then stop the lanes."""
+        self.closing = True
+        self.arrival.set()
+        await asyncio.gather(*self.lanes)
+        self.threads.shutdown()
+
+    async def allocate(
+        self, request: AllocationRequest, claim: Claim, *, actor: str, hold_s: int
+    ) -> Answer:
+        """Return the answer to an allocation: its plan held, or why not.
+
+        A repeated request that arrives while the first is under way waits for the same answer.
+        Raises what `verify` raises; `too-many-requests` when the queue is full; `unavailable` and
+        `deadline-exceeded`, after which nothing is held or the same key tells the truth.
+        """
+        first = self.under_way.get(claim.scope)
+        if first is not None:
+            if first.claim.request_hash != claim.request_hash:
+                raise Refused("idempotency-key-reused", "Another body is under way with this key.")
+            return await asyncio.shield(first.answered)
+        order = self.enqueue(request, claim, actor=actor, hold_s=hold_s)
+        try:
+            return await asyncio.shield(order.answered)
+        finally:
+            if order.answered.done():
+                self.under_way.pop(claim.scope, None)
+            else:
+                # The caller has gone; the order is settled all the same, and its key answers later.
+                order.answered.add_done_callback(
+                    lambda _done: self.under_way.pop(claim.scope, None)
+                )
+
+    def enqueue(
+        self, request: AllocationRequest, claim: Claim, *, actor: str, hold_s: int
+    ) -> Order:
+        """Check a request and put it into the queue."""
+        if len(self.waiting) >= self.settings.queue_orders_max or self.closing:
+            raise Refused(
+                "too-many-requests",
+                f"{len(self.waiting)} orders are waiting. Send the request again with the same key "
+                "after a second.",
+            )
+        zone = verify(request, self.network.current, datetime.now(UTC))
+        arrived_at = monotonic()
+        order = Order(
+            request=request,
+            claim=claim,
+            actor=actor,
+            zone=zone,
+            allocation_id=new_id(),
+            hold_s=hold_s,
+            arrived_at=arrived_at,
+            deadline_at=arrived_at + self.settings.deadline_ms / 1000,
+            answered=asyncio.get_running_loop().create_future(),
+        )
+        self.under_way[claim.scope] = order
+        self.waiting.append(order)
+        queue_orders.set(len(self.waiting))
+        self.arrival.set()
+        return order
+
+    async def quote(self, request: QuoteRequest) -> QuoteAnswer:
+        """Return the plan an allocation would get now; nothing is held or stored."""
+        network = self.network.current
+        zone = verify(request, network, datetime.now(UTC))
+        async with self.database.transaction(readonly=True) as connection:
+            reading = await batch.read(connection, [request], network)
+        decision, elapsed_us = await asyncio.get_running_loop().run_in_executor(
+            self.threads, batch.decide_one, request, zone, reading, self.settings.decision_ms
+        )
+        return quote_answer(decision.plan, elapsed_us, self.settings.currency)
+
+    async def lane(self) -> None:
+        """Work on one batch after another until the allocator closes and the queue is empty."""
+        while True:
+            while not self.waiting:
+                if self.closing:
+                    return
+                self.arrival.clear()
+                await self.arrival.wait()
+            orders = self.next_batch()
+            try:
+                await self.work(orders)
+            except Exception as error:
+                log.error("batch failed", orders=len(orders), exc_info=error)
+                self.refuse(orders, error)
+
+    def next_batch(self) -> list[Order]:
+        """Take what waits, up to the limit, in arrival order.
+
+        A second request for the same order waits for a later batch, where it sees the first's
+        allocation.
+        """
+        orders: list[Order] = []
+        later: list[Order] = []
+        seen: set[str] = set()
+        while self.waiting and len(orders) < self.settings.batch_orders_max:
+            order = self.waiting.popleft()
+            if order.request.order_id in seen:
+                later.append(order)
+            else:
+                seen.add(order.request.order_id)
+                orders.append(order)
+        self.waiting.extendleft(reversed(later))
+        queue_orders.set(len(self.waiting))
+        return orders
+
+    async def work(self, orders: Sequence[Order]) -> None:
+        """Read, decide and commit one batch; put the orders that lost a race back at the head."""
+        batch_orders.observe(len(orders))
+        network = self.network.current
+        async with self.database.connect() as connection:
+            scopes = [order.claim.scope for order in orders]
+            before = await shared_records.find_answers(connection, scopes)
+            orders = [order for order in orders if not self.answer_known(order, before)]
+            if not orders:
+                return
+            reading = await batch.read(connection, [order.request for order in orders], network)
+        decided = await asyncio.get_running_loop().run_in_executor(
+            self.threads, batch.decide_all, orders, reading, self.settings
+        )
+        settled = await self.commit(decided, reading)
+        again = []
+        for each in settled:
+            if each.answer is None:
+                each.order.attempts += 1
+                again.append(each.order)
+                lost_races_total.inc()
+            else:
+                self.finish(each.order, each.answer, each.outcome)
+        self.waiting.extendleft(reversed(again))
+
+    def answer_known(self, order: Order, before: dict[bytes, shared_records.StoredAnswer]) -> bool:
+        """Answer an order whose key has an answer, or whose time is over; true when that is so."""
+        if order.claim.scope in before:
+            try:
+                given = replay(before[order.claim.scope], order.claim)
+            except Refused as refused:
+                given = refusal(refused)
+            self.finish(order, given, "known")
+            return True
+        if monotonic() >= order.deadline_at:
+            late = Refused(
+                "deadline-exceeded",
+                f"The order waited longer than {self.settings.deadline_ms} ms; nothing is held. "
+                "Send it again with the same key.",
+            )
+            self.finish(order, refusal(late), "refused")
+            return True
+        return False
+
+    async def commit(self, decided: Sequence[Decided], reading: Reading) -> list[Settled]:
+        """Commit a batch; when one order's statement fails, find it by halves and commit the rest.
+
+        When the connection dies at the commit, what became of it is looked up by key.
+        """
+
+        async def work(connection: asyncpg.Connection) -> list[Settled]:
+            return await commit(connection, decided, reading, self.settings)
+
+        try:
+            return await self.database.run(work)
+        except CONNECTION_LOST as error:
+            return await self.look_up(decided, error)
+        except NOT_THE_ORDERS_FAULT as error:
+            return [unsettled(each.order, error) for each in decided]
+        except Exception as error:
+            if len(decided) == 1:
+                log.exception("order failed", order_id=decided[0].order.request.order_id)
+                return [unsettled(decided[0].order, error)]
+            bisections_total.inc()
+            half = len(decided) // 2
+            return [
+                *await self.commit(decided[:half], reading),
+                *await self.commit(decided[half:], reading),
+            ]
+
+    async def look_up(self, decided: Sequence[Decided], error: Exception) -> list[Settled]:
+        """Return the stored answers of orders whose commit may or may not have happened.
+
+        Taking the keys' locks first waits for a server process that is still committing.
+        """
+        scopes = [each.order.claim.scope for each in decided]
+        stored: dict[bytes, shared_records.StoredAnswer] = {}
+        with suppress(*NOT_THE_ORDERS_FAULT):
+            async with self.database.transaction() as connection:
+                await shared_records.lock_names(connection, scopes)
+                stored = await shared_records.find_answers(connection, scopes)
+        return [
+            Settled(each.order, "known", replay(stored[each.order.claim.scope], each.order.claim))
+            if each.order.claim.scope in stored
+            else unsettled(each.order, error)
+            for each in decided
+        ]
+
+    def finish(self, order: Order, given: Answer, outcome: str) -> None:
+        """Hand an order its answer."""
+        allocations_total.labels(outcome).inc()
+        if not order.answered.done():
+            order.answered.set_result(given)
+
+    def refuse(self, orders: Sequence[Order], error: Exception) -> None:
+        """Answer every order of a batch that could not be worked on."""
+        for order in orders:
+            self.finish(order, refusal(from_exception(error)), "refused")
+
+
+def unsettled(order: Order, error: Exception) -> Settled:
+    """Return how an order stands whose transaction failed."""
+    return Settled(order, "refused", refusal(from_exception(error)))

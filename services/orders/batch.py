@@ -1,0 +1,168 @@
+"""One batch of orders before its commit: read what they need, decide each.
+
+No transaction is open while orders are decided.
+"""
+
+import asyncio
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from time import monotonic, perf_counter
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from inventory.availability import Cell, read_cells
+from inventory.nodes import read_capacity
+from routing.explain import Decision, decide
+from routing.plan import Plan
+from routing.problem import Capacity
+from services import records as shared_records
+from services.observe import solve_seconds
+from services.orders import records
+from services.orders.idempotency import Answer, Claim
+from services.orders.request import AllocationRequest, QuoteRequest
+from services.orders.translate import ItemFacts, Reading, View, problem
+from services.planning.network import Network, Zone
+from services.problems import Refused
+from services.settings import Settings
+
+CAPACITY_DAYS = 30
+"""How far ahead the capacity of limited nodes is read."""
+RECORD_ENCODER = msgspec.msgpack.Encoder()
+COMPRESSION_LEVEL = 1
+
+
+class Order(msgspec.Struct, kw_only=True):
+    """An order on its way through the batches of one worker."""
+
+    request: AllocationRequest
+    claim: Claim
+    actor: str
+    zone: Zone | None
+    allocation_id: UUID
+    hold_s: int
+    arrived_at: float
+    """Monotonic seconds."""
+    deadline_at: float
+    """Monotonic seconds."""
+    answered: asyncio.Future[Answer]
+    attempts: int = 0
+    """Races lost so far."""
+
+
+class Decided(msgspec.Struct, kw_only=True):
+    """An order with its plan, or with the reason there is none."""
+
+    order: Order
+    decision: Decision | None = None
+    elapsed_us: int = 0
+    refused: Refused | None = None
+    record: bytes = b""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of an order that has one."""
+        if self.decision is None:
+            raise RuntimeError(f"order {self.order.request.order_id} has no decision")
+        return self.decision.plan
+
+    @property
+    def short_skus(self) -> set[str]:
+        """The skus of which the plan leaves units unfilled."""
+        if self.decision is None:
+            return set()
+        short = {each.line_id for each in self.plan.shortfalls}
+        return {line.sku for line in self.order.request.lines if line.line_id in short}
+
+
+async def read(
+    connection: asyncpg.Connection,
+    requests: Sequence[AllocationRequest | QuoteRequest],
+    network: Network,
+) -> Reading:
+    """Read items, stock and capacity for these requests."""
+    now = await shared_records.database_now(connection)
+    read_at = monotonic()
+    by_channel: dict[str, set[str]] = {}
+    for request in requests:
+        by_channel.setdefault(request.channel, set()).update(line.sku for line in request.lines)
+    skus = sorted(set[str]().union(*by_channel.values()))
+    items = {
+        row["sku"]: ItemFacts(row["weight_grams"], tuple(row["requires"]))
+        for row in await records.find_items(connection, skus)
+    }
+    cells = {
+        channel: await read_cells(connection, sorted(wanted), channel=channel, today=now.date())
+        for channel, wanted in by_channel.items()
+    }
+    capacity = await limits(connection, cells, network, now)
+    return Reading(
+        now=now,
+        read_at=read_at,
+        items=items,
+        views={channel: View(found, capacity) for channel, found in cells.items()},
+        network=network,
+    )
+
+
+async def limits(
+    connection: asyncpg.Connection,
+    cells: Mapping[str, Sequence[Cell]],
+    network: Network,
+    now: datetime,
+) -> dict[str, tuple[Capacity, ...]]:
+    """Return what the limited nodes among the cells can still take, by date."""
+    node_ids = {cell.node_id for found in cells.values() for cell in found} & network.limited
+    if not node_ids:
+        return {}
+    # A node's local date may be a day before or after the date in UTC.
+    start = (now - timedelta(days=1)).date()
+    found = await read_capacity(connection, sorted(node_ids), from_on=start, days=CAPACITY_DAYS)
+    by_node: dict[str, tuple[Capacity, ...]] = {}
+    for row in found:
+        limit = Capacity(work_on=row.work_on, remaining=row.remaining, unit=row.unit)
+        by_node[row.node_id] = (*by_node.get(row.node_id, ()), limit)
+    return by_node
+
+
+def decide_one(
+    request: AllocationRequest | QuoteRequest,
+    zone: Zone | None,
+    reading: Reading,
+    decision_ms: int,
+) -> tuple[Decision, int]:
+    """Return the decision for one order and the microseconds it took; runs in a solver thread."""
+    asked = problem(request, zone, reading, decision_ms)
+    started = perf_counter()
+    decision = decide(asked)
+    elapsed = perf_counter() - started
+    solve_seconds.labels(decision.plan.status).observe(elapsed)
+    return decision, round(elapsed * 1_000_000)
+
+
+def decide_all(orders: Sequence[Order], reading: Reading, settings: Settings) -> list[Decided]:
+    """Decide orders in arrival order, each on what the ones before it leave.
+
+    An order that cannot be asked, for example because a sku is unknown, carries its refusal and
+    harms no other. Runs in a solver thread.
+    """
+    decided = []
+    for order in orders:
+        left_ms = round((order.deadline_at - monotonic()) * 1000)
+        try:
+            decision, elapsed_us = decide_one(
+                order.request, order.zone, reading, max(1, min(settings.decision_ms, left_ms))
+            )
+        except Refused as refused:
+            decided.append(Decided(order=order, refused=refused))
+            continue
+        record = b""
+        if settings.decision_records:
+            record = zlib.compress(RECORD_ENCODER.encode(decision), COMPRESSION_LEVEL)
+        reading.views[order.request.channel].take(decision.plan)
+        decided.append(
+            Decided(order=order, decision=decision, elapsed_us=elapsed_us, record=record)
+        )
+    return decided

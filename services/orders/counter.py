@@ -1,0 +1,109 @@
+"""Reservations at the counter: a member of store staff holds units for a customer."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from uuid import UUID, uuid5
+
+import asyncpg
+import msgspec
+
+from inventory import resolve
+from inventory.reserve import Demand, Take, reserve
+from services import records as shared_records
+from services.ids import new_id
+from services.orders import records
+from services.orders.idempotency import Answer, answer
+from services.problems import Refused
+from services.records import Event
+
+LINE = "counter"
+
+
+class ReservationAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Units of one sku held at one node."""
+
+    reservation_id: UUID
+    node_id: str
+    sku: str
+    quantity: int
+    status: Literal["held", "confirmed", "consumed", "released", "expired"]
+    expires_at: datetime
+
+
+async def hold(
+    connection: asyncpg.Connection,
+    *,
+    node_id: str,
+    sku: str,
+    quantity: int,
+    hold_s: int,
+    actor: str,
+) -> Answer:
+    """Hold units at a node; the node's own counter ignores its buffer.
+
+    Raises `insufficient-stock` with what is there.
+    """
+    now = await shared_records.database_now(connection)
+    holder = new_id()
+    demand = Demand(
+        holder_kind="staff",
+        holder_id=holder,
+        actor=actor,
+        expires_at=now + timedelta(seconds=hold_s),
+        takes=(
+            Take(
+                reservation_id=uuid5(holder, LINE),
+                line_id=LINE,
+                sku=sku,
+                node_id=node_id,
+                quantity=quantity,
+                promise_on=now.astimezone(UTC).date(),
+            ),
+        ),
+    )
+    refusal = (await reserve(connection, [demand]))[0]
+    if refusal is not None:
+        raise Refused(
+            "insufficient-stock",
+            f"{node_id} has {refusal.available} of {sku} that are not promised; {quantity} were "
+            "asked for. Hold fewer, or ask /v1/availability which node has more.",
+            available=refusal.available,
+        )
+    await shared_records.insert_events(
+        connection,
+        [Event(new_id(), "reservation.held", str(holder), actor, {"sku": sku, "node_id": node_id})],
+    )
+    return answer(201, await find(connection, holder))
+
+
+async def find(connection: asyncpg.Connection, holder: UUID) -> ReservationAnswer:
+    """Return a reservation at the counter; raises `not-found`."""
+    row = await records.find_counter_reservation(connection, holder)
+    if row is None:
+        raise Refused("not-found", f"There is no reservation {holder}.")
+    return ReservationAnswer(**row)
+
+
+async def release(connection: asyncpg.Connection, holder: UUID, *, actor: str) -> Answer:
+    """Give a reservation back; one that has ended stays as it is. Raises `not-found`."""
+    await find(connection, holder)
+    if await resolve.release(connection, [holder]):
+        await shared_records.insert_events(
+            connection, [Event(new_id(), "reservation.released", str(holder), actor, {})]
+        )
+    return answer(200, await find(connection, holder))
+
+
+async def extend(
+    connection: asyncpg.Connection, holder: UUID, *, hold_s: int, actor: str
+) -> Answer:
+    """Hold for `hold_s` seconds from now; raises `not-found`, `illegal-state`."""
+    now = await shared_records.database_now(connection)
+    current = await find(connection, holder)
+    until = max(now + timedelta(seconds=hold_s), current.expires_at)
+    if not await resolve.extend(connection, holder, until):
+        raise Refused("illegal-state", f"The reservation is {current.status}; hold the units anew.")
+    await shared_records.insert_events(
+        connection, [Event(new_id(), "reservation.extended", str(holder), actor, {})]
+    )
+    return answer(200, await find(connection, holder))

@@ -1,0 +1,167 @@
+"""SQL of allocations and their decision records."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+ALLOCATION = (
+    "SELECT order_id, allocation_id, channel, zone_id, state, complete, request_hash, body, actor,"
+    " expires_at, created_at, confirmed_at, ended_at FROM allocation"
+)
+
+
+class AllocationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One allocation as it is kept."""
+
+    order_id: str
+    allocation_id: UUID
+    channel: str
+    zone_id: str | None
+    state: str
+    complete: bool
+    request_hash: bytes
+    body: bytes
+    actor: str
+    expires_at: datetime | None
+    created_at: datetime
+    confirmed_at: datetime | None
+    ended_at: datetime | None
+
+
+async def insert_allocations(connection: asyncpg.Connection, rows: Sequence[AllocationRow]) -> None:
+    """Add held allocations."""
+    await connection.execute(
+        "INSERT INTO allocation (order_id, allocation_id, channel, zone_id, state, complete,"
+        " request_hash, body, actor, expires_at, created_at)"
+        " SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[],"
+        " $6::bool[], $7::bytea[], $8::bytea[], $9::text[], $10::timestamptz[],"
+        " $11::timestamptz[])",
+        [row.order_id for row in rows],
+        [row.allocation_id for row in rows],
+        [row.channel for row in rows],
+        [row.zone_id for row in rows],
+        [row.state for row in rows],
+        [row.complete for row in rows],
+        [row.request_hash for row in rows],
+        [row.body for row in rows],
+        [row.actor for row in rows],
+        [row.expires_at for row in rows],
+        [row.created_at for row in rows],
+    )
+
+
+async def find_live(
+    connection: asyncpg.Connection, order_ids: Sequence[str]
+) -> dict[str, AllocationRow]:
+    """Return the live allocation of each order that has one."""
+    rows = await connection.fetch(
+        ALLOCATION + " WHERE order_id = ANY($1::text[]) AND state IN ('held', 'confirmed')",
+        list(order_ids),
+    )
+    return {row["order_id"]: AllocationRow(**row) for row in rows}
+
+
+async def find_allocation(
+    connection: asyncpg.Connection, allocation_id: UUID
+) -> AllocationRow | None:
+    """Return an allocation."""
+    row = await connection.fetchrow(
+        ALLOCATION + " WHERE allocation_id = $1",
+        allocation_id,
+    )
+    return AllocationRow(**row) if row else None
+
+
+async def lock_allocation(
+    connection: asyncpg.Connection, allocation_id: UUID
+) -> AllocationRow | None:
+    """Return an allocation, locked until the transaction ends."""
+    row = await connection.fetchrow(
+        ALLOCATION + " WHERE allocation_id = $1 FOR UPDATE",
+        allocation_id,
+    )
+    return AllocationRow(**row) if row else None
+
+
+async def lock_expired(connection: asyncpg.Connection, limit: int) -> list[UUID]:
+    """Lock held allocations whose time is over by the database clock, oldest first.
+
+    Rows that a confirm holds at this moment are passed over: that confirm wins.
+    """
+    rows = await connection.fetch(
+        "SELECT allocation_id FROM allocation WHERE state = 'held' AND expires_at <= now()"
+        " ORDER BY expires_at, allocation_id LIMIT $1 FOR UPDATE SKIP LOCKED",
+        limit,
+    )
+    return [row["allocation_id"] for row in rows]
+
+
+async def set_state(
+    connection: asyncpg.Connection, allocation_ids: Sequence[UUID], state: str
+) -> list[tuple[UUID, str]]:
+    """Set the state of locked allocations; return their ids with their orders."""
+    rows = await connection.fetch(
+        "UPDATE allocation SET state = $2,"
+        " confirmed_at = CASE WHEN $2 = 'confirmed' THEN now() ELSE confirmed_at END,"
+        " ended_at = CASE WHEN $2 IN ('held', 'confirmed') THEN NULL ELSE now() END"
+        " WHERE allocation_id = ANY($1::uuid[]) RETURNING allocation_id, order_id",
+        list(allocation_ids),
+        state,
+    )
+    return [(row["allocation_id"], row["order_id"]) for row in rows]
+
+
+async def set_body(
+    connection: asyncpg.Connection,
+    allocation_id: UUID,
+    body: bytes,
+    expires_at: datetime | None,
+) -> None:
+    """Replace what is told of a locked allocation, and when its hold ends."""
+    await connection.execute(
+        "UPDATE allocation SET body = $2, expires_at = $3 WHERE allocation_id = $1",
+        allocation_id,
+        body,
+        expires_at,
+    )
+
+
+async def insert_decisions(
+    connection: asyncpg.Connection, allocation_ids: Sequence[UUID], decisions: Sequence[bytes]
+) -> None:
+    """Keep why plans are what they are."""
+    await connection.execute(
+        "INSERT INTO decision (allocation_id, record)"
+        " SELECT * FROM unnest($1::uuid[], $2::bytea[])",
+        list(allocation_ids),
+        list(decisions),
+    )
+
+
+async def find_decision(connection: asyncpg.Connection, allocation_id: UUID) -> bytes | None:
+    """Return an allocation's decision record."""
+    record: bytes | None = await connection.fetchval(
+        "SELECT record FROM decision WHERE allocation_id = $1", allocation_id
+    )
+    return record
+
+
+async def find_items(connection: asyncpg.Connection, skus: Sequence[str]) -> list[asyncpg.Record]:
+    """Return weight and requirements of items."""
+    return await connection.fetch(
+        "SELECT sku, weight_grams, requires FROM item WHERE sku = ANY($1::text[])", list(skus)
+    )
+
+
+async def find_counter_reservation(
+    connection: asyncpg.Connection, holder: UUID
+) -> asyncpg.Record | None:
+    """Return a reservation made at the counter, by its holder."""
+    return await connection.fetchrow(
+        "SELECT holder_id AS reservation_id, node_id, sku, quantity, state AS status, expires_at"
+        " FROM reservation WHERE holder_id = $1 AND holder_kind = 'staff'",
+        holder,
+    )

@@ -1,0 +1,157 @@
+"""What a checkout asks, and the checks that need no database."""
+
+from collections import Counter
+from datetime import date, datetime, timedelta
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Meta
+
+from services.orders.strategies import STRATEGIES
+from services.planning.network import Network, Zone
+from services.problems import Refused
+
+LINES_MAX = 200
+QUANTITY_MAX = 10_000
+SHIPMENTS_MAX = 50
+
+# NUL cannot be stored in PostgreSQL text, and control characters have no place in an id.
+Id = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class Destination(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the customer is: a zone is found by postal code, else by coordinates."""
+
+    country: Annotated[
+        str, Meta(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2.", examples=["US"])
+    ]
+    postal_code: Annotated[
+        str, Meta(max_length=20, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["10001"])
+    ] = ""
+    latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
+
+
+class RequestLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One line of the basket."""
+
+    line_id: Id
+    sku: Id
+    quantity: Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
+    method: Annotated[
+        Literal["ship", "pickup", "any"],
+        Meta(description="`any` lets the plan choose between shipping and `pickup_node`."),
+    ] = "ship"
+    pickup_node: Id | None = None
+    requested_by: Annotated[
+        date | None, Meta(description="Local date at the destination or pickup node.")
+    ] = None
+    unit_price_minor: Annotated[int, Meta(ge=0, le=10**12)] | None = None
+
+
+class RequestPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the customer or the channel wishes for this order."""
+
+    ship_complete: Annotated[bool, Meta(description="Everything or nothing.")] = False
+    shipments_max: Annotated[int, Meta(ge=0, le=SHIPMENTS_MAX)] | None = None
+    backorder: Annotated[bool, Meta(description="Expected supply may be promised.")] = False
+    strategy: Annotated[str, Meta(max_length=50)] = "cheapest"
+
+
+class AllocationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A basket to be planned and held."""
+
+    order_id: Id
+    lines: Annotated[tuple[RequestLine, ...], Meta(min_length=1, max_length=LINES_MAX)]
+    channel: Id = "web"
+    destination: Destination | None = None
+    policy: RequestPolicy = RequestPolicy()
+    hold_for: Annotated[
+        timedelta | None,
+        Meta(description="How long stock is held; an ISO 8601 duration.", examples=["PT15M"]),
+    ] = None
+
+
+class QuoteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A basket to be planned; nothing is held."""
+
+    lines: Annotated[tuple[RequestLine, ...], Meta(min_length=1, max_length=LINES_MAX)]
+    channel: Id = "web"
+    destination: Destination | None = None
+    policy: RequestPolicy = RequestPolicy()
+
+
+def verify(
+    request: AllocationRequest | QuoteRequest, network: Network, now: datetime
+) -> Zone | None:
+    """Return the destination's zone; none when every line is picked up.
+
+    Raises, in this order: `duplicate-line`, `unknown-strategy`, `invalid-field` and `unknown-node`
+    for pickup, `unknown-destination`, `date-in-past`.
+    """
+    for line_id, times in Counter(line.line_id for line in request.lines).items():
+        if times > 1:
+            raise Refused(
+                "duplicate-line", f"line_id {line_id} is used {times} times; number lines uniquely."
+            )
+    if request.policy.strategy not in STRATEGIES:
+        raise Refused(
+            "unknown-strategy",
+            f"There is no strategy {request.policy.strategy}; use {', '.join(STRATEGIES)}.",
+        )
+    for line in request.lines:
+        verify_pickup(line, network)
+    zone = None
+    if any(line.method != "pickup" for line in request.lines):
+        zone = resolve(request.destination, network)
+    for line in request.lines:
+        verify_date(line, network, zone, now)
+    return zone
+
+
+def verify_pickup(line: RequestLine, network: Network) -> None:
+    """Raise unless a line that may be picked up names a node, and only such a line does."""
+    if line.method == "ship" and line.pickup_node is not None:
+        raise Refused(
+            "invalid-field",
+            f"Line {line.line_id} is shipped but names a pickup_node; leave it out or use `any`.",
+        )
+    if line.method == "pickup" and line.pickup_node is None:
+        raise Refused("invalid-field", f"Line {line.line_id} is picked up; name its pickup_node.")
+    node = line.pickup_node
+    if node is not None and node not in network.nodes and node not in network.disabled:
+        raise Refused("unknown-node", f"Line {line.line_id}: there is no node {node}.")
+
+
+def resolve(destination: Destination | None, network: Network) -> Zone:
+    """Return the zone of a destination; raises `unknown-destination` when there is none."""
+    if destination is None:
+        raise Refused("unknown-destination", "Lines are shipped; send a destination.")
+    zone = network.resolve(
+        destination.country,
+        destination.postal_code,
+        destination.latitude,
+        destination.longitude,
+    )
+    if zone is None:
+        raise Refused(
+            "unknown-destination",
+            f"No zone covers {destination.country} {destination.postal_code}; correct the postal "
+            "code, or send latitude and longitude.",
+        )
+    return zone
+
+
+def verify_date(line: RequestLine, network: Network, zone: Zone | None, now: datetime) -> None:
+    """Raise `date-in-past` when the line was wanted before today, where the customer is."""
+    if line.requested_by is None:
+        return
+    node = network.nodes.get(line.pickup_node or "")
+    place = node.time_zone if node else zone.time_zone if zone else "UTC"
+    today = now.astimezone(ZoneInfo(place)).date()
+    if line.requested_by < today:
+        raise Refused(
+            "date-in-past",
+            f"Line {line.line_id} is requested by {line.requested_by}; today is {today}.",
+        )

@@ -1,0 +1,185 @@
+"""What the API refuses and why: every problem type, and how errors become `problem+json`.
+
+A handler or use case raises `Refused`; this is the only place that knows its status and form.
+"""
+
+import re
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+PREFIX = "urn:nom:problem:"
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One problem type: its HTTP status and its title, the same for every occurrence."""
+
+    status: int
+    title: str
+
+
+KINDS: dict[str, Kind] = {
+    "malformed-json": Kind(400, "The body is not valid JSON"),
+    "idempotency-key-missing": Kind(400, "This call needs an Idempotency-Key header"),
+    "invalid-parameter": Kind(400, "A parameter of the address cannot be used"),
+    "unauthenticated": Kind(401, "The call carries no valid key"),
+    "forbidden": Kind(403, "The key's role may not make this call"),
+    "not-found": Kind(404, "There is nothing at this address"),
+    "method-not-allowed": Kind(405, "This address does not take this method"),
+    "insufficient-stock": Kind(409, "The network cannot fill the order as asked"),
+    "contended": Kind(409, "Other orders took the stock first"),
+    "order-already-allocated": Kind(409, "The order has a live allocation with another body"),
+    "idempotency-key-reused": Kind(409, "The key was used for another request"),
+    "hold-expired": Kind(409, "The hold has expired and its stock is gone"),
+    "illegal-state": Kind(409, "The state does not allow this"),
+    "negative-stock": Kind(409, "The movement would take more than is there"),
+    "body-too-large": Kind(413, "The body is too large"),
+    "unsupported-media-type": Kind(415, "The body must be JSON"),
+    "invalid-field": Kind(422, "A field cannot be used"),
+    "unknown-field": Kind(422, "The body has a field this call does not know"),
+    "quantity-not-positive": Kind(422, "A quantity is below one"),
+    "quantity-not-whole": Kind(422, "A quantity is not a whole number"),
+    "quantity-too-large": Kind(422, "A quantity is above the limit"),
+    "too-many-lines": Kind(422, "The order has too many lines"),
+    "duplicate-line": Kind(422, "Two lines have the same line_id"),
+    "unknown-sku": Kind(422, "A sku is not an item"),
+    "unknown-node": Kind(422, "A node does not exist"),
+    "unknown-strategy": Kind(422, "The strategy does not exist"),
+    "unknown-reference": Kind(422, "The body names something that does not exist"),
+    "duplicate-entry": Kind(422, "A list has two entries with the same key"),
+    "unknown-destination": Kind(422, "The destination lies in no zone"),
+    "impossible-coordinates": Kind(422, "Coordinates are outside the globe"),
+    "date-in-past": Kind(422, "A date has passed"),
+    "hold-too-long": Kind(422, "The hold is longer than this role may ask for"),
+    "too-many-requests": Kind(429, "More orders are waiting than can be answered in time"),
+    "internal-error": Kind(500, "The service failed"),
+    "unavailable": Kind(503, "The service cannot answer now"),
+    "deadline-exceeded": Kind(503, "The answer was not ready in time"),
+}
+
+STATUS_KINDS = {
+    400: "invalid-parameter",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "body-too-large",
+    415: "unsupported-media-type",
+}
+
+# How msgspec's message about a field becomes a type: the field's path, the message, the type.
+FIELD_RULES: tuple[tuple[re.Pattern[str], re.Pattern[str], str], ...] = tuple(
+    (re.compile(path), re.compile(message), kind)
+    for path, message, kind in (
+        (r"", r"unknown field", "unknown-field"),
+        (r"(quantity|on_hand)$", r"Expected `int( \| null)?`, got `float`", "quantity-not-whole"),
+        (r"(quantity|on_hand)$", r">= ", "quantity-not-positive"),
+        (r"(quantity|on_hand|delta)$", r"<= |out of range", "quantity-too-large"),
+        (r"(latitude|longitude)$", r"[<>]= ", "impossible-coordinates"),
+        (r"lines$", r"length <= ", "too-many-lines"),
+    )
+)
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a failure
+    """The call is refused with one of `KINDS`; `detail` tells the caller what to do."""
+
+    def __init__(self, kind: str, detail: str, **extra: object) -> None:
+        """Name the problem type and say in a sentence what is wrong and what helps."""
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.extra = extra
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the problem type."""
+        return KINDS[self.kind].status
+
+
+def document(refused: Refused) -> dict[str, object]:
+    """Return the RFC 9457 document of a refusal."""
+    kind = KINDS[refused.kind]
+    return {
+        "type": PREFIX + refused.kind,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": refused.detail,
+        **refused.extra,
+    }
+
+
+def answer(refused: Refused) -> Response[dict[str, object]]:
+    """Return the response of a refusal, with the headers its status asks for."""
+    headers: dict[str, str] = {}
+    if refused.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="nom"'
+    if refused.status in (429, 503):
+        headers["Retry-After"] = str(refused.extra.get("retry_after_s", 1))
+    return Response(
+        document(refused), status_code=refused.status, media_type=MEDIA_TYPE, headers=headers
+    )
+
+
+def from_validation(error: ValidationException) -> Refused:
+    """Return the refusal for the first field that could not be used."""
+    extra: Any = error.extra
+    first = extra[0] if isinstance(extra, list) and extra else {}
+    path, message = str(first.get("key", "")), str(first.get("message", error.detail))
+    if first.get("source") not in ("body", None):
+        return Refused("invalid-parameter", f"{path}: {message}.", field=path)
+    if path == "data" and message == "'data'":
+        return Refused("malformed-json", "The body is empty; send a JSON object.")
+    for at, says, kind in FIELD_RULES:
+        if at.search(path) and says.search(message):
+            return Refused(kind, f"{path or 'The body'}: {message}.", field=path)
+    return Refused("invalid-field", f"{path or 'The body'}: {message}.", field=path)
+
+
+def from_http(error: HTTPException) -> Refused:
+    """Return the refusal for an error of the HTTP framework itself."""
+    if isinstance(error, ValidationException):
+        return from_validation(error)
+    if error.detail.startswith("JSON is malformed") or "truncated" in error.detail:
+        return Refused("malformed-json", f"{error.detail}. Send one JSON object, UTF-8.")
+    kind = STATUS_KINDS.get(error.status_code, "internal-error")
+    return Refused(kind, f"{error.detail or KINDS[kind].title}.")
+
+
+def from_exception(error: Exception) -> Refused:
+    """Return the refusal for anything raised while a call was handled."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, HTTPException):
+        return from_http(error)
+    if isinstance(error, asyncpg.PostgresConnectionError | PoolTimeoutError | OSError):
+        return Refused(
+            "unavailable",
+            "The database does not answer. Nothing is lost: send the same request with the same "
+            "Idempotency-Key again.",
+        )
+    if isinstance(error, asyncpg.QueryCanceledError | asyncpg.LockNotAvailableError):
+        return Refused(
+            "unavailable", "The database took too long. Send the same request again shortly."
+        )
+    return Refused(
+        "internal-error",
+        "This is a defect of the service, not of the request. The log has it under the request id.",
+    )
+
+
+def handle(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, object]]:
+    """Answer any exception as `problem+json`; log those that are the service's fault."""
+    refused = from_exception(error)
+    request.state["problem"] = refused.kind
+    if refused.kind == "internal-error":
+        log.error("call failed", path=request.url.path, exc_info=error)
+    return answer(refused)

@@ -1,0 +1,127 @@
+"""SQL of what every part uses: keys, idempotency, events."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+
+async def insert_key(
+    connection: asyncpg.Connection,
+    key_id: str,
+    secret_hash: bytes,
+    role: str,
+    node_ids: Sequence[str],
+    partner_id: str | None,
+) -> None:
+    """Add an API key."""
+    await connection.execute(
+        "INSERT INTO api_key (key_id, secret_hash, role, node_ids, partner_id)"
+        " VALUES ($1, $2, $3, $4, $5)",
+        key_id,
+        secret_hash,
+        role,
+        list(node_ids),
+        partner_id,
+    )
+
+
+async def find_key(connection: asyncpg.Connection, secret_hash: bytes) -> asyncpg.Record | None:
+    """Return the live key with this hash."""
+    return await connection.fetchrow(
+        "SELECT key_id, role, node_ids, partner_id FROM api_key"
+        " WHERE secret_hash = $1 AND revoked_at IS NULL",
+        secret_hash,
+    )
+
+
+async def list_keys(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Return every key, oldest first, without its hash."""
+    return await connection.fetch(
+        "SELECT key_id, role, node_ids, partner_id, created_at, revoked_at FROM api_key"
+        " ORDER BY created_at, key_id"
+    )
+
+
+async def revoke_key(connection: asyncpg.Connection, key_id: str) -> bool:
+    """End a key; true when it was live."""
+    done: str = await connection.execute(
+        "UPDATE api_key SET revoked_at = now() WHERE key_id = $1 AND revoked_at IS NULL", key_id
+    )
+    return done == "UPDATE 1"
+
+
+async def lock_names(connection: asyncpg.Connection, names: Sequence[bytes]) -> None:
+    """Hold an advisory lock on each name (16 bytes or more) until the transaction ends.
+
+    Numbers are sorted, so two batches that share names wait for each other instead of deadlocking.
+    """
+    numbers = sorted({int.from_bytes(name[:8], "big", signed=True) for name in names})
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock(number) FROM unnest($1::bigint[]) AS number", numbers
+    )
+
+
+class StoredAnswer(msgspec.Struct, frozen=True):
+    """The first answer to a request with an idempotency key."""
+
+    scope: bytes
+    request_hash: bytes
+    status_code: int
+    body: bytes
+
+
+async def find_answers(
+    connection: asyncpg.Connection, scopes: Sequence[bytes]
+) -> dict[bytes, StoredAnswer]:
+    """Return the stored answers of these idempotency scopes."""
+    rows = await connection.fetch(
+        "SELECT scope, request_hash, status_code, body FROM idempotency"
+        " WHERE scope = ANY($1::bytea[])",
+        list(scopes),
+    )
+    return {row["scope"]: StoredAnswer(*row) for row in rows}
+
+
+async def insert_answers(connection: asyncpg.Connection, answers: Sequence[StoredAnswer]) -> None:
+    """Store first answers, in the transaction of their effect."""
+    await connection.execute(
+        "INSERT INTO idempotency (scope, request_hash, status_code, body)"
+        " SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::int[], $4::bytea[])",
+        [answer.scope for answer in answers],
+        [answer.request_hash for answer in answers],
+        [answer.status_code for answer in answers],
+        [answer.body for answer in answers],
+    )
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that happened, for everyone who follows along."""
+
+    event_id: UUID
+    kind: str
+    subject: str
+    actor: str
+    payload: dict[str, object]
+
+
+async def insert_events(connection: asyncpg.Connection, events: Sequence[Event]) -> None:
+    """Append events, in the transaction of what happened."""
+    encode = msgspec.json.Encoder().encode
+    await connection.execute(
+        "INSERT INTO event (event_id, kind, subject, actor, payload)"
+        " SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[])",
+        [event.event_id for event in events],
+        [event.kind for event in events],
+        [event.subject for event in events],
+        [event.actor for event in events],
+        [encode(event.payload).decode() for event in events],
+    )
+
+
+async def database_now(connection: asyncpg.Connection) -> datetime:
+    """Return the database's clock, which alone decides what has expired."""
+    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    return now

@@ -1,0 +1,30 @@
+"""What one worker process holds while it runs."""
+
+from services.database import Database
+from services.keys import Keyring
+from services.orders.allocate import Allocator
+from services.planning.network import NetworkCache
+from services.settings import Settings
+
+
+class Runtime:
+    """The resources of one worker, opened and closed together."""
+
+    def __init__(self, settings: Settings, url: str) -> None:
+        """Prepare the parts; nothing is connected yet."""
+        self.settings = settings
+        self.database = Database(url, settings, connections_max=settings.worker_connections)
+        self.keyring = Keyring(self.database, settings.key_cache_s)
+        self.network = NetworkCache(self.database, settings.network_poll_ms)
+        self.allocator = Allocator(self.database, self.network, settings)
+
+    async def open(self) -> None:
+        """Load the network and start taking orders."""
+        await self.network.open()
+        await self.allocator.open()
+
+    async def close(self) -> None:
+        """Answer what has arrived, then let go of everything."""
+        await self.allocator.close()
+        await self.network.close()
+        await self.database.close()

@@ -1,0 +1,129 @@
+"""Settings: every limit of the running service, with its unit and default, from `NOM_…` variables."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+PREFIX = "NOM_"
+AT_LEAST_ONE = (
+    "workers",
+    "lanes",
+    "batch_orders_max",
+    "queue_orders_max",
+    "attempts_max",
+    "import_chunk_rows",
+)
+SPARE_CONNECTIONS = 3
+"""Connections of a worker beside its lanes: reads, other writes, the network's poll."""
+BACKGROUND_CONNECTIONS = 4
+"""Connections of the background worker: a job in each, and the renewal of leases."""
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot be used; the message names the variable and says why."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator can set. Field `x` is read from the variable `NOM_X`."""
+
+    home: Path = Path(".nom")
+    """Folder of the embedded PostgreSQL's data and of run-time files."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    """HTTP worker processes."""
+    lanes: int = 2
+    """Allocation batches a worker commits side by side."""
+    database_url: str | None = None
+    """An existing PostgreSQL, from `DATABASE_URL`; the embedded one of `home` when absent."""
+    currency: str = "USD"
+    """ISO 4217 code of every amount of this deployment."""
+    log_level: str = "info"
+    body_bytes_max: int = 1_000_000
+    batch_orders_max: int = 64
+    """Orders solved and committed together at most."""
+    queue_orders_max: int = 512
+    """Orders that may wait in one worker; beyond it the answer is 429."""
+    decision_ms: int = 250
+    """Time the optimizer may take for one order before it answers with its best plan so far."""
+    deadline_ms: int = 5_000
+    """Time an allocation may take from arrival to answer before it is given up with 503."""
+    attempts_max: int = 3
+    """Lost races after which an order is answered `contended`."""
+    solver_threads: int = 2
+    hold_default_s: int = 900
+    """How long an allocation is held unless the caller says otherwise."""
+    hold_max_s: int = 900
+    """Longest hold or extension a checkout may ask for at once."""
+    hold_total_max_s: int = 7_200
+    """Longest an allocation may be held in all before it is confirmed or expires."""
+    staff_hold_max_s: int = 604_800
+    """Longest a store may hold stock for a customer."""
+    sweep_ms: int = 200
+    """Pause between two sweeps for expired reservations."""
+    network_poll_ms: int = 1_000
+    """How often a worker looks whether nodes, lanes or calendars have changed."""
+    key_cache_s: float = 2.0
+    """How long a worker trusts a key it has looked up; a revoked key stops working after it."""
+    supply_grace_days: int = 2
+    """Days after its date on which overdue supply is still promised from."""
+    import_chunk_rows: int = 2_000
+    """Rows of a file that `nom import` applies, and so keeps locked, in one transaction."""
+    lock_timeout_ms: int = 2_000
+    statement_timeout_ms: int = 10_000
+    decision_records: bool = True
+    """Whether decision records are written; off only to measure what they cost."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Return the settings in `environ`, unset ones at their defaults.
+
+        Raises `SettingsError` naming the variable when a value is not of its kind or out of range.
+        """
+        given: dict[str, str] = {}
+        for field in msgspec.structs.fields(cls):
+            name = variable(field.name)
+            if name in environ:
+                given[field.name] = environ[name]
+        try:
+            settings = msgspec.convert(given, cls, strict=False, dec_hook=decode)
+        except msgspec.ValidationError as error:
+            raise SettingsError(f"A NOM_ setting cannot be used: {error}.") from error
+        settings.verify()
+        return settings
+
+    @property
+    def worker_connections(self) -> int:
+        """Connections that one HTTP worker may open."""
+        return self.lanes + SPARE_CONNECTIONS
+
+    @property
+    def connections_needed(self) -> int:
+        """Connections that the whole service may open."""
+        return self.workers * self.worker_connections + BACKGROUND_CONNECTIONS
+
+    def verify(self) -> None:
+        """Raise `SettingsError` when a number is outside the range in which the service works."""
+        if not 0 <= self.port <= 65_535:
+            raise SettingsError(f"NOM_PORT is {self.port}; give a port from 0 to 65535.")
+        for name in AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{variable(name)} is {getattr(self, name)}; give 1 or more.")
+        if len(self.currency) != 3 or not self.currency.isupper():
+            raise SettingsError(
+                f"NOM_CURRENCY is {self.currency!r}; give an ISO 4217 code like EUR."
+            )
+
+
+def variable(field: str) -> str:
+    """Return the environment variable of a field; `DATABASE_URL` has the name everyone uses."""
+    return "DATABASE_URL" if field == "database_url" else PREFIX + field.upper()
+
+
+def decode(kind: type, value: object) -> object:
+    """Build the kinds that msgspec does not know from text: paths."""
+    if kind is Path:
+        return Path(str(value))
+    raise NotImplementedError(f"no setting is a {kind}")
