@@ -42,6 +42,12 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     )
 
 
+class Written(msgspec.Struct, frozen=True):
+    """How many entries were written."""
+
+    count: int
+
+
 def raises(*kinds: str) -> dict[int, ResponseSpec]:
     """Return the documented answers of problem types and of `ALWAYS`, by status."""
     by_status: dict[int, dict[str, str]] = {}

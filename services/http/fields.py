@@ -1,12 +1,14 @@
 """Kinds of fields that several calls share, with their limits and examples."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import available_timezones
 
+import msgspec
 from litestar.params import Parameter
 from msgspec import Meta
 
+from inventory.tables import ANY
 from services.problems import Refused
 
 ID_LENGTH_MAX = 100
@@ -103,3 +105,25 @@ def check_planned(name: str, on: date, now: datetime, kind: str = "invalid-field
 def utc_now() -> datetime:
     """Return this machine's clock, for checks that need no agreement with the database's."""
     return datetime.now(UTC)
+
+
+def verify_named(name: str, in_address: str, in_body: str | None) -> None:
+    """Raise `invalid-field` unless the body names what the address names, or nothing.
+
+    `*` is no name: in buffer rules it means everything.
+    """
+    if in_address == ANY:
+        raise Refused("invalid-parameter", f"{name} {ANY} means every one; choose another.")
+    if in_body not in {None, in_address}:
+        raise Refused(
+            "invalid-field", f"{name} is {in_body} in the body and {in_address} in the address."
+        )
+
+
+def fields_of(body: msgspec.Struct, *but: str) -> dict[str, Any]:
+    """Return the fields of a body by name, without those in `but`, lists as tuples."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in msgspec.structs.asdict(body).items()
+        if name not in but
+    }

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from routing.problem import Bracket, Calendar, Tariff
 from services.http.access import allow
-from services.http.answers import BODY, raises
+from services.http.answers import BODY, Written, raises
 from services.http.fields import (
     ENTRIES_MAX,
     PAGE_DEFAULT,
@@ -78,12 +78,6 @@ CALENDARS_EXAMPLE = {
     ]
 }
 READERS = allow("planner", "operator")
-
-
-class Written(msgspec.Struct, frozen=True):
-    """How many entries were written."""
-
-    count: int
 
 
 class ZoneEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,7 +1,7 @@
-"""Calls of the planner: nodes, their capacity, items and buffers. `network.py` has the carriers."""
+"""Calls of the planner: nodes, their switch and capacity; with those of `items` and `network`."""
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -11,12 +11,9 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 from msgspec import UNSET, Meta, UnsetType
 
-from inventory import items, nodes
-from inventory.buffers import Buffer
-from inventory.items import Item
+from inventory import nodes
 from inventory.nodes import Capacity, CapacityLeft, Node
-from inventory.tables import ANY
-from services.http import network
+from services.http import items, network
 from services.http.access import EVERYONE, allow
 from services.http.answers import BODY, raises
 from services.http.fields import (
@@ -38,13 +35,15 @@ from services.http.fields import (
     Units,
     check_planned,
     check_time_zone,
+    fields_of,
     utc_now,
+    verify_named,
 )
 from services.http.paging import after, cursor_of
-from services.planning import masterdata, records
+from services.keys import Role
+from services.planning import masterdata
 from services.planning.masterdata import DefaultCapacity
-from services.planning.records import DAILY, BufferRow
-from services.problems import Refused
+from services.planning.records import DAILY
 from services.runtime import Runtime
 
 NODE_EXAMPLE = {
@@ -59,11 +58,8 @@ NODE_EXAMPLE = {
     "handling_order_minor": 160,
     "handling_unit_minor": 20,
 }
-ITEM_EXAMPLE = {"name": "Kettle", "weight_grams": 1_400, "length_mm": 240, "requires": []}
-READERS = ("planner", "operator")
+READERS: tuple[Role, ...] = ("planner", "operator")
 CapacityUnit = Literal["orders", "units"]
-Grams = Annotated[int, Meta(ge=0, le=10_000_000)]
-Millimeters = Annotated[int, Meta(ge=1, le=100_000)]
 
 
 def verify_limits(unit: str | None, planned: int | None, maximum: int | None) -> None:
@@ -140,7 +136,7 @@ class CapacityBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What a node can work off: more than `planned` costs, more than `maximum` is refused."""
 
     default: Annotated[
-        CapacityDefault | None | UnsetType,
+        CapacityDefault | UnsetType | None,
         Meta(description="For days without their own; null is unlimited, left out: as it is."),
     ] = UNSET
     days: Annotated[list[CapacityDay], Meta(max_length=ENTRIES_MAX)] = msgspec.field(
@@ -156,77 +152,11 @@ class CapacityAnswer(msgspec.Struct, frozen=True, kw_only=True):
     days: list[CapacityLeft]
 
 
-class ItemBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is stocked; weight and sizes are those of one unit."""
-
-    sku: Annotated[Id, Meta(description="If sent, the one in the address.")] | None = None
-    name: Text = ""
-    category: Text = ""
-    weight_grams: Grams
-    length_mm: Millimeters | None = None
-    width_mm: Millimeters | None = None
-    height_mm: Millimeters | None = None
-    requires: Annotated[
-        Ids, Meta(description="Capabilities that a node must have to handle it.")
-    ] = msgspec.field(default_factory=list)
-
-
-class BufferEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Units kept back from promises; a key left out matches everything, the most specific wins."""
-
-    sku: Id = ANY
-    node_id: Id = ANY
-    channel: Id = ANY
-    quantity: Annotated[Units | None, Meta(description="null takes the rule away.")]
-
-
-class BuffersBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Buffer rules to set."""
-
-    buffers: Annotated[list[BufferEntry], Meta(min_length=1, max_length=ENTRIES_MAX)]
-
-
 class NodesPage(msgspec.Struct, frozen=True):
     """Nodes by id."""
 
     nodes: list[Node]
     next_cursor: str | None
-
-
-class ItemsPage(msgspec.Struct, frozen=True):
-    """Items by sku."""
-
-    items: list[Item]
-    next_cursor: str | None
-
-
-class BuffersPage(msgspec.Struct, frozen=True):
-    """Buffer rules by sku, node and channel."""
-
-    buffers: list[BufferRow]
-    next_cursor: str | None
-
-
-def verify_named(name: str, in_address: str, in_body: str | None) -> None:
-    """Raise `invalid-field` unless the body names what the address names, or nothing.
-
-    `*` is no name: in buffer rules it means everything.
-    """
-    if in_address == ANY:
-        raise Refused("invalid-parameter", f"{name} {ANY} means every one; choose another.")
-    if in_body not in {None, in_address}:
-        raise Refused(
-            "invalid-field", f"{name} is {in_body} in the body and {in_address} in the address."
-        )
-
-
-def fields_of(body: msgspec.Struct, *but: str) -> dict[str, Any]:
-    """Return the fields of a body by name, without those in `but`, lists as tuples."""
-    return {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in msgspec.structs.asdict(body).items()
-        if name not in but
-    }
 
 
 @put(
@@ -342,73 +272,6 @@ async def read_capacity(
     return CapacityAnswer(node_id=node_id, default=default, days=left)
 
 
-@put("/v1/items/{sku:str}", opt=allow("planner"), responses=raises(*BODY), tags=["planner"])
-async def put_item(
-    sku: PathId,
-    data: Annotated[ItemBody, Body(examples=[Example(value=ITEM_EXAMPLE)])],
-    state: State,
-) -> Item:
-    """Add or replace an item; what is left out has its default."""
-    runtime: Runtime = state.runtime
-    verify_named("sku", sku, data.sku)
-    item = Item(sku=sku, **fields_of(data, "sku"))
-    await masterdata.put_items(runtime.database, [item])
-    return item
-
-
-@get("/v1/items/{sku:str}", opt=allow(*EVERYONE), responses=raises("not-found"), tags=["planner"])
-async def get_item(sku: PathId, state: State) -> Item:
-    """Show an item."""
-    runtime: Runtime = state.runtime
-    async with runtime.database.connect() as connection:
-        return await masterdata.get_item(connection, sku)
-
-
-@get("/v1/items", opt=allow(*EVERYONE), responses=raises(), tags=["planner"])
-async def list_items(state: State, cursor: Cursor = None, limit: Limit = PAGE_DEFAULT) -> ItemsPage:
-    """List items by sku."""
-    runtime: Runtime = state.runtime
-    (start,) = after(cursor)
-    async with runtime.database.connect() as connection:
-        page = await items.list_items(connection, after=start, limit=limit)
-    return ItemsPage(page, cursor_of(page, limit, lambda item: (item.sku,)))
-
-
-@put(
-    "/v1/buffers",
-    opt=allow("planner"),
-    responses=raises(*BODY, "duplicate-entry", "unknown-sku", "unknown-node"),
-    tags=["planner"],
-)
-async def put_buffers(data: BuffersBody, state: State) -> network.Written:
-    """Set how many units are kept back from promises, by sku, node and channel."""
-    runtime: Runtime = state.runtime
-    kept = [
-        Buffer(sku=rule.sku, node_id=rule.node_id, channel=rule.channel, quantity=rule.quantity)
-        for rule in data.buffers
-        if rule.quantity is not None
-    ]
-    dropped = [
-        (rule.sku, rule.node_id, rule.channel) for rule in data.buffers if rule.quantity is None
-    ]
-    await masterdata.put_buffers(runtime.database, kept, dropped)
-    return network.Written(len(data.buffers))
-
-
-@get("/v1/buffers", opt=allow(*READERS, "store"), responses=raises(), tags=["planner"])
-async def list_buffers(
-    state: State, cursor: Cursor = None, limit: Limit = PAGE_DEFAULT
-) -> BuffersPage:
-    """List buffer rules by sku, node and channel; `*` matches everything."""
-    runtime: Runtime = state.runtime
-    sku, node_id, channel = after(cursor, 3)
-    async with runtime.database.connect() as connection:
-        page = await records.list_buffers(connection, (sku, node_id, channel), limit)
-    return BuffersPage(
-        page, cursor_of(page, limit, lambda rule: (rule.sku, rule.node_id, rule.channel))
-    )
-
-
 handlers = [
     put_node,
     get_node,
@@ -416,10 +279,6 @@ handlers = [
     put_enabled,
     put_capacity,
     get_capacity,
-    put_item,
-    get_item,
-    list_items,
-    put_buffers,
-    list_buffers,
+    *items.handlers,
     *network.handlers,
 ]

@@ -45,6 +45,15 @@ class ZoneLane(msgspec.Struct, frozen=True, kw_only=True):
     calendar_id: str | None = None
 
 
+class BufferRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A buffer rule; `*` matches everything."""
+
+    sku: str
+    node_id: str
+    channel: str
+    quantity: int
+
+
 class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     """A node as the network reads it."""
 
@@ -83,13 +92,15 @@ async def read_version(connection: asyncpg.Connection) -> int:
 async def bump_version(connection: asyncpg.Connection) -> None:
     """Tell every process that nodes or their network have changed, once this commits.
 
-    Call it last: its row is locked until then, and whoever holds it should not wait for others.
+    Every writer calls it first, so that they take turns: what one reads it can replace, and two of
+    them cannot deadlock.
     """
     await connection.execute("UPDATE network_version SET version = version + 1")
 
 
 async def put_zones(connection: asyncpg.Connection, zones: Sequence[Zone]) -> None:
     """Add or replace zones, each `zone_id` at most once."""
+    await bump_version(connection)
     await connection.execute(
         "INSERT INTO zone (zone_id, country, postal_prefixes, latitude, longitude, time_zone)"
         " SELECT * FROM json_to_recordset($1::json) AS given(zone_id text, country text,"
@@ -100,11 +111,11 @@ async def put_zones(connection: asyncpg.Connection, zones: Sequence[Zone]) -> No
         " longitude = excluded.longitude, time_zone = excluded.time_zone",
         as_json(zones),
     )
-    await bump_version(connection)
 
 
 async def put_lanes(connection: asyncpg.Connection, lanes: Sequence[ZoneLane]) -> None:
     """Add or replace lanes, each of zone, node and service at most once."""
+    await bump_version(connection)
     await connection.execute(
         "INSERT INTO lane (zone_id, node_id, service, tariff_id, transit_days_min,"
         " transit_days_max, calendar_id)"
@@ -117,11 +128,11 @@ async def put_lanes(connection: asyncpg.Connection, lanes: Sequence[ZoneLane]) -
         " transit_days_max = excluded.transit_days_max, calendar_id = excluded.calendar_id",
         as_json(lanes),
     )
-    await bump_version(connection)
 
 
 async def put_tariffs(connection: asyncpg.Connection, tariffs: Sequence[Tariff]) -> None:
     """Add or replace tariffs, each `tariff_id` at most once."""
+    await bump_version(connection)
     await connection.execute(
         "INSERT INTO tariff (tariff_id, brackets)"
         " SELECT * FROM json_to_recordset($1::json) AS given(tariff_id text, brackets jsonb)"
@@ -129,11 +140,11 @@ async def put_tariffs(connection: asyncpg.Connection, tariffs: Sequence[Tariff])
         " ON CONFLICT (tariff_id) DO UPDATE SET brackets = excluded.brackets",
         as_json(tariffs),
     )
-    await bump_version(connection)
 
 
 async def put_calendars(connection: asyncpg.Connection, calendars: Sequence[Calendar]) -> None:
     """Add or replace calendars, each `calendar_id` at most once."""
+    await bump_version(connection)
     await connection.execute(
         "INSERT INTO calendar (calendar_id, weekdays, holidays)"
         " SELECT * FROM json_to_recordset($1::json) AS given(calendar_id text, weekdays int[],"
@@ -143,7 +154,6 @@ async def put_calendars(connection: asyncpg.Connection, calendars: Sequence[Cale
         " holidays = excluded.holidays",
         as_json(calendars),
     )
-    await bump_version(connection)
 
 
 async def list_zones(connection: asyncpg.Connection, after: str, limit: int) -> list[Zone]:
@@ -201,6 +211,20 @@ async def list_calendars(connection: asyncpg.Connection, after: str, limit: int)
         limit,
     )
     return [calendar_of(row) for row in rows]
+
+
+async def list_buffers(
+    connection: asyncpg.Connection, after: tuple[str, str, str], limit: int
+) -> list[BufferRow]:
+    """Return up to `limit` buffer rules after (sku, node, channel), in that order."""
+    rows = await connection.fetch(
+        "SELECT sku, node_id, channel, quantity FROM buffer"
+        " WHERE (sku, node_id, channel) > ($1, $2, $3)"
+        " ORDER BY sku, node_id, channel LIMIT $4",
+        *after,
+        limit,
+    )
+    return [BufferRow(**row) for row in rows]
 
 
 async def missing_zones(connection: asyncpg.Connection, zone_ids: Sequence[str]) -> list[str]:

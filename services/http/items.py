@@ -1,0 +1,152 @@
+"""Calls of the planner for what is stocked: items and the buffers kept of them."""
+
+from typing import Annotated
+
+import msgspec
+from litestar import get, put
+from litestar.datastructures import State
+from litestar.openapi.spec import Example
+from litestar.params import Body
+from msgspec import Meta
+
+from inventory import items
+from inventory.buffers import Buffer
+from inventory.items import Item
+from inventory.tables import ANY
+from services.http.access import EVERYONE, allow
+from services.http.answers import BODY, Written, raises
+from services.http.fields import (
+    ENTRIES_MAX,
+    PAGE_DEFAULT,
+    Cursor,
+    Id,
+    Ids,
+    Limit,
+    PathId,
+    Text,
+    Units,
+    fields_of,
+    verify_named,
+)
+from services.http.paging import after, cursor_of
+from services.planning import masterdata, records
+from services.planning.records import BufferRow
+from services.runtime import Runtime
+
+ITEM_EXAMPLE = {"name": "Kettle", "weight_grams": 1_400, "length_mm": 240, "requires": []}
+Grams = Annotated[int, Meta(ge=0, le=10_000_000)]
+Millimeters = Annotated[int, Meta(ge=1, le=100_000)]
+
+
+class ItemBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is stocked; weight and sizes are those of one unit."""
+
+    sku: Annotated[Id, Meta(description="If sent, the one in the address.")] | None = None
+    name: Text = ""
+    category: Text = ""
+    weight_grams: Grams
+    length_mm: Millimeters | None = None
+    width_mm: Millimeters | None = None
+    height_mm: Millimeters | None = None
+    requires: Annotated[
+        Ids, Meta(description="Capabilities that a node must have to handle it.")
+    ] = msgspec.field(default_factory=list)
+
+
+class BufferEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Units kept back from promises; a key left out matches everything, the most specific wins."""
+
+    sku: Id = ANY
+    node_id: Id = ANY
+    channel: Id = ANY
+    quantity: Annotated[Units | None, Meta(description="null takes the rule away.")]
+
+
+class BuffersBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Buffer rules to set."""
+
+    buffers: Annotated[list[BufferEntry], Meta(min_length=1, max_length=ENTRIES_MAX)]
+
+
+class ItemsPage(msgspec.Struct, frozen=True):
+    """Items by sku."""
+
+    items: list[Item]
+    next_cursor: str | None
+
+
+class BuffersPage(msgspec.Struct, frozen=True):
+    """Buffer rules by sku, node and channel."""
+
+    buffers: list[BufferRow]
+    next_cursor: str | None
+
+
+@put("/v1/items/{sku:str}", opt=allow("planner"), responses=raises(*BODY), tags=["planner"])
+async def put_item(
+    sku: PathId,
+    data: Annotated[ItemBody, Body(examples=[Example(value=ITEM_EXAMPLE)])],
+    state: State,
+) -> Item:
+    """Add or replace an item; what is left out has its default."""
+    runtime: Runtime = state.runtime
+    verify_named("sku", sku, data.sku)
+    item = Item(sku=sku, **fields_of(data, "sku"))
+    await masterdata.put_items(runtime.database, [item])
+    return item
+
+
+@get("/v1/items/{sku:str}", opt=allow(*EVERYONE), responses=raises("not-found"), tags=["planner"])
+async def get_item(sku: PathId, state: State) -> Item:
+    """Show an item."""
+    runtime: Runtime = state.runtime
+    async with runtime.database.connect() as connection:
+        return await masterdata.get_item(connection, sku)
+
+
+@get("/v1/items", opt=allow(*EVERYONE), responses=raises(), tags=["planner"])
+async def list_items(state: State, cursor: Cursor = None, limit: Limit = PAGE_DEFAULT) -> ItemsPage:
+    """List items by sku."""
+    runtime: Runtime = state.runtime
+    (start,) = after(cursor)
+    async with runtime.database.connect() as connection:
+        page = await items.list_items(connection, after=start, limit=limit)
+    return ItemsPage(page, cursor_of(page, limit, lambda item: (item.sku,)))
+
+
+@put(
+    "/v1/buffers",
+    opt=allow("planner"),
+    responses=raises(*BODY, "duplicate-entry", "unknown-sku", "unknown-node"),
+    tags=["planner"],
+)
+async def put_buffers(data: BuffersBody, state: State) -> Written:
+    """Set how many units are kept back from promises, by sku, node and channel."""
+    runtime: Runtime = state.runtime
+    kept = [
+        Buffer(sku=rule.sku, node_id=rule.node_id, channel=rule.channel, quantity=rule.quantity)
+        for rule in data.buffers
+        if rule.quantity is not None
+    ]
+    dropped = [
+        (rule.sku, rule.node_id, rule.channel) for rule in data.buffers if rule.quantity is None
+    ]
+    await masterdata.put_buffers(runtime.database, kept, dropped)
+    return Written(len(data.buffers))
+
+
+@get("/v1/buffers", opt=allow("planner", "operator", "store"), responses=raises(), tags=["planner"])
+async def list_buffers(
+    state: State, cursor: Cursor = None, limit: Limit = PAGE_DEFAULT
+) -> BuffersPage:
+    """List buffer rules by sku, node and channel; `*` matches everything."""
+    runtime: Runtime = state.runtime
+    sku, node_id, channel = after(cursor, 3)
+    async with runtime.database.connect() as connection:
+        page = await records.list_buffers(connection, (sku, node_id, channel), limit)
+    return BuffersPage(
+        page, cursor_of(page, limit, lambda rule: (rule.sku, rule.node_id, rule.channel))
+    )
+
+
+handlers = [put_item, get_item, list_items, put_buffers, list_buffers]
