@@ -1,0 +1,146 @@
+"""Calls about what can be sold, where and by when."""
+
+from datetime import date
+from typing import Annotated
+
+import msgspec
+from litestar import get, post
+from litestar.datastructures import State
+from litestar.openapi.spec import Example
+from litestar.params import Body, Parameter
+from msgspec import Meta
+
+from services.http.access import allow
+from services.http.answers import BODY, raises
+from services.http.fields import (
+    ID_LENGTH_MAX,
+    ID_PATTERN,
+    TEXT_PATTERN,
+    Id,
+    check_planned,
+    utc_now,
+)
+from services.orders.request import Destination, resolve
+from services.planning.availability import AvailabilityAnswer, Query, availability
+from services.problems import Refused
+from services.runtime import Runtime
+
+SKUS_MAX = 200
+NODES_MAX = 500
+KINDS = ("unknown-sku", "unknown-node", "unknown-destination", "date-in-past")
+ROLES = allow("checkout", "store", "planner", "operator")
+BODY_EXAMPLE = {
+    "skus": ["kettle", "mug"],
+    "channel": "web",
+    "destination": {"country": "US", "postal_code": "10001"},
+}
+
+
+class AvailabilityRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Skus to look for, and for whom."""
+
+    skus: Annotated[list[Id], Meta(min_length=1, max_length=SKUS_MAX)]
+    node_ids: Annotated[list[Id], Meta(min_length=1, max_length=NODES_MAX)] | None = None
+    channel: Annotated[Id, Meta(description="Whose buffers count.")] = "web"
+    destination: Annotated[
+        Destination | None, Meta(description="Without one there are no delivery dates.")
+    ] = None
+    on: Annotated[date | None, Meta(description="Date of `atp`; today without.")] = None
+    matrix: Annotated[bool, Meta(description="Also every sku at every node.")] = False
+
+
+async def answer(request: AvailabilityRequest, runtime: Runtime) -> AvailabilityAnswer:
+    """Return what can be sold; raises what `availability` does, and `unknown-destination`."""
+    network = runtime.network.current
+    if request.on is not None:
+        check_planned("on", request.on, utc_now(), "invalid-parameter")
+    destination = request.destination
+    zone = resolve(destination, network) if destination else None
+    place = None
+    if destination and zone:
+        place = (zone.latitude, zone.longitude)
+        if destination.latitude is not None and destination.longitude is not None:
+            place = (destination.latitude, destination.longitude)
+    query = Query(
+        skus=request.skus,
+        channel=request.channel,
+        node_ids=request.node_ids,
+        zone=zone,
+        place=place,
+        on=request.on,
+        matrix=request.matrix,
+    )
+    return await availability(runtime.database, network, query)
+
+
+def destination_of(
+    country: str | None, postal_code: str, latitude: float | None, longitude: float | None
+) -> Destination | None:
+    """Return the destination in a query string; raises `invalid-parameter` without its country."""
+    if country is None:
+        if postal_code or latitude is not None or longitude is not None:
+            raise Refused("invalid-parameter", "country: send it with the rest of the destination.")
+        return None
+    return Destination(
+        country=country, postal_code=postal_code, latitude=latitude, longitude=longitude
+    )
+
+
+@get(
+    "/v1/availability",
+    opt=ROLES,
+    responses=raises(*KINDS),
+    tags=["availability"],
+)
+async def get_availability(  # noqa: PLR0913 - one argument for each parameter of the address
+    *,
+    state: State,
+    sku: Annotated[
+        list[Id], Parameter(min_items=1, max_items=SKUS_MAX, description="Repeat it for more.")
+    ],
+    node_id: Annotated[
+        list[Id] | None,
+        Parameter(max_items=NODES_MAX, description="Only these nodes; repeat it for more."),
+    ] = None,
+    channel: Annotated[
+        str, Parameter(min_length=1, max_length=ID_LENGTH_MAX, pattern=ID_PATTERN)
+    ] = "web",
+    country: Annotated[str | None, Parameter(pattern="^[A-Z]{2}$")] = None,
+    postal_code: Annotated[str, Parameter(max_length=20, pattern=TEXT_PATTERN)] = "",
+    latitude: Annotated[float | None, Parameter(ge=-90, le=90)] = None,
+    longitude: Annotated[float | None, Parameter(ge=-180, le=180)] = None,
+    on: Annotated[date | None, Parameter(description="Date of `atp`; today without.")] = None,
+    matrix: Annotated[bool, Parameter(description="Also every sku at every node.")] = False,
+) -> AvailabilityAnswer:
+    """Tell what can be sold of each sku, from where, and when the customer would have it.
+
+    Totals by method and the ten best nodes; with a destination also distances and delivery dates.
+    Nothing is held: only an allocation holds stock.
+    """
+    request = AvailabilityRequest(
+        skus=sku,
+        node_ids=node_id,
+        channel=channel,
+        destination=destination_of(country, postal_code, latitude, longitude),
+        on=on,
+        matrix=matrix,
+    )
+    return await answer(request, state.runtime)
+
+
+@post(
+    "/v1/availability",
+    status_code=200,
+    opt=ROLES,
+    responses=raises(*BODY, *KINDS, "impossible-coordinates"),
+    tags=["availability"],
+)
+async def post_availability(
+    data: Annotated[AvailabilityRequest, Body(examples=[Example(value=BODY_EXAMPLE)])],
+    state: State,
+) -> AvailabilityAnswer:
+    """Tell the same for lists that are too long for an address."""
+    return await answer(data, state.runtime)
+
+
+handlers = [get_availability, post_availability]

@@ -1,0 +1,322 @@
+"""What can be sold, where and by when: stock read fresh, judged by the network's rules and dates."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from inventory import items, nodes
+from inventory.availability import Cell, read_cells
+from inventory.items import Item
+from routing import promise
+from routing.plan import Promise
+from routing.problem import Lane, Node
+from services import records as shared_records
+from services.database import Database
+from services.planning.masterdata import verify_known
+from services.planning.network import Network, Zone, distance_km
+from services.problems import Refused
+
+BEST_MAX = 10
+"""Nodes that are named for each sku."""
+MATRIX_CELLS_MAX = 100_000
+LAST = date.max
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked."""
+
+    skus: Sequence[str]
+    channel: str
+    node_ids: Sequence[str] | None = None
+    zone: Zone | None = None
+    place: tuple[float, float] | None = None
+    """Latitude and longitude of the destination."""
+    on: date | None = None
+    matrix: bool = False
+
+
+class ShipPromise(msgspec.Struct, frozen=True, kw_only=True):
+    """When the quickest service delivers from a node; local dates at the destination."""
+
+    service: str
+    ship_by: datetime
+    earliest: date
+    latest: date
+
+
+class Total(msgspec.Struct, frozen=True):
+    """Units of a sku over the nodes that can give it by one method."""
+
+    available: Annotated[int, Meta(description="On hand and free to promise now.")]
+    atp: Annotated[int, Meta(description="The same and expected supply, by the date asked for.")]
+    nodes: Annotated[int, Meta(description="How many nodes have some by that date.")]
+
+
+class NodeAvailability(msgspec.Struct, frozen=True, kw_only=True):
+    """One sku at one node."""
+
+    node_id: str
+    available: int
+    atp: int
+    distance_km: Annotated[float | None, Meta(description="To the destination.")]
+    ship: Annotated[
+        ShipPromise | None, Meta(description="If ordered now; null where it cannot be shipped.")
+    ]
+    pickup_on: Annotated[
+        date | None, Meta(description="Ready for pickup, local date; null where it cannot be.")
+    ]
+
+
+class SkuAvailability(msgspec.Struct, frozen=True, kw_only=True):
+    """One sku over the whole network."""
+
+    sku: str
+    ship: Total
+    pickup: Total
+    best: Annotated[
+        list[NodeAvailability],
+        Meta(description="At most ten: soonest first, then nearest, then most units."),
+    ]
+
+
+class MatrixCell(msgspec.Struct, frozen=True, kw_only=True):
+    """One sku at one node, with what it is reckoned from."""
+
+    sku: str
+    node_id: str
+    on_hand: int
+    reserved: int
+    unavailable: int
+    buffer: int
+    buffer_rule: Annotated[str | None, Meta(description="The rule that set the buffer.")]
+    available: int
+    atp: int
+
+
+class AvailabilityAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be sold of each sku."""
+
+    age_ms: Annotated[int, Meta(description="Age of the stock figures; 0 when read just now.")]
+    channel: str
+    on: Annotated[date, Meta(description="The date of `atp`.")]
+    zone_id: Annotated[str | None, Meta(description="Zone of the destination.")]
+    skus: list[SkuAvailability]
+    matrix: list[MatrixCell] | None = None
+
+
+async def availability(database: Database, network: Network, query: Query) -> AvailabilityAnswer:
+    """Return what can be sold, from one snapshot of the stock.
+
+    Dates follow from calendars, cut-offs and transit; how busy a node is that day, a quote knows.
+    Raises `unknown-sku`, `unknown-node`, `date-in-past`, and `invalid-parameter` for a matrix with
+    more than `MATRIX_CELLS_MAX` cells.
+    """
+    async with database.transaction(isolation="repeatable_read", readonly=True) as connection:
+        found = {item.sku: item for item in await items.get_items(connection, query.skus)}
+        verify_known("unknown-sku", "item", set(query.skus) - found.keys())
+        missing = await nodes.missing_nodes(connection, query.node_ids or ())
+        verify_known("unknown-node", "node", missing)
+        now = await shared_records.database_now(connection)
+        cells = await read_cells(
+            connection, query.skus, channel=query.channel, node_ids=query.node_ids
+        )
+    on = query.on or now.date()
+    if (now.date() - on).days > 1:
+        # A day's grace, since it may still be yesterday where the customer is.
+        raise Refused("date-in-past", f"on is {on}; today is {now.date()}.")
+    if query.matrix and len(cells) > MATRIX_CELLS_MAX:
+        raise Refused(
+            "invalid-parameter",
+            f"The matrix would have {len(cells)} cells, more than {MATRIX_CELLS_MAX}; "
+            "ask for fewer skus or name nodes.",
+        )
+    # In a thread, because many skus at hundreds of nodes would keep orders waiting.
+    return await asyncio.to_thread(judge, cells, found, network, query, on=on, now=now)
+
+
+def judge(
+    cells: Sequence[Cell],
+    found: Mapping[str, Item],
+    network: Network,
+    query: Query,
+    *,
+    on: date,
+    now: datetime,
+) -> AvailabilityAnswer:
+    """Return what the cells mean for the query; `found` are its items by sku."""
+    dates = Dates(network, query.zone, now)
+    by_sku: dict[str, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        if cell.node_id in network.nodes:
+            by_sku[cell.sku].append(cell)
+    return AvailabilityAnswer(
+        age_ms=0,
+        channel=query.channel,
+        on=on,
+        zone_id=query.zone.zone_id if query.zone else None,
+        skus=[
+            judge_sku(found[sku], by_sku.get(sku, ()), dates, query, on=on)
+            for sku in dict.fromkeys(query.skus)
+        ],
+        matrix=[matrix_cell(cell, on) for cell in cells] if query.matrix else None,
+    )
+
+
+def judge_sku(
+    item: Item, cells: Sequence[Cell], dates: "Dates", query: Query, *, on: date
+) -> SkuAvailability:
+    """Return one sku's totals by method and its best nodes; `cells` are its own."""
+    network = dates.network
+    lanes = network.lanes.get(query.zone.zone_id, {}) if query.zone else None
+    ship: list[Cell] = []
+    pickup: list[Cell] = []
+    able: list[Cell] = []
+    for cell in cells:
+        capabilities = network.nodes[cell.node_id].capabilities
+        if not set(capabilities).issuperset(item.requires) or not atp(cell, on):
+            continue
+        ships = "ship" in capabilities and (lanes is None or cell.node_id in lanes)
+        collects = "pickup" in capabilities
+        if ships:
+            ship.append(cell)
+        if collects:
+            pickup.append(cell)
+        if ships or collects:
+            able.append(cell)
+    rated = sorted((node_availability(cell, dates, query, on) for cell in able), key=rank)
+    return SkuAvailability(
+        sku=item.sku, ship=total(ship, on), pickup=total(pickup, on), best=rated[:BEST_MAX]
+    )
+
+
+def total(cells: Sequence[Cell], on: date) -> Total:
+    """Return the units in cells that can give some by `on`."""
+    return Total(
+        available=sum(cell.available for cell in cells),
+        atp=sum(atp(cell, on) for cell in cells),
+        nodes=len(cells),
+    )
+
+
+def atp(cell: Cell, on: date) -> int:
+    """Return the units of a cell that can be promised by `on`."""
+    expected = (each.quantity_promisable for each in cell.supply if each.expected_on <= on)
+    return cell.available + sum(expected)
+
+
+def matrix_cell(cell: Cell, on: date) -> MatrixCell:
+    """Return a cell as the matrix shows it."""
+    return MatrixCell(
+        sku=cell.sku,
+        node_id=cell.node_id,
+        on_hand=cell.on_hand,
+        reserved=cell.reserved,
+        unavailable=cell.unavailable,
+        buffer=cell.buffer,
+        buffer_rule=cell.buffer_rule,
+        available=cell.available,
+        atp=atp(cell, on),
+    )
+
+
+def node_availability(cell: Cell, dates: "Dates", query: Query, on: date) -> NodeAvailability:
+    """Return a cell with its dates and distance."""
+    network = dates.network
+    node = network.nodes[cell.node_id]
+    there_on = None if cell.available else cell.supply[0].expected_on
+    distance = None
+    if query.place is not None:
+        distance = round(distance_km(query.place, network.places[cell.node_id]), 1)
+    return NodeAvailability(
+        node_id=cell.node_id,
+        available=cell.available,
+        atp=atp(cell, on),
+        distance_km=distance,
+        ship=dates.ship(node, there_on) if "ship" in node.capabilities else None,
+        pickup_on=dates.pickup(node, there_on) if "pickup" in node.capabilities else None,
+    )
+
+
+def rank(each: NodeAvailability) -> tuple[date, date, float, int, str]:
+    """Return the sort key of best nodes: soonest, nearest, most units, then by id."""
+    soonest = each.ship.latest if each.ship else LAST
+    return (
+        soonest,
+        each.pickup_on or LAST,
+        each.distance_km or 0.0,
+        -each.available,
+        each.node_id,
+    )
+
+
+class Dates:
+    """First dates of nodes for orders placed now, each distinct rule computed once."""
+
+    def __init__(self, network: Network, zone: Zone | None, now: datetime) -> None:
+        """Promise to `zone`, when there is one, for an order at `now`."""
+        self.network = network
+        self.zone = zone
+        self.now = now
+        self.dispatches: dict[tuple[object, ...], tuple[date, datetime] | None] = {}
+        self.deliveries: dict[tuple[object, ...], Promise | None] = {}
+
+    def dispatch(self, node: Node, there_on: date | None) -> tuple[date, datetime] | None:
+        """Return the work date and instant by which a node is done; none when it never is.
+
+        Goods are there on `there_on`, or now.
+        """
+        rule = (node.time_zone, node.calendar_id, node.cut_off, node.handling_days, there_on)
+        if rule not in self.dispatches:
+            calendar = self.network.calendars[node.calendar_id]
+            try:
+                start_on = promise.start_date(node, calendar, self.now)
+                if there_on is not None and there_on > start_on:
+                    start_on = promise.worked_date(calendar, there_on)
+                work_on = promise.dispatch_date(node, calendar, start_on)
+                self.dispatches[rule] = work_on, promise.dispatch_instant(node, work_on)
+            except promise.NeverError:
+                self.dispatches[rule] = None
+        return self.dispatches[rule]
+
+    def pickup(self, node: Node, there_on: date | None) -> date | None:
+        """Return the local date from which goods can be collected at a node."""
+        dispatched = self.dispatch(node, there_on)
+        return promise.pickup_promise(dispatched[0]).earliest if dispatched else None
+
+    def ship(self, node: Node, there_on: date | None) -> ShipPromise | None:
+        """Return the promise of the quickest service to the zone; none when nothing goes there."""
+        dispatched = self.dispatch(node, there_on)
+        if self.zone is None or dispatched is None:
+            return None
+        ship_by = dispatched[1]
+        lanes = self.network.lanes.get(self.zone.zone_id, {}).get(node.node_id, ())
+        promises = [
+            ShipPromise(
+                service=lane.service,
+                ship_by=ship_by,
+                earliest=delivery.earliest,
+                latest=delivery.latest,
+            )
+            for lane in lanes
+            if (delivery := self.delivery(lane, self.zone, ship_by)) is not None
+        ]
+        return min(
+            promises, key=lambda each: (each.latest, each.earliest, each.service), default=None
+        )
+
+    def delivery(self, lane: Lane, zone: Zone, ship_by: datetime) -> Promise | None:
+        """Return the promise of a parcel handed over by `ship_by`; none when it never moves."""
+        rule = (lane.calendar_id, lane.transit_days_min, lane.transit_days_max, ship_by)
+        if rule not in self.deliveries:
+            try:
+                self.deliveries[rule] = promise.delivery_promise(
+                    lane, self.network.calendars, ship_by, zone.time_zone
+                )
+            except promise.NeverError:
+                self.deliveries[rule] = None
+        return self.deliveries[rule]
