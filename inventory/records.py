@@ -481,9 +481,7 @@ async def sum_movements_after(
     )
 
 
-async def find_folded(
-    connection: asyncpg.Connection, keys: Columns
-) -> list[asyncpg.Record]:
+async def find_folded(connection: asyncpg.Connection, keys: Columns) -> list[asyncpg.Record]:
     """Find records whose movements after the given instant have in part been folded away."""
     return await connection.fetch(
         """
@@ -550,9 +548,7 @@ async def advance_feed(connection: asyncpg.Connection, source: str, sequence: in
     return missing
 
 
-async def find_confirmed(
-    connection: asyncpg.Connection, holder: UUID
-) -> list[asyncpg.Record]:
+async def find_confirmed(connection: asyncpg.Connection, holder: UUID) -> list[asyncpg.Record]:
     """Find the holder's confirmed reservations, which are locked."""
     return await connection.fetch(
         """
@@ -564,27 +560,32 @@ async def find_confirmed(
     )
 
 
-async def consume_reservations(connection: asyncpg.Connection, used: Columns) -> None:
-    """Consume locked reservations; of one used in part, that part is split off and consumed."""
+async def consume_reservations(
+    connection: asyncpg.Connection, kept: Columns, split: Columns
+) -> None:
+    """Consume locked reservations: what is kept by its name, whole or not yet, and what is split."""
     await connection.execute(
         """
-        WITH used AS (
-            SELECT * FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[])
-                          AS d (sku, reservation_id, units_left, split_id, movement_id)
-        ), whole AS (
+        WITH kept AS (
             UPDATE reservation r
-            SET state = 'consumed', resolved_at = now(), movement_id = d.movement_id
-            FROM used d
-            WHERE (r.sku, r.reservation_id) = (d.sku, d.reservation_id) AND d.units_left = 0
-        ), kept AS (
-            UPDATE reservation r SET quantity = d.units_left
-            FROM (SELECT sku, reservation_id, min(units_left) AS units_left FROM used
-                  GROUP BY sku, reservation_id) d
-            WHERE (r.sku, r.reservation_id) = (d.sku, d.reservation_id) AND d.units_left > 0
+            SET quantity = d.quantity, movement_id = d.movement_id,
+                state = CASE WHEN d.movement_id IS NULL THEN r.state ELSE 'consumed' END,
+                resolved_at = CASE WHEN d.movement_id IS NULL THEN NULL ELSE now() END
+            FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::uuid[])
+                 AS d (sku, reservation_id, quantity, movement_id)
+            WHERE (r.sku, r.reservation_id) = (d.sku, d.reservation_id)
         )
-        SELECT
+        INSERT INTO reservation (sku, reservation_id, node_id, line_id, quantity, movement_id,
+                                 promise_on, holder_kind, holder_id, actor, expires_at, state,
+                                 created_at, resolved_at)
+        SELECT r.sku, d.split_id, r.node_id, r.line_id, d.quantity, d.movement_id, r.promise_on,
+               r.holder_kind, r.holder_id, r.actor, r.expires_at, 'consumed', r.created_at, now()
+        FROM unnest($5::text[], $6::uuid[], $7::uuid[], $8::bigint[], $9::uuid[])
+             AS d (sku, reservation_id, split_id, quantity, movement_id)
+        JOIN reservation r USING (sku, reservation_id)
         """,
-        *used,
+        *kept,
+        *split,
     )
 
 
@@ -674,6 +675,45 @@ async def read_capacity(
         node_ids,
         from_on,
         days,
+    )
+
+
+# Supply
+
+
+async def put_supply(connection: asyncpg.Connection, supply: Columns) -> None:
+    """Insert supply or replace what is known of it, recording at once what it falls short of."""
+    await connection.execute(
+        """
+        INSERT INTO supply AS u (sku, supply_id, node_id, kind, expected_on, quantity,
+                                 trust_percent)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::date[],
+                             $6::bigint[], $7::int[])
+                      AS d (sku, supply_id, node_id, kind, expected_on, quantity, trust_percent)
+        ORDER BY sku, supply_id
+        ON CONFLICT (sku, supply_id) DO UPDATE
+        SET node_id = excluded.node_id, kind = excluded.kind, expected_on = excluded.expected_on,
+            quantity = excluded.quantity, trust_percent = excluded.trust_percent,
+            shortage = greatest(0, u.promised - greatest(excluded.quantity - u.received, 0)
+                                                * excluded.trust_percent / 100),
+            changed_at = now()
+        """,
+        *supply,
+    )
+
+
+async def read_supply_rows(
+    connection: asyncpg.Connection, skus: Sequence[str]
+) -> list[asyncpg.Record]:
+    """Read all supply of these skus, come in or not."""
+    return await connection.fetch(
+        """
+        SELECT sku, supply_id, node_id, kind, expected_on, quantity, trust_percent, received,
+               promised, shortage
+        FROM supply WHERE sku = ANY ($1::text[])
+        ORDER BY sku, node_id, expected_on, supply_id
+        """,
+        skus,
     )
 
 
