@@ -33,6 +33,8 @@ from services.embedded_home import (
 )
 from services.processes import Account, spawn, stop
 
+__all__ = ["EmbeddedError", "Server", "database_of", "program", "running_url"]
+
 START_S = 300
 """Limit for a start; after a crash the server first replays what was not yet in the tables."""
 STOP_S = 60

@@ -1,5 +1,6 @@
 """Child processes that cannot outlive their parent, and their orderly end."""
 
+import asyncio
 import ctypes
 import os
 import signal
@@ -38,7 +39,7 @@ def spawn(
     then ends its children in the right order. `inherit` lists file descriptors the child keeps.
     Call it from the main thread, because Linux counts the end of the starting *thread* as the
     parent's death. Elsewhere than on Linux nothing is sent, and the child looks after its parent
-    itself (`orphaned`). Standard output and error go to `log`, or where the parent's go.
+    itself (`end_with_parent`). Standard output and error go to `log`, or where the parent's go.
     """
     return subprocess.Popen(  # noqa: S603 - the arguments are our own
         arguments,
@@ -72,11 +73,6 @@ def request_death_signal(death_signal: signal.Signals) -> Callable[[], None] | N
     return request
 
 
-def orphaned(parent: int) -> bool:
-    """Tell whether the process `parent`, which started this one, is gone."""
-    return os.getppid() != parent
-
-
 def stop(
     children: Sequence[subprocess.Popen[bytes]], first: signal.Signals, patience_s: float
 ) -> list[int]:
@@ -97,3 +93,17 @@ def stop(
             child.wait()
             killed.append(child.pid)
     return killed
+
+
+def report_ready(descriptor: int) -> None:
+    """Tell the parent, through the pipe it left open for that, that this child now works."""
+    os.write(descriptor, b".")
+    os.close(descriptor)
+
+
+async def end_with_parent(pause_s: float = 1.0) -> None:
+    """Send this process SIGTERM when its parent is gone; for systems without a death signal."""
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110 - the system has no event for it
+        await asyncio.sleep(pause_s)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,56 @@
+"""The command `nom`: each part of it is loaded when it is asked for, so that help is quick."""
+
+import importlib
+from collections.abc import Mapping
+
+import click
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "serve": ("services.commands.serve", "Run the service until it is told to stop."),
+    "migrate": ("services.commands.migrate", "Bring the database to the newest schema."),
+    "keys": ("services.commands.keys", "Create, list and revoke API keys."),
+    "import": ("services.feeds.command", "Load nodes, items, stock or supply from a file."),
+    "audit": ("services.commands.audit", "Check that movements, stock and promises agree."),
+    "replay": ("services.commands.replay", "Decide a recorded allocation again, and compare."),
+    "demo": ("services.demo.command", "Replay real baskets over a real network."),
+}
+"""The module that has each command, as `command`, and the line that help shows of it."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports the module of a command when that command is run, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of all commands, in the order in which one needs them."""
+        return list(COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
+        """Load and return one command, or None when there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command: click.Command = importlib.import_module(module).command
+        return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """Write the list of commands without loading any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="nom")
+def main() -> None:
+    """One stock system for every place that holds goods, and an exact router of orders.
+
+    Settings come from NOM_… variables and DATABASE_URL. Without DATABASE_URL, nom keeps a
+    PostgreSQL of its own in NOM_HOME (.nom in the working folder).
+    """

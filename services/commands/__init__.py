@@ -1,0 +1,1 @@
+"""The commands of `nom` that operate the service, a file each, loaded when they are run."""

@@ -1,0 +1,62 @@
+"""`nom keys`: create, list and revoke the keys that calls are made with."""
+
+from collections.abc import Sequence
+
+import asyncpg
+import click
+
+from services import keys, records
+from services.commands.session import with_database
+from services.database import Database
+
+
+@click.group("keys")
+def command() -> None:
+    """Create, list and revoke API keys; only a hash of a key is kept."""
+
+
+@command.command("create")
+@click.option("--role", type=click.Choice(keys.ROLES), required=True, help="What the key may do.")
+@click.option(
+    "--node", "nodes", multiple=True, help="A node that a store key acts for; repeatable."
+)
+@click.option("--partner", help="The partner that a partner key belongs to.")
+def create(role: keys.Role, nodes: tuple[str, ...], partner: str | None) -> None:
+    """Create a key and print it, alone; it cannot be shown again."""
+
+    async def work(database: Database) -> str:
+        try:
+            return await keys.create(database, role, nodes, partner)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+
+    click.echo(with_database(work))
+
+
+@command.command("list")
+def show() -> None:
+    """List the keys: id, role, nodes or partner, creation, and whether it is revoked."""
+
+    async def work(database: Database) -> Sequence[asyncpg.Record]:
+        async with database.connect() as connection:
+            return await records.list_keys(connection)
+
+    for row in with_database(work):
+        whom = row["partner_id"] or ",".join(row["node_ids"])
+        state = f"revoked {row['revoked_at']:%Y-%m-%d %H:%M}" if row["revoked_at"] else "live"
+        click.echo(
+            f"{row['key_id']}  {row['role']:<8}  {row['created_at']:%Y-%m-%d %H:%M}  {state}  {whom}"
+        )
+
+
+@command.command("revoke")
+@click.argument("key_id")
+def revoke(key_id: str) -> None:
+    """Revoke the key with this id; it stops working within seconds, on every worker."""
+
+    async def work(database: Database) -> bool:
+        async with database.transaction() as connection:
+            return await records.revoke_key(connection, key_id)
+
+    if not with_database(work):
+        raise click.ClickException(f"There is no live key {key_id}; `nom keys list` shows them.")

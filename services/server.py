@@ -1,0 +1,61 @@
+"""One HTTP worker process: uvicorn on the socket that the supervisor bound."""
+
+import asyncio
+import os
+import socket
+import sys
+
+import uvicorn
+
+from services.app import create_app
+from services.observe import configure_logging
+from services.processes import end_with_parent, report_ready
+from services.settings import Settings
+
+BACKLOG = 2048
+"""Connections the system keeps waiting until a worker takes them."""
+KEEP_ALIVE_S = 75
+"""Longer than the 60 s of common load balancers, so that it is never the server who hangs up."""
+DRAIN_S = 10
+"""How long requests under way may take to finish when the service stops."""
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that tells its supervisor when it takes requests."""
+
+    def __init__(self, config: uvicorn.Config, ready: int) -> None:
+        """Remember the pipe `ready` to report on."""
+        super().__init__(config)
+        self.ready = ready
+        self.watch: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start taking requests, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self.watch = asyncio.create_task(end_with_parent())
+            report_ready(self.ready)
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until SIGTERM; the arguments are the numbers of the socket and of the ready pipe."""
+    listener, ready = (int(argument) for argument in arguments)
+    settings = Settings.from_environment(os.environ)
+    configure_logging(settings.log_level)
+    config = uvicorn.Config(
+        create_app(settings),
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    Server(config, ready).run(sockets=[socket.socket(fileno=listener)])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
