@@ -40,7 +40,7 @@ class Offers(msgspec.Struct, frozen=True, kw_only=True):
 
 def offers(surveyed: Survey, dates: Dates) -> Offers:
     """The first dates and tariffs of every node that may ship something."""
-    ships: list[bool] = surveyed.can_ship.any(axis=1).tolist()
+    ships = set(np.flatnonzero(surveyed.can_ship.any(axis=1)).tolist())
     closed = np.zeros(len(surveyed.nodes), np.bool_)
     kept: list[tuple[Lane, ...]] = []
     latest: list[list[int]] = []
@@ -50,7 +50,7 @@ def offers(surveyed: Survey, dates: Dates) -> Offers:
         start_on = dates.start(node)
         dispatched = dates.dispatch(node, start_on) if start_on else None
         closed[n] = dispatched is None
-        if dispatched is not None and ships[n]:
+        if dispatched is not None and n in ships:
             for lane in surveyed.lanes.get(node.node_id, ()):
                 promised = dates.delivery(lane, dispatched[1])
                 if promised is not None:

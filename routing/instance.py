@@ -71,6 +71,31 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
         return sum(line.quantity for line in self.lines)
 
 
+def restrict(instance: Instance, slots: tuple[int, ...]) -> Instance:
+    """The instance with only these slots, renumbered in their order."""
+    number = {k: new for new, k in enumerate(slots)}
+    units = (
+        UnitLimit(
+            limit.kind,
+            limit.units_max,
+            tuple((number[k], i) for k, i in limit.pairs if k in number),
+        )
+        for limit in instance.unit_limits
+    )
+    opens = (
+        OpenLimit(most.kind, most.slots_max, tuple(number[k] for k in most.slots if k in number))
+        for most in instance.open_limits
+    )
+    return msgspec.structs.replace(
+        instance,
+        slots=tuple(instance.slots[k] for k in slots),
+        units_max=tuple(instance.units_max[k] for k in slots),
+        time_minor=tuple(instance.time_minor[k] for k in slots),
+        unit_limits=tuple(limit for limit in units if limit.pairs),
+        open_limits=tuple(most for most in opens if most.slots),
+    )
+
+
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
     """Why nodes are not among the candidates."""
 

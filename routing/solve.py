@@ -3,9 +3,10 @@
 import time
 
 from routing.assemble import assemble, objective_minor
+from routing.bound import bound
 from routing.candidates import candidates
 from routing.greedy import greedy
-from routing.instance import Assignment, Instance
+from routing.instance import Assignment, Instance, restrict
 from routing.model import improve
 from routing.plan import Plan, Status
 from routing.problem import Problem
@@ -29,33 +30,35 @@ def solve_instance(instance: Instance) -> Plan:
     started = time.perf_counter()
     best = greedy(instance)
     objective = objective_minor(instance, best)
-    bound = 0
-    if bound >= objective:
-        return _plan(instance, best, objective, "bound")
+    proven = bound(instance, best, objective)
+    if proven.bound_minor >= objective or not proven.slots:
+        return _plan(instance, best, objective, "greedy")
     left_ms = instance.policy.time_limit_ms - (time.perf_counter() - started) * 1000
     if left_ms < 1:
-        return _plan(instance, best, bound, "greedy", "greedy")
-    answer = improve(instance, best, objective, left_ms)
-    bound = max(bound, answer.bound_minor)
-    if answer.units is not None:
-        best = answer.units
-    found_by = "greedy" if answer.units is None else "cp-sat"
-    return _plan(instance, best, bound, found_by)
+        return _plan(instance, best, proven.bound_minor, "greedy", "greedy")
+    residual = restrict(instance, proven.slots)
+    hint = {number: best[k] for number, k in enumerate(proven.slots) if k in best}
+    answer = improve(residual, hint, objective, left_ms)
+    lowest = max(proven.bound_minor, answer.bound_minor)
+    if answer.units is None:
+        return _plan(instance, best, lowest, "greedy")
+    better = {proven.slots[number]: taken for number, taken in answer.units.items()}
+    return _plan(instance, better, lowest, "cp-sat")
 
 
 def _plan(
     instance: Instance,
     units: Assignment,
-    bound: int,
+    lowest: int,
     found_by: str,
     unproven: Status = "feasible",
 ) -> Plan:
     objective = objective_minor(instance, units)
-    status: Status = "optimal" if bound >= objective else unproven
+    status: Status = "optimal" if lowest >= objective else unproven
     return assemble(
         instance,
         units,
-        bound_minor=min(bound, objective),
+        bound_minor=min(lowest, objective),
         found_by=found_by,
         status=status,
     )
