@@ -7,13 +7,26 @@ the order of its table's primary key; `locks.py` says in which order the tables 
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
 
 Columns = Sequence[Sequence[Any]]
 """Arrays of equal length, one for each column."""
+
+
+class Range(Protocol):
+    """A table partitioned by ranges of one column."""
+
+    @property
+    def table(self) -> str:
+        """Its name."""
+
+    @property
+    def column(self) -> str:
+        """The column whose ranges partition it."""
+
 
 LIVE = "('held', 'confirmed')"
 PROMISABLE = "greatest(u.quantity - u.received, 0) * u.trust_percent / 100"
@@ -895,4 +908,69 @@ async def end_capacity_hold(
         work_on,
         slot,
         holder,
+    )
+
+
+# Partitions: names are checked to be plain identifiers before they get here
+
+
+async def find_partitions(connection: asyncpg.Connection, table: str) -> list[asyncpg.Record]:
+    """Find the partitions of a table, by name."""
+    return await connection.fetch(
+        """
+        SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = $1::text::regclass
+        ORDER BY c.relname
+        """,
+        table,
+    )
+
+
+async def make_partition(
+    connection: asyncpg.Connection, spec: Range, name: str, start: datetime, end: datetime
+) -> None:
+    """Make a partition beside the table, move into it what the default one has taken, attach it.
+
+    Attaching an existing table lets readers and writers of the parent go on; creating it as a
+    partition would not.
+    """
+    table, column, default = spec.table, spec.column, f"{spec.table}_default"
+    within = f"{column} >= '{start.isoformat()}' AND {column} < '{end.isoformat()}'"
+    await connection.execute(
+        f"""
+        CREATE TABLE {name} (LIKE {table} INCLUDING ALL);
+        LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE;
+        WITH moved AS (DELETE FROM {default} WHERE {within} RETURNING *)
+        INSERT INTO {name} SELECT * FROM moved;
+        ALTER TABLE {table} ATTACH PARTITION {name}
+            FOR VALUES FROM ('{start.isoformat()}') TO ('{end.isoformat()}');
+        """
+    )
+
+
+async def drop_partition(connection: asyncpg.Connection, name: str) -> None:
+    """Drop a partition with its rows."""
+    await connection.execute(f"DROP TABLE {name}")
+
+
+async def fold_movements(
+    connection: asyncpg.Connection, partition: str, end: datetime, kinds: Columns
+) -> None:
+    """Add a partition's movements to the opening sums, locked against further ones."""
+    await connection.execute(f"LOCK TABLE {partition} IN EXCLUSIVE MODE")
+    await connection.execute(
+        f"""
+        INSERT INTO stock_opening AS o (sku, node_id, on_hand, unavailable, folded_to)
+        SELECT m.sku, m.node_id, sum(m.quantity * e.on_hand), sum(m.quantity * e.unavailable), $1
+        FROM {partition} m
+        JOIN unnest($2::text[], $3::int[], $4::int[]) AS e (kind, on_hand, unavailable)
+             ON e.kind = m.kind
+        GROUP BY m.sku, m.node_id
+        ON CONFLICT (sku, node_id) DO UPDATE
+        SET on_hand = o.on_hand + excluded.on_hand,
+            unavailable = o.unavailable + excluded.unavailable,
+            folded_to = greatest(o.folded_to, excluded.folded_to)
+        """,
+        end,
+        *kinds,
     )
