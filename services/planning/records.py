@@ -5,7 +5,8 @@ take apart. Whatever writes here counts the version up in the same transaction.
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -225,6 +226,56 @@ async def list_buffers(
         limit,
     )
     return [BufferRow(**row) for row in rows]
+
+
+async def list_stock(
+    connection: asyncpg.Connection,
+    after: tuple[str, str],
+    limit: int,
+    *,
+    skus: Sequence[str] | None = None,
+    node_ids: Sequence[str] | None = None,
+) -> list[asyncpg.Record]:
+    """Return up to `limit` stock records after (sku, node), in that order.
+
+    With `skus` or `node_ids` only theirs; nodes that are switched off are there too.
+    """
+    return await connection.fetch(
+        "SELECT sku, node_id, on_hand, reserved, unavailable, shortage, as_of FROM stock"
+        " WHERE (sku, node_id) > ($1, $2)"
+        " AND ($4::text[] IS NULL OR sku = ANY ($4)) AND ($5::text[] IS NULL OR node_id = ANY ($5))"
+        " ORDER BY sku, node_id LIMIT $3",
+        *after,
+        limit,
+        skus,
+        node_ids,
+    )
+
+
+async def list_movements(
+    connection: asyncpg.Connection,
+    sku: str,
+    node_id: str | None,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[asyncpg.Record]:
+    """Return up to `limit` movements of a sku, at one node if named, newest first.
+
+    They are those before (`happened_at`, `movement_id`).
+    """
+    happened_at, movement_id = before or (None, None)
+    return await connection.fetch(
+        "SELECT movement_id, sku, node_id, kind, quantity, happened_at, recorded_at, reference,"
+        " reason, source, actor FROM movement"
+        " WHERE sku = $1 AND ($2::text IS NULL OR node_id = $2)"
+        " AND ($3::timestamptz IS NULL OR (happened_at, movement_id) < ($3, $4::uuid))"
+        " ORDER BY happened_at DESC, movement_id DESC LIMIT $5",
+        sku,
+        node_id,
+        happened_at,
+        movement_id,
+        limit,
+    )
 
 
 async def missing_zones(connection: asyncpg.Connection, zone_ids: Sequence[str]) -> list[str]:
