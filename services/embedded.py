@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
 
+import psutil
 import structlog
 
 from services.embedded_home import (
@@ -253,6 +254,7 @@ def end_left_over(data: Path, account: Account | None) -> None:
     """
     status = read_status(data)
     if status is None:
+        forget_stranger(data)
         return
     log.warning("stopping the postgresql of an owner that died", process_id=status.process_id)
     try:
@@ -264,6 +266,20 @@ def end_left_over(data: Path, account: Account | None) -> None:
         # It may have ended by itself in between, which is as good.
         if read_status(data) is not None:
             raise
+
+
+def forget_stranger(data: Path) -> None:
+    """Remove a `postmaster.pid` whose number now belongs to a process that is no server.
+
+    PostgreSQL would take that process for a running server and refuse to start. Where no process
+    has the number, the file stays: from it PostgreSQL knows the shared memory of a crashed server,
+    and waits until the last of its processes has let go.
+    """
+    file = data / "postmaster.pid"
+    number = file.read_text().partition("\n")[0] if file.exists() else ""
+    if number.isdigit() and psutil.pid_exists(int(number)):
+        log.warning("removing a stale postmaster.pid", process_id=int(number))
+        file.unlink()
 
 
 def create_database(data: Path, account: Account | None) -> None:
