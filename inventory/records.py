@@ -387,7 +387,8 @@ async def find_supply(
 async def post(connection: asyncpg.Connection, stock: Columns, movements: Columns) -> None:
     """Write movements and the counters of the locked stock records they change, at once.
 
-    Nothing has happened later than now, whatever the clock of whoever reports it says.
+    Nothing has happened later than now, whatever the clock of whoever reports it says. `least`
+    passes over nulls: without the CASE every movement would pass for a snapshot as of now.
     """
     await connection.execute(
         """
@@ -395,7 +396,7 @@ async def post(connection: asyncpg.Connection, stock: Columns, movements: Column
             UPDATE stock s
             SET on_hand = s.on_hand + d.on_hand, unavailable = s.unavailable + d.unavailable,
                 reserved = s.reserved + d.reserved, shortage = d.shortage,
-                as_of = coalesce(least(d.as_of, now()), s.as_of)
+                as_of = CASE WHEN d.as_of IS NULL THEN s.as_of ELSE least(d.as_of, now()) END
             FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[],
                         $6::bigint[], $7::timestamptz[])
                  AS d (sku, node_id, on_hand, unavailable, reserved, shortage, as_of)
