@@ -70,7 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     supply_grace_days: int = 2
     """Days after its date on which overdue supply is still promised from."""
     import_chunk_rows: int = 2_000
-    """Rows of a file that `nom import` applies, and so keeps locked, in one transaction."""
+    """Rows of a file that `nom import` locks and applies in one transaction; at most 5,000."""
     lock_timeout_ms: int = 2_000
     statement_timeout_ms: int = 10_000
     decision_records: bool = True
