@@ -21,11 +21,12 @@ FROM_STATES = {"released": ("held", "confirmed"), "expired": ("held",)}
 """From which states each final state can be reached here."""
 
 
-async def confirm(connection: asyncpg.Connection, holders: Sequence[UUID]) -> list[UUID]:
+async def confirm(connection: asyncpg.Connection, holders: Iterable[UUID]) -> list[UUID]:
     """Confirm what the holders hold; return those that were held, in the order given."""
-    await records.lock_reservations(connection, holders, ("held",))
-    confirmed = {row[0] for row in await records.confirm_reservations(connection, holders)}
-    return _in_order(holders, confirmed)
+    chosen = list(dict.fromkeys(holders))
+    await records.lock_reservations(connection, chosen, ("held",))
+    confirmed = {row[0] for row in await records.confirm_reservations(connection, chosen)}
+    return [holder for holder in chosen if holder in confirmed]
 
 
 async def extend(connection: asyncpg.Connection, holder: UUID, expires_at: datetime) -> bool:
@@ -36,7 +37,7 @@ async def extend(connection: asyncpg.Connection, holder: UUID, expires_at: datet
 
 async def release(
     connection: asyncpg.Connection,
-    holders: Sequence[UUID],
+    holders: Iterable[UUID],
     *,
     state: Literal["released", "expired"] = "released",
 ) -> list[UUID]:
@@ -47,8 +48,9 @@ async def release(
     already dispatched part of the holder's goods: that work was done.
     """
     states = FROM_STATES[state]
-    await records.lock_reservations(connection, holders, states)
-    ended = await records.end_reservations(connection, holders, states, state)
+    chosen = list(dict.fromkeys(holders))
+    await records.lock_reservations(connection, chosen, states)
+    ended = await records.end_reservations(connection, chosen, states, state)
     stock: Counter[StockKey] = Counter()
     supply: Counter[SupplyKey] = Counter()
     for _, sku, node_id, quantity, supply_id in ended:
@@ -64,7 +66,7 @@ async def release(
         if capacity:
             used = [(*slot, units) for slot, units in capacity.items()]
             await records.give_back_capacity(connection, list(zip(*used, strict=True)))
-    return _in_order(holders, resolved)
+    return [holder for holder in chosen if holder in resolved]
 
 
 async def expire_due(
@@ -114,8 +116,3 @@ async def _end_capacity_holds(
     for node_id, work_on, slot, quantity in await records.end_capacity_holds(connection, holders):
         capacity[node_id, work_on, slot] += quantity
     return capacity
-
-
-def _in_order(holders: Iterable[UUID], chosen: set[UUID]) -> list[UUID]:
-    """Return the chosen holders once each, in the order they were given."""
-    return [holder for holder in dict.fromkeys(holders) if holder in chosen]

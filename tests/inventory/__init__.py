@@ -1,0 +1,1 @@
+"""Tests of the system of record for stock, on a real PostgreSQL."""
