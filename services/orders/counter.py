@@ -10,6 +10,7 @@ import msgspec
 from inventory import resolve
 from inventory.reserve import Demand, Take, reserve
 from services import records as shared_records
+from services.database import Database
 from services.ids import new_id
 from services.orders import records
 from services.orders.idempotency import Answer, answer
@@ -17,6 +18,8 @@ from services.problems import Refused
 from services.records import Event
 
 LINE = "counter"
+SWEEP_LIMIT = 500
+"""Reservations expired in one transaction."""
 
 
 class ReservationAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,3 +110,20 @@ async def extend(
         connection, [Event(new_id(), "reservation.extended", str(holder), actor, {})]
     )
     return answer(200, await find(connection, holder))
+
+
+async def expire_due(database: Database) -> int:
+    """Return the units of counter reservations whose time is over; say how many there were."""
+
+    async def work(connection: asyncpg.Connection) -> int:
+        due = await resolve.expire_due(connection, holder_kind="staff", limit=SWEEP_LIMIT)
+        await shared_records.insert_events(
+            connection,
+            [
+                Event(new_id(), "reservation.expired", str(holder), "system:expiry", {})
+                for holder in due
+            ],
+        )
+        return len(due)
+
+    return await database.run(work)

@@ -1,0 +1,36 @@
+"""`nom audit`: does what is written down agree with itself."""
+
+import sys
+
+import click
+import msgspec
+
+from inventory.audit import Difference, audit
+from services.commands.session import with_database
+from services.database import Database
+
+
+@click.command("audit")
+@click.option("--json", "as_json", is_flag=True, help="Print the differences as a JSON array.")
+def command(*, as_json: bool) -> None:
+    """Check that movements, reservations and counters agree; exit 0 if so, 1 with the differences.
+
+    Reads one snapshot and shares no code with what it checks, so it can run beside the service.
+    """
+
+    async def work(database: Database) -> list[Difference]:
+        async with database.transaction(
+            isolation="repeatable_read", readonly=True, statement_timeout_ms=0
+        ) as connection:
+            return await audit(connection)
+
+    differences = with_database(work)
+    if as_json:
+        click.echo(msgspec.json.encode(differences).decode())
+    elif not differences:
+        click.echo("Movements, reservations, supply and capacity agree.")
+    else:
+        for each in differences:
+            click.echo(each.sentence)
+        click.echo(f"{len(differences)} differences.")
+    sys.exit(1 if differences else 0)

@@ -1,0 +1,39 @@
+"""`nom replay`: decide a recorded allocation again, and compare."""
+
+import sys
+import zlib
+from uuid import UUID
+
+import click
+import msgspec
+
+from routing.explain import Decision, replay
+from services.commands.session import with_database
+from services.database import Database
+from services.orders import records
+
+
+@click.command("replay")
+@click.argument("allocation_id", type=click.UUID)
+def command(allocation_id: UUID) -> None:
+    """Decide an allocation again from its decision record; exit 0 if the plan is the same.
+
+    A proven plan comes out the same to the last byte. One that ran into its time limit may differ.
+    """
+
+    async def work(database: Database) -> bytes | None:
+        async with database.connect() as connection:
+            return await records.find_decision(connection, allocation_id)
+
+    record = with_database(work)
+    if record is None:
+        raise click.ClickException(f"There is no decision record of allocation {allocation_id}.")
+    decision = msgspec.msgpack.decode(zlib.decompress(record), type=Decision)
+    again = replay(decision)
+    same = again == decision.plan
+    click.echo(
+        f"{'The same plan' if same else 'Another plan'}: objective {again.objective_minor}, "
+        f"recorded {decision.plan.objective_minor}; status {again.status}, recorded "
+        f"{decision.plan.status}."
+    )
+    sys.exit(0 if same else 1)

@@ -1,0 +1,48 @@
+"""How long history is kept: partitions made ahead of time and dropped after it."""
+
+from functools import partial
+
+import asyncpg
+
+from inventory.partitions import (
+    MOVEMENTS,
+    Partitioned,
+    drop_partitions,
+    ensure_partitions,
+    fold_movements,
+)
+from services import records
+from services.database import Database
+
+HISTORY = (
+    MOVEMENTS,
+    Partitioned(table="event", column="created_at", period="month", keep=13),
+    Partitioned(table="decision", column="created_at", period="month", keep=13),
+    # A key answers for at least seven days.
+    Partitioned(table="idempotency", column="created_at", period="day", keep=8),
+)
+
+
+async def maintain_partitions(database: Database) -> int:
+    """Make the partitions that are needed soon, drop those nobody needs; say how many changed.
+
+    Each table in transactions of its own, since changing its partitions locks it for a moment.
+    """
+    changed = 0
+    for spec in HISTORY:
+        changed += await database.run(partial(make_ahead, spec=spec))
+        changed += await database.run(partial(drop_old, spec=spec))
+    return changed
+
+
+async def make_ahead(connection: asyncpg.Connection, *, spec: Partitioned) -> int:
+    """Make a table's partitions of the coming periods; say how many were missing."""
+    now = await records.database_now(connection)
+    return len(await ensure_partitions(connection, spec, now=now))
+
+
+async def drop_old(connection: asyncpg.Connection, *, spec: Partitioned) -> int:
+    """Drop a table's partitions whose time is over, movements summed up first; say how many."""
+    now = await records.database_now(connection)
+    fold = fold_movements if spec is MOVEMENTS else None
+    return len(await drop_partitions(connection, spec, now=now, fold=fold))

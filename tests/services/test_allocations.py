@@ -1,0 +1,139 @@
+"""A basket becomes a plan with held stock, and what can happen to it then."""
+
+from datetime import date
+
+from inventory.audit import audit
+from services.database import Database
+from tests.services.caller import Caller, basket, problem_type
+from tests.services.place import SUPPLY_ON
+
+
+async def available(database: Database, sku: str, node_id: str) -> int:
+    """Return what is neither reserved nor unavailable."""
+    async with database.connect() as connection:
+        units: int = await connection.fetchval(
+            "SELECT on_hand - reserved - unavailable FROM stock WHERE sku = $1 AND node_id = $2",
+            sku,
+            node_id,
+        )
+    return units
+
+
+async def assert_audit_is_silent(database: Database) -> None:
+    """Fail when the counters, movements and reservations disagree."""
+    async with database.connect() as connection:
+        assert await audit(connection) == []
+
+
+async def test_the_cheapest_node_is_chosen_and_its_stock_is_held(
+    caller: Caller, database: Database
+) -> None:
+    """The first thing a checkout asks for: a plan, a date, a price and held stock in one answer."""
+    response = await caller.post("/v1/allocations", basket("o-1", ("MUG", 2)))
+    assert response.status_code == 201, response.text
+    body = response.json()
+    assert body["status"] == "held"
+    assert body["solver"]["status"] == "optimal"
+    assert [each["node"] for each in body["fulfillments"]] == ["WH-EAST"]
+    # One near parcel up to 5 kg, one order and two units handled.
+    assert body["cost"]["total"] == {"amount_minor": 500 + 100 + 2 * 10, "currency": "USD"}
+    assert await available(database, "MUG", "WH-EAST") == 98
+    await assert_audit_is_silent(database)
+
+
+async def test_a_mixed_basket_ships_collects_and_waits_for_supply(
+    caller: Caller, database: Database
+) -> None:
+    """One line shipped, one picked up, one from expected supply: one call answers for all three."""
+    order = basket("o-1", ("LAMP", 1), ("MUG", 1), ("SOFA", 3), policy={"backorder": True})
+    order["lines"][1] |= {"method": "pickup", "pickup_node": "ST-EAST"}
+    response = await caller.post("/v1/allocations", order)
+    assert response.status_code == 201, response.text
+    by_line: dict[str, list[tuple[str, str, str, int]]] = {}
+    for each in response.json()["fulfillments"]:
+        for line in each["lines"]:
+            taken = (each["method"], each["node"], line["from"], line["quantity"])
+            by_line.setdefault(line["line_id"], []).append(taken)
+    assert by_line["1"] == [("ship", "WH-EAST", "on_hand", 1)]
+    assert by_line["2"] == [("pickup", "ST-EAST", "on_hand", 1)]
+    assert sum(quantity for *_, quantity in by_line["3"]) == 3
+    assert ("ship", "WH-WEST", "supply", 2) in by_line["3"] or by_line["3"] == [
+        ("ship", "WH-WEST", "supply", 3)
+    ]
+    for each in response.json()["fulfillments"]:
+        if any(line["from"] == "supply" for line in each["lines"]):
+            assert date.fromisoformat(each["promise"]["earliest"]) > SUPPLY_ON
+    await assert_audit_is_silent(database)
+
+
+async def test_what_the_network_lacks_is_named_as_a_shortfall(
+    caller: Caller, database: Database
+) -> None:
+    """Part of an order is better than nothing, unless the customer says otherwise."""
+    response = await caller.post("/v1/allocations", basket("o-1", ("LAMP", 25)))
+    assert response.status_code == 201
+    assert response.json()["status"] == "partial"
+    assert response.json()["shortfalls"] == [{"line_id": "1", "quantity": 5}]
+    assert await available(database, "LAMP", "WH-WEST") == 0
+
+
+async def test_an_order_that_must_be_complete_holds_nothing_when_it_cannot_be(
+    caller: Caller, database: Database
+) -> None:
+    """Half an order held for somebody who wants all of it is stock nobody can buy."""
+    order = basket("o-1", ("LAMP", 25), ("MUG", 1), policy={"ship_complete": True})
+    response = await caller.post("/v1/allocations", order)
+    assert response.status_code == 409
+    assert problem_type(response) == "insufficient-stock"
+    assert await available(database, "LAMP", "WH-EAST") == 10
+    assert await available(database, "MUG", "WH-EAST") == 100
+
+
+async def test_a_confirmed_allocation_keeps_its_stock_and_cancel_gives_it_back(
+    caller: Caller, database: Database
+) -> None:
+    """Paid, then cancelled: the unit is sellable again, once."""
+    held = (await caller.post("/v1/allocations", basket("o-1", ("MUG", 1)))).json()
+    path = f"/v1/allocations/{held['allocation_id']}"
+    confirmed = await caller.post(f"{path}/confirm")
+    assert confirmed.status_code == 200
+    assert confirmed.json()["status"] == "confirmed"
+    assert confirmed.json()["expires_at"] is None
+    assert (await caller.post(f"{path}/release")).status_code == 409
+    for _ in range(2):
+        cancelled = await caller.post(f"{path}/cancel")
+        assert cancelled.status_code == 200
+        assert cancelled.json()["status"] == "cancelled"
+    assert await available(database, "MUG", "WH-EAST") == 100
+    assert (await caller.get(path)).json()["status"] == "cancelled"
+    await assert_audit_is_silent(database)
+
+
+async def test_an_order_released_may_be_allocated_anew(caller: Caller, database: Database) -> None:
+    """A customer who comes back to the basket is not turned away."""
+    held = (await caller.post("/v1/allocations", basket("o-1", ("MUG", 1)))).json()
+    assert (await caller.post("/v1/allocations", basket("o-1", ("MUG", 2)))).status_code == 409
+    released = await caller.post(f"/v1/allocations/{held['allocation_id']}/release")
+    assert released.json()["status"] == "released"
+    again = await caller.post("/v1/allocations", basket("o-1", ("MUG", 2)))
+    assert again.status_code == 201
+    assert await available(database, "MUG", "WH-EAST") == 98
+
+
+async def test_a_quote_holds_nothing(caller: Caller, database: Database) -> None:
+    """A product page may ask as often as it likes."""
+    body = basket("o-1", ("MUG", 2))
+    del body["order_id"]
+    response = await caller.post("/v1/quotes", body)
+    assert response.status_code == 200, response.text
+    assert response.json()["fulfillments"][0]["node"] == "WH-EAST"
+    assert await available(database, "MUG", "WH-EAST") == 100
+
+
+async def test_a_decision_says_why_this_node_and_not_that_one(caller: Caller) -> None:
+    """The question every planner asks, answered from the record and not from memory."""
+    held = (await caller.post("/v1/allocations", basket("o-1", ("MUG", 1)))).json()
+    response = await caller.get(held["decision"], params={"node": "WH-WEST"})
+    assert response.status_code == 200, response.text
+    assert "WH-WEST" in response.text
+    assert "WH-EAST" in response.text
