@@ -29,8 +29,12 @@ class Bound(msgspec.Struct, frozen=True):
 
     bound_minor: int
     """No assignment has a smaller objective."""
-    slots: tuple[int, ...]
-    """The only slots that an assignment cheaper than the incumbent can open."""
+    least_minor: tuple[int, ...]
+    """By slot: no assignment that opens it has a smaller objective."""
+
+    def slots_below(self, objective_minor: int) -> tuple[int, ...]:
+        """The only slots that an assignment cheaper than `objective_minor` can open."""
+        return tuple(k for k, least in enumerate(self.least_minor) if least < objective_minor)
 
 
 class _Relaxation(msgspec.Struct, frozen=True):
@@ -48,20 +52,20 @@ class _Relaxation(msgspec.Struct, frozen=True):
 
 
 def bound(instance: Instance, incumbent: Assignment, objective_minor: int) -> Bound:
-    """Bound the objective from below and drop the slots no cheaper assignment opens."""
+    """Bound the objective from below, over all assignments and over those that open each slot."""
     relaxed = _relaxation(instance)
     prices = _first_prices(instance, incumbent)
     split = split_minor(instance.policy, 2)
     nothing = shortage_minor(instance.policy, instance.units)
     best = -math.inf
-    out = np.zeros(len(instance.slots), np.bool_)
+    least = np.zeros(len(instance.slots))
     target, scale = float(objective_minor), 1.0
     stalled = 0
     direction = np.zeros_like(prices)
     for _ in range(ROUNDS_MAX):
         rest, taken = _reduced(relaxed, prices)
         value = float(prices @ relaxed.quantities + np.minimum(rest, 0).sum()) - split
-        out |= value + np.maximum(rest, 0) > target - 1 + _SLACK
+        least = np.maximum(least, value + np.maximum(rest, 0))
         if value > best + 1e-3:
             best, stalled = value, 0
         else:
@@ -77,7 +81,7 @@ def bound(instance: Instance, incumbent: Assignment, objective_minor: int) -> Bo
         prices = np.clip(prices + step * direction, 0.0, relaxed.short)
     lowest = min(best, float(nothing))
     proven = min(objective_minor, max(0, math.ceil(lowest - _SLACK)))
-    return Bound(proven, tuple(np.flatnonzero(~out).tolist()))
+    return Bound(proven, tuple(np.ceil(least - _SLACK).astype(np.int64).tolist()))
 
 
 def _reduced(relaxed: _Relaxation, prices: Floats) -> tuple[Floats, Floats]:

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 
 import msgspec
+import numpy as np
 
 from routing import cost, promise
 from routing.dominance import Dominated, Offers, dominated, offers
-from routing.instance import Instance, OpenLimit, Slot, UnitLimit, Verdict
+from routing.instance import Instance, OpenLimit, Reason, Slot, UnitLimit, Verdict
 from routing.plan import Promise
 from routing.problem import Capacity, Lane, Method, Node, Problem, Stock
 from routing.survey import Dates, Survey, survey
@@ -22,11 +23,19 @@ LATER_DATES_MAX = 10
 """Work dates offered after one whose capacity may be too small."""
 
 
-class Candidates(msgspec.Struct, frozen=True):
-    """The instance to solve and the verdicts on nodes that are not in it."""
+class Outlook(msgspec.Struct, frozen=True):
+    """What depends on the problem alone, before any node is left out."""
+
+    surveyed: Survey
+    dates: Dates
+    offered: Offers
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The instance to solve and the nodes that another node makes needless."""
 
     instance: Instance
-    verdicts: tuple[Verdict, ...]
+    needless: tuple[Dominated, ...]
 
 
 class _Start(msgspec.Struct, frozen=True):
@@ -35,35 +44,43 @@ class _Start(msgspec.Struct, frozen=True):
     ship_by: datetime
 
 
-def candidates(
-    problem: Problem, *, prune: bool = True, without: frozenset[str] = frozenset()
-) -> Candidates:
-    """Slots, limits and verdicts for `problem`, leaving out the nodes of `without`.
+def look(problem: Problem) -> Outlook:
+    """Read a problem: stock, eligibility, first dates and tariffs of every node.
 
-    `prune=False` keeps dominated nodes; the optimum is the same. Raises `ProblemError` for a
-    reference to a calendar or tariff that is not given.
+    Raises `ProblemError` for a reference to a calendar or tariff that is not given.
     """
-    if without:
-        problem = msgspec.structs.replace(
-            problem, nodes=tuple(n for n in problem.nodes if n.node_id not in without)
-        )
     surveyed = survey(problem)
     dates = Dates(surveyed)
-    offered = offers(surveyed, dates)
-    needless = dominated(surveyed, offered) if prune else []
-    ships = set(range(len(surveyed.nodes))).difference(d.node for d in needless)
+    return Outlook(surveyed, dates, offers(surveyed, dates))
+
+
+def choose(
+    outlook: Outlook, *, prune: bool = True, without: frozenset[str] = frozenset()
+) -> Choice:
+    """The instance over all nodes but those of `without` and those that others dominate.
+
+    `prune=False` keeps dominated nodes; the optimum is the same.
+    """
+    surveyed, dates, offered = outlook.surveyed, outlook.dates, outlook.offered
+    usable = np.array([node.node_id not in without for node in surveyed.nodes], np.bool_)
+    needless = dominated(surveyed, offered, usable) if prune else []
+    gone = {each.node for each in needless}
     slots: list[Slot] = []
     units_max: list[tuple[int, ...]] = []
-    for n in range(len(surveyed.nodes)):
-        lanes = offered.kept[n] if n in ships else ()
+    for n in np.flatnonzero(usable).tolist():
+        lanes = () if n in gone else offered.kept[n]
         if lanes or surveyed.can_pickup[n].any():
             for slot in _node_slots(surveyed, dates, n, lanes):
                 units = _units_max(surveyed, n, slot)
                 if any(units):
                     slots.append(slot)
                     units_max.append(units)
-    instance = _instance(surveyed, tuple(slots), tuple(units_max))
-    return Candidates(instance, tuple(_verdicts(surveyed, offered, needless, instance)))
+    return Choice(_instance(surveyed, tuple(slots), tuple(units_max)), tuple(needless))
+
+
+def candidates(problem: Problem, *, prune: bool = True) -> Instance:
+    """The instance of a problem. Raises `ProblemError` as `look` does."""
+    return choose(look(problem), prune=prune).instance
 
 
 def _node_slots(surveyed: Survey, dates: Dates, n: int, lanes: tuple[Lane, ...]) -> Iterator[Slot]:
@@ -278,28 +295,36 @@ def _capacity_limits(
             yield UnitLimit("capacity", limit.remaining, pairs)
 
 
-def _verdicts(
-    surveyed: Survey, offered: Offers, needless: list[Dominated], instance: Instance
-) -> Iterator[Verdict]:
+def verdicts(outlook: Outlook, choice: Choice) -> tuple[Verdict, ...]:
     """Nodes without a slot, grouped by the first reason that applies."""
-    kept = {slot.node.node_id for slot in instance.slots}
-    replaced = {d.node: d for d in needless}
-    groups: dict[tuple[str, str | None], list[tuple[str, int]]] = {}
+    surveyed = outlook.surveyed
+    kept = {slot.node.node_id for slot in choice.instance.slots}
+    replaced = {each.node: each for each in choice.needless}
+    groups: dict[tuple[Reason, str | None], list[tuple[str, int]]] = {}
     for n, node in enumerate(surveyed.nodes):
         if node.node_id in kept:
             continue
         by = replaced.get(n)
-        reason = "dominated" if by else _reason(surveyed, offered, n)
-        key = (reason, surveyed.nodes[by.by].node_id if by else None)
-        groups.setdefault(key, []).append((node.node_id, by.saving_minor if by else 0))
+        if by is None:
+            groups.setdefault((_reason(outlook, n), None), []).append((node.node_id, 0))
+        else:
+            key: tuple[Reason, str | None] = "dominated", surveyed.nodes[by.by].node_id
+            groups.setdefault(key, []).append((node.node_id, by.saving_minor))
     if surveyed.no_stock:
-        yield Verdict("no_stock", surveyed.no_stock)
-    for (reason, name), members in sorted(groups.items(), key=str):
-        savings = tuple(saving for _, saving in members) if reason == "dominated" else ()
-        yield Verdict(reason, tuple(node_id for node_id, _ in members), name, savings)  # type: ignore[arg-type]
+        groups["no_stock", None] = [(node_id, 0) for node_id in surveyed.no_stock]
+    return tuple(
+        Verdict(
+            reason,
+            tuple(node_id for node_id, _ in members),
+            by=name,
+            minor=tuple(minor for _, minor in members) if reason == "dominated" else (),
+        )
+        for (reason, name), members in sorted(groups.items(), key=str)
+    )
 
 
-def _reason(surveyed: Survey, offered: Offers, n: int) -> str:
+def _reason(outlook: Outlook, n: int) -> Reason:
+    surveyed, offered = outlook.surveyed, outlook.offered
     node = surveyed.nodes[n]
     if offered.closed[n]:
         return "closed"

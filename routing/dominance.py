@@ -105,15 +105,16 @@ def _span_savings(brackets: tuple[object, ...], span: int) -> tuple[tuple[Steps,
     return steps, saving_min(steps, span)
 
 
-def dominated(surveyed: Survey, offered: Offers) -> list[Dominated]:
-    """Nodes whose shipments need not be considered, each with one node that replaces it.
+def dominated(surveyed: Survey, offered: Offers, usable: Bools) -> list[Dominated]:
+    """Nodes whose shipments need not be considered, each with one usable node that replaces it.
 
     A dropped node is compared with nodes not dropped before it, so the last of a chain of
     equals survives and the optimum over what is left is the optimum over all.
     """
     if not offered.prices.size:
         return []
-    holds = surveyed.can_ship & np.array([bool(lanes) for lanes in offered.kept])[:, None]
+    ships = usable & np.array([bool(lanes) for lanes in offered.kept], np.bool_)
+    holds = surveyed.can_ship & ships[:, None]
     full = holds & (surveyed.on_hand >= surveyed.needs)[:, surveyed.sku_of]
     slopes = _slopes(surveyed, holds)
     alive = np.flatnonzero(holds.any(axis=1))

@@ -105,25 +105,26 @@ class Draft:
         return self.units
 
 
+def quick(instance: Instance) -> Assignment:
+    """The best of what simple rules find, or nothing at all where that is cheaper."""
+    indexed = index(instance)
+    plans = [_by_rule(instance, indexed, cheapest=cheapest) for cheapest in (True, False)]
+    return min([*plans, {}], key=lambda units: objective_minor(instance, units))
+
+
 def greedy(instance: Instance) -> Assignment:
     """A feasible assignment: the best of several rules, improved by local search."""
-    indexed = index(instance)
-    plans = [
-        _by_rule(instance, indexed, range(len(instance.slots)), cheapest=cheapest)
-        for cheapest in (True, False)
-    ]
-    best = min([*plans, {}], key=lambda units: objective_minor(instance, units))
+    best = quick(instance)
     if len(instance.slots) == 1:
         return best
+    indexed = index(instance)
     return _exchange(instance, indexed, _search(instance, indexed, best))
 
 
-def _by_rule(
-    instance: Instance, indexed: Index, slots: Iterable[int], *, cheapest: bool
-) -> Assignment:
+def _by_rule(instance: Instance, indexed: Index, *, cheapest: bool) -> Assignment:
     """Open the slot that is best per unit, or that takes most units, until nothing is wanted."""
     draft = Draft(instance, indexed)
-    closed = list(slots)
+    closed = list(range(len(instance.slots)))
     while closed and any(draft.wanted):
         ranked: list[tuple[float, float, int, dict[int, int]]] = []
         for k in closed:
@@ -244,7 +245,7 @@ def single_then_greedy(problem: Problem) -> Plan:
     The baseline the optimizer is compared with; its plan is feasible and claims no bound. Raises
     `ProblemError` as `candidates` does.
     """
-    instance = candidates(problem, prune=False).instance
+    instance = candidates(problem, prune=False)
     draft = Draft(instance, index(instance))
     closed = list(range(len(instance.slots)))
     while closed and any(draft.wanted):

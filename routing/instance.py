@@ -96,12 +96,26 @@ def restrict(instance: Instance, slots: tuple[int, ...]) -> Instance:
     )
 
 
-class Verdict(msgspec.Struct, frozen=True, array_like=True):
-    """Why nodes are not among the candidates."""
+Reason = Literal[
+    "no_stock",
+    "not_asked",
+    "incapable",
+    "no_lane",
+    "closed",
+    "full",
+    "dominated",
+    "priced_out",
+    "open",
+]
 
-    reason: Literal["no_stock", "not_asked", "incapable", "no_lane", "closed", "full", "dominated"]
+
+class Verdict(msgspec.Struct, frozen=True, array_like=True):
+    """Why nodes are not among the candidates of a decision."""
+
+    reason: Reason
     node_ids: tuple[str, ...]
     by: str | None = None
     """For `dominated`: the node that serves whatever these could, at no higher price."""
-    savings_minor: tuple[int, ...] = ()
-    """For `dominated`: how much less `by` costs at least, per shipment, node by node."""
+    minor: tuple[int, ...] = ()
+    """By node; `dominated`: how much less `by` costs per shipment, at least; `priced_out`: the
+    least objective of any plan that uses the node."""

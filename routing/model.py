@@ -1,5 +1,6 @@
 """The exact model, CP-SAT, in the order of README.md: variables, constraints (1) to (9), objective."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
@@ -34,20 +35,28 @@ class _Variables(msgspec.Struct, frozen=True):
 
 
 def improve(
-    instance: Instance, incumbent: Assignment, objective_minor: int, limit_ms: float
+    instance: Instance,
+    incumbent: Assignment,
+    objective_minor: int | None,
+    limit_ms: float,
+    using: tuple[int, ...] = (),
 ) -> Answer:
-    """Look for an assignment cheaper than `objective_minor`, that of `incumbent`.
+    """Look for an assignment cheaper than `objective_minor`, that of `incumbent`, if given.
 
+    With `using`, only among those that take units from one of these slots.
     One worker and a fixed seed, so that only the time limit can make two runs differ. Releases
     the interpreter lock while solving.
     """
     model = cp_model.CpModel()
     variables = _variables(model, instance)
     _constrain(model, instance, variables)
+    if using:
+        model.add(sum(x for (k, _), x in variables.units.items() if k in using) >= 1)
     objective = _objective(instance, variables)
-    model.add(objective <= objective_minor - 1)
+    if objective_minor is not None:
+        model.add(objective <= objective_minor - 1)
     model.minimize(objective)
-    _hint(model, instance, variables, incumbent)
+    _hint(model, variables, incumbent)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = instance.policy.seed
@@ -56,8 +65,8 @@ def improve(
     solver.parameters.max_time_in_seconds = max(0.001, limit_ms / 1000)
     status = solver.solve(model)
     if status == cp_model.INFEASIBLE:
-        return Answer("none_better", None, objective_minor)
-    bound = max(0, min(objective_minor, round(solver.best_objective_bound)))
+        return Answer("none_better", None, objective_minor or 0)
+    bound = max(0, math.ceil(solver.best_objective_bound - 1e-6))
     if status in {cp_model.OPTIMAL, cp_model.FEASIBLE}:
         units = _units(solver, variables)
         found = round(solver.objective_value)
@@ -176,14 +185,11 @@ def _objective(instance: Instance, v: _Variables) -> cp_model.LinearExpr:
     return expression
 
 
-def _hint(
-    model: cp_model.CpModel, instance: Instance, v: _Variables, incumbent: Assignment
-) -> None:
+def _hint(model: cp_model.CpModel, v: _Variables, incumbent: Assignment) -> None:
     for k, opened in enumerate(v.opened):
         model.add_hint(opened, int(k in incumbent))
     for (k, i), x in v.units.items():
         model.add_hint(x, incumbent.get(k, {}).get(i, 0))
-    del instance
 
 
 def _units(solver: cp_model.CpSolver, v: _Variables) -> Assignment:

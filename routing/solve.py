@@ -2,8 +2,10 @@
 
 import time
 
+import msgspec
+
 from routing.assemble import assemble, objective_minor
-from routing.bound import bound
+from routing.bound import Bound, bound
 from routing.candidates import candidates
 from routing.greedy import greedy
 from routing.instance import Assignment, Instance, restrict
@@ -12,7 +14,15 @@ from routing.plan import Plan, Status
 from routing.problem import Problem
 from routing.validate import validate, validate_order
 
-__all__ = ["solve", "solve_instance", "validate"]
+__all__ = ["Solution", "solve", "solve_instance", "validate"]
+
+
+class Solution(msgspec.Struct, frozen=True):
+    """A plan, the assignment it stands for and what prices proved on the way."""
+
+    plan: Plan
+    units: Assignment
+    priced: Bound
 
 
 def solve(problem: Problem) -> Plan:
@@ -22,28 +32,32 @@ def solve(problem: Problem) -> Plan:
     `ProblemError` for what `validate` refuses, as far as solving meets it.
     """
     validate_order(problem)
-    return solve_instance(candidates(problem).instance)
+    return solve_instance(candidates(problem)).plan
 
 
-def solve_instance(instance: Instance) -> Plan:
-    """The cheapest plan of an instance, found and proven as far as its time limit allows."""
+def solve_instance(instance: Instance, start: Assignment | None = None) -> Solution:
+    """The cheapest plan of an instance, found and proven as far as its time limit allows.
+
+    A `start` that is optimal is the answer, whatever other optima there are.
+    """
     started = time.perf_counter()
-    best = greedy(instance)
+    best = greedy(instance) if start is None else start
     objective = objective_minor(instance, best)
-    proven = bound(instance, best, objective)
-    if proven.bound_minor >= objective or not proven.slots:
-        return _plan(instance, best, objective, "greedy")
+    priced = bound(instance, best, objective)
+    slots = priced.slots_below(objective)
+    if priced.bound_minor >= objective or not slots:
+        return Solution(_plan(instance, best, objective, "greedy"), best, priced)
     left_ms = instance.policy.time_limit_ms - (time.perf_counter() - started) * 1000
     if left_ms < 1:
-        return _plan(instance, best, proven.bound_minor, "greedy", "greedy")
-    residual = restrict(instance, proven.slots)
-    hint = {number: best[k] for number, k in enumerate(proven.slots) if k in best}
-    answer = improve(residual, hint, objective, left_ms)
-    lowest = max(proven.bound_minor, answer.bound_minor)
-    if answer.units is None:
-        return _plan(instance, best, lowest, "greedy")
-    better = {proven.slots[number]: taken for number, taken in answer.units.items()}
-    return _plan(instance, better, lowest, "cp-sat")
+        plan = _plan(instance, best, priced.bound_minor, "greedy", "greedy")
+        return Solution(plan, best, priced)
+    hint = {number: best[k] for number, k in enumerate(slots) if k in best}
+    answer = improve(restrict(instance, slots), hint, objective, left_ms)
+    if answer.units is not None:
+        best = {slots[number]: taken for number, taken in answer.units.items()}
+    found_by = "greedy" if answer.units is None else "cp-sat"
+    lowest = max(priced.bound_minor, answer.bound_minor)
+    return Solution(_plan(instance, best, lowest, found_by), best, priced)
 
 
 def _plan(
@@ -54,11 +68,10 @@ def _plan(
     unproven: Status = "feasible",
 ) -> Plan:
     objective = objective_minor(instance, units)
-    status: Status = "optimal" if lowest >= objective else unproven
     return assemble(
         instance,
         units,
         bound_minor=min(lowest, objective),
         found_by=found_by,
-        status=status,
+        status="optimal" if lowest >= objective else unproven,
     )

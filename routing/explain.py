@@ -1,0 +1,260 @@
+"""Why a plan is what it is: a small record kept with it, and answers computed on reading.
+
+The record holds the problem cut down to the nodes that could be in a plan as cheap as the chosen
+one, what ruled out every other node, the plan and a runner-up. Sentences, prices of alternatives
+and the replay are pure functions of the record.
+"""
+
+from typing import Any
+
+import msgspec
+
+from routing import sentences
+from routing.assemble import assemble, objective_minor
+from routing.candidates import Outlook, candidates, choose, look, verdicts
+from routing.greedy import quick
+from routing.instance import Assignment, Instance, Verdict
+from routing.model import improve
+from routing.plan import Plan
+from routing.problem import Problem
+from routing.solve import Solution, solve_instance
+from routing.validate import validate_order
+
+NODES_MAX = 24
+"""Most nodes a record keeps in full, those of the plan first, then by what they could cost least."""
+
+NODES_MIN = 6
+"""As many are kept where there are as many, so that a reader can compare what almost won."""
+
+READING_LIMIT_MS = 5_000
+"""Solver time a reader may spend on one question."""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of one plan; encode it with `msgspec.msgpack`."""
+
+    plan: Plan
+    problem: Problem
+    """The problem as asked, without the nodes that `verdicts` rules out."""
+    verdicts: tuple[Verdict, ...]
+    runner_up: Plan | None
+    """The best plan of simple rules without the node that fulfills most units of the plan."""
+    runner_up_without: str | None
+    """That node."""
+
+
+def decide(problem: Problem) -> Decision:
+    """Solve `problem` and keep what explains the answer. Raises `ProblemError` as `solve` does."""
+    validate_order(problem)
+    outlook = look(problem)
+    choice = choose(outlook)
+    solution = solve_instance(choice.instance)
+    main = _main_node(solution.plan)
+    kept, late_verdicts = _kept(choice.instance, solution)
+    return Decision(
+        plan=solution.plan,
+        problem=_cut_down(problem, kept),
+        verdicts=verdicts(outlook, choice) + late_verdicts,
+        runner_up=_runner_up(outlook, main) if main else None,
+        runner_up_without=main,
+    )
+
+
+def replay(decision: Decision) -> Plan:
+    """The plan rebuilt and, where it was proven, proven again from the record.
+
+    Equal to `decision.plan` bit for bit when that is optimal. A cheaper plan, if the record allowed
+    one, would be returned instead, so a difference is an alarm.
+    """
+    instance = candidates(_patient(decision.problem), prune=False)
+    units = _assignment(instance, decision.plan)
+    if decision.plan.status == "optimal":
+        plan = solve_instance(instance, units).plan
+        if plan.status == "optimal" and plan.objective_minor == decision.plan.objective_minor:
+            return msgspec.structs.replace(plan, found_by=decision.plan.found_by)
+        return plan
+    return assemble(
+        instance,
+        units,
+        bound_minor=decision.plan.bound_minor,
+        found_by=decision.plan.found_by,
+        status=decision.plan.status,
+    )
+
+
+def least_using_minor(decision: Decision, node_id: str) -> int | None:
+    """The objective of the best plan that uses a kept node; none where no such plan was found.
+
+    Solves the recorded problem with the node made obligatory, within `READING_LIMIT_MS`.
+    """
+    instance = candidates(_patient(decision.problem), prune=False)
+    slots = tuple(k for k, slot in enumerate(instance.slots) if slot.node.node_id == node_id)
+    if not slots:
+        return None
+    answer = improve(instance, {}, None, READING_LIMIT_MS, slots)
+    return None if answer.units is None else objective_minor(instance, answer.units)
+
+
+def why_not(decision: Decision, node_id: str, *, decimals: int = 2) -> str:
+    """Why `node_id` does not fulfill the order, or what it does, in one sentence with numbers."""
+    if any(f.node_id == node_id for f in decision.plan.fulfillments):
+        return sentences.chosen(decision.plan, node_id, decimals)
+    for verdict in decision.verdicts:
+        if node_id in verdict.node_ids:
+            place = verdict.node_ids.index(node_id)
+            minor = verdict.minor[place] if verdict.minor else 0
+            objective = decision.plan.objective_minor
+            return sentences.ruled_out(verdict, node_id, minor, objective, decimals)
+    if any(node.node_id == node_id for node in decision.problem.nodes):
+        least = least_using_minor(decision, node_id)
+        return sentences.dearer(decision.plan, node_id, least, decimals)
+    return sentences.unknown(node_id)
+
+
+def explain(decision: Decision, *, node_id: str | None = None, decimals: int = 2) -> dict[str, Any]:
+    """The decision as plain values for a reader: plan, sentences, candidates, verdicts, runner-up.
+
+    With `node_id`, also why that node was not chosen. Money in sentences has `decimals` decimals.
+    """
+    plan = decision.plan
+    answer: dict[str, Any] = {
+        "solver": {
+            "status": plan.status,
+            "found_by": plan.found_by,
+            "objective_minor": plan.objective_minor,
+            "bound_minor": plan.bound_minor,
+        },
+        "policy": msgspec.to_builtins(decision.problem.policy),
+        "sentences": sentences.told(plan, decision.runner_up, decision.runner_up_without, decimals),
+        "plan": msgspec.to_builtins(plan),
+        "candidates": _candidates(decision),
+        "ruled_out": [
+            {
+                "reason": verdict.reason,
+                "meaning": sentences.MEANINGS[verdict.reason],
+                "node_ids": list(verdict.node_ids),
+                "by": verdict.by,
+                "minor": list(verdict.minor),
+            }
+            for verdict in decision.verdicts
+        ],
+        "runner_up": msgspec.to_builtins(decision.runner_up),
+        "runner_up_without": decision.runner_up_without,
+    }
+    if node_id is not None:
+        answer["why_not"] = why_not(decision, node_id, decimals=decimals)
+    return answer
+
+
+def _candidates(decision: Decision) -> list[dict[str, Any]]:
+    """Every fulfillment that was considered: the stock seen and what it would cost on its own."""
+    instance = candidates(decision.problem, prune=False)
+    rows = []
+    for k, slot in enumerate(instance.slots):
+        taken = {i: most for i, most in enumerate(instance.units_max[k]) if most}
+        alone = (
+            assemble(instance, {k: taken}, bound_minor=0, found_by="alone")
+            if _fits(instance, taken)
+            else None
+        )
+        rows.append(
+            {
+                "node_id": slot.node.node_id,
+                "method": slot.method,
+                "service": slot.service,
+                "work_on": slot.work_on.isoformat(),
+                "promise": msgspec.to_builtins(slot.promise),
+                "units": {instance.lines[i].line_id: most for i, most in taken.items()},
+                "cost_alone": msgspec.to_builtins(alone.cost) if alone else None,
+            }
+        )
+    return rows
+
+
+def _fits(instance: Instance, taken: dict[int, int]) -> bool:
+    """Whether no two lines of what is taken share a sku, so that it is all there at once."""
+    skus = [instance.lines[i].sku for i in taken]
+    return len(set(skus)) == len(skus)
+
+
+def _main_node(plan: Plan) -> str | None:
+    """The node that fulfills most units of the plan, the first by id among equals."""
+    units: dict[str, int] = {}
+    for f in plan.fulfillments:
+        units[f.node_id] = units.get(f.node_id, 0) + sum(part.quantity for part in f.lines)
+    return min(units, key=lambda node_id: (-units[node_id], node_id), default=None)
+
+
+def _runner_up(outlook: Outlook, main: str) -> Plan:
+    instance = choose(outlook, without=frozenset((main,))).instance
+    return assemble(instance, quick(instance), bound_minor=0, found_by="rules")
+
+
+def _kept(instance: Instance, solution: Solution) -> tuple[set[str], tuple[Verdict, ...]]:
+    """Nodes to keep in full, and verdicts on the other candidates.
+
+    A node is priced out when every plan that uses it costs at least as much as the chosen one.
+    """
+    objective = solution.plan.objective_minor
+    chosen = {f.node_id for f in solution.plan.fulfillments}
+    least: dict[str, int] = {}
+    for slot, minor in zip(instance.slots, solution.priced.least_minor, strict=True):
+        node_id = slot.node.node_id
+        least[node_id] = min(minor, least.get(node_id, minor))
+    others = sorted((minor, node_id) for node_id, minor in least.items() if node_id not in chosen)
+    room = max(0, NODES_MAX - len(chosen))
+    opened = sum(1 for minor, _ in others if minor < objective)
+    keep = min(room, max(opened, NODES_MIN - len(chosen)))
+    rest = sorted((node_id, minor) for minor, node_id in others[keep:])
+    found = []
+    out = [(node_id, minor) for node_id, minor in rest if minor >= objective]
+    if out:
+        names, minors = zip(*out, strict=True)
+        found.append(Verdict("priced_out", names, minor=minors))
+    undecided = tuple(node_id for node_id, minor in rest if minor < objective)
+    if undecided:
+        found.append(Verdict("open", undecided))
+    return chosen.union(node_id for _, node_id in others[:keep]), tuple(found)
+
+
+def _cut_down(problem: Problem, kept: set[str]) -> Problem:
+    """The problem with only these nodes and what they refer to."""
+    skus = {line.sku for line in problem.lines}
+    nodes = tuple(node for node in problem.nodes if node.node_id in kept)
+    lanes = tuple(lane for lane in problem.lanes if lane.node_id in kept)
+    calendars = {node.calendar_id for node in nodes}.union(lane.calendar_id for lane in lanes)
+    tariffs = {lane.tariff_id for lane in lanes}
+    return msgspec.structs.replace(
+        problem,
+        nodes=nodes,
+        lanes=lanes,
+        stock=tuple(s for s in problem.stock if s.node_id in kept and s.sku in skus),
+        calendars=tuple(c for c in problem.calendars if c.calendar_id in calendars),
+        tariffs=tuple(t for t in problem.tariffs if t.tariff_id in tariffs),
+    )
+
+
+def _patient(problem: Problem) -> Problem:
+    policy = msgspec.structs.replace(problem.policy, time_limit_ms=READING_LIMIT_MS)
+    return msgspec.structs.replace(problem, policy=policy)
+
+
+def _assignment(instance: Instance, plan: Plan) -> Assignment:
+    """The plan as units by slot and line. Raises `ValueError` for a slot that is not there."""
+    slots = {
+        (slot.node.node_id, slot.method, slot.service, slot.work_on): k
+        for k, slot in enumerate(instance.slots)
+    }
+    lines = {line.line_id: i for i, line in enumerate(instance.lines)}
+    units: Assignment = {}
+    for f in plan.fulfillments:
+        k = slots.get((f.node_id, f.method, f.service, f.work_on))
+        if k is None:
+            raise ValueError(f"the record offers no {f.method} from {f.node_id} on {f.work_on}")
+        for part in f.lines:
+            taken = units.setdefault(k, {})
+            taken[lines[part.line_id]] = taken.get(lines[part.line_id], 0) + part.quantity
+    return units
+
+
+__all__ = ["Decision", "decide", "explain", "replay", "why_not"]
