@@ -84,7 +84,7 @@ async def test_64_callers_with_500_baskets_each_take_what_there_is_and_no_half_o
     async def admit(connection: asyncpg.Connection, orders: Sequence[Demand]) -> list[bool]:
         return [refusal is None for refusal in await hold(connection, *orders)]
 
-    callers = await connect(CALLERS)
+    callers = await connect(1 + CALLERS)
     verdict = await race(callers, admit, orders_per_caller=ORDERS_PER_CALLER, batch_max=20)
     assert verdict == Verdict(oversold=0, half_held=0, would_fit=0)
     await assert_silent(callers[0])
@@ -104,7 +104,7 @@ async def test_the_forms_that_decide_from_the_statement_s_own_snapshot_do_overse
 
     The table's own check would stop them with an error, so it is taken away here.
     """
-    callers = await connect(CALLERS)
+    callers = await connect(1 + CALLERS)
     await callers[0].execute("ALTER TABLE stock DROP CONSTRAINT stock_promise_check")
 
     async def admit(connection: asyncpg.Connection, orders: Sequence[Demand]) -> list[bool]:
@@ -137,7 +137,7 @@ async def test_the_table_itself_refuses_a_form_that_oversells(
 
 async def test_a_guard_on_each_line_alone_leaves_half_orders(connect: Connect) -> None:
     """One statement that admits line by line never oversells, and is no way to take an order."""
-    callers = await connect(CALLERS)
+    callers = await connect(1 + CALLERS)
 
     async def admit(connection: asyncpg.Connection, orders: Sequence[Demand]) -> list[bool]:
         # A deadlock is this form's other fault; see the next test.
@@ -287,10 +287,13 @@ async def race(
     orders_per_caller: int,
     batch_max: int,
 ) -> Verdict:
-    """Let callers order two-line baskets over a hundred units, and judge what is left."""
+    """Let callers order two-line baskets over a hundred units, and judge what is left.
+
+    The first of them is the starter: it keeps the stock locked until all the others wait for it, so
+    that each of them has begun its statement before any of them has taken anything.
+    """
     await stock_up(callers[0], {(sku, "store"): UNITS_PER_SKU for sku in SKUS})
     refused: list[Demand] = []
-    tickets: set[object] = set()
 
     async def shop(connection: asyncpg.Connection, seed: int) -> None:
         chance = random.Random(seed)
@@ -298,10 +301,27 @@ async def race(
         for batch in batches(orders, chance, batch_max):
             answers = await admit(connection, batch)
             refused.extend(o for o, won in zip(batch, answers, strict=True) if not won)
-            tickets.update(o.holder_id for o, won in zip(batch, answers, strict=True) if won)
 
-    await asyncio.gather(*(shop(caller, seed) for seed, caller in enumerate(callers)))
-    return await judge(callers[0], refused)
+    starter, *shoppers = callers
+    async with starter.transaction():
+        await starter.execute("SELECT FROM stock FOR UPDATE")
+        shopping = [asyncio.create_task(shop(caller, seed)) for seed, caller in enumerate(shoppers)]
+        await wait_until_blocked(starter, len(shoppers))
+    await asyncio.gather(*shopping)
+    return await judge(starter, refused)
+
+
+async def wait_until_blocked(connection: asyncpg.Connection, count: int) -> None:
+    """Return when that many connections to this database wait for a lock."""
+    while True:
+        await connection.execute("SELECT pg_stat_clear_snapshot()")
+        blocked = await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        if blocked >= count:
+            return
+        await asyncio.sleep(0.01)
 
 
 async def judge(connection: asyncpg.Connection, refused: Sequence[Demand]) -> Verdict:
