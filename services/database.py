@@ -79,22 +79,13 @@ class Database:
 
     @asynccontextmanager
     async def transaction(
-        self,
-        *,
-        isolation: str = "read_committed",
-        readonly: bool = False,
-        statement_timeout_ms: int | None = None,
+        self, *, isolation: str = "read_committed", readonly: bool = False
     ) -> AsyncIterator[asyncpg.Connection]:
-        """Yield the driver's connection inside one transaction.
-
-        `statement_timeout_ms` replaces the setting for this transaction; 0 is no limit.
-        """
+        """Yield the driver's connection inside one transaction."""
         async with (
             self.connect() as connection,
             connection.transaction(isolation=isolation, readonly=readonly),  # type: ignore[arg-type]
         ):
-            if statement_timeout_ms is not None:
-                await connection.execute(f"SET LOCAL statement_timeout = {statement_timeout_ms:d}")
             yield connection
 
     async def run(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:

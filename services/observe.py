@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import msgspec
 import structlog
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar import Litestar
+from litestar.types import Message, Receive, Scope, Send
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
 from prometheus_client import (
     CollectorRegistry,
@@ -74,7 +75,7 @@ def to_json(value: object, **_options: object) -> str:
 class Observed:
     """The outermost ASGI layer: gives each request an id, one log line and its metrics."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: Litestar) -> None:
         """Wrap `app`."""
         self.app = app
         self.log = structlog.get_logger()

@@ -4,6 +4,7 @@ A handler or use case raises `Refused`; this is the only place that knows its st
 """
 
 import re
+from traceback import walk_tb
 from typing import Any
 
 import asyncpg
@@ -154,12 +155,24 @@ def from_http(error: HTTPException) -> Refused:
     return Refused(kind, f"{error.detail or KINDS[kind].title}.")
 
 
+def raised_while_decoding(error: Exception) -> bool:
+    """Tell whether an error that the framework lets through is about the bytes of the body."""
+    if not isinstance(error, UnicodeDecodeError | RecursionError):
+        return False
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__")).startswith("litestar.serialization")
+
+
 def from_exception(error: Exception) -> Refused:
     """Return the refusal for anything raised while a call was handled."""
     if isinstance(error, Refused):
         return error
     if isinstance(error, HTTPException):
         return from_http(error)
+    if raised_while_decoding(error):
+        return Refused(
+            "malformed-json", "The body is not UTF-8, or nested too deep; send one JSON object."
+        )
     if isinstance(error, asyncpg.PostgresConnectionError | PoolTimeoutError | OSError):
         return Refused(
             "unavailable",

@@ -19,9 +19,8 @@ def command(*, as_json: bool) -> None:
     """
 
     async def work(database: Database) -> list[Difference]:
-        async with database.transaction(
-            isolation="repeatable_read", readonly=True, statement_timeout_ms=0
-        ) as connection:
+        async with database.connect() as connection:
+            await connection.execute("SET statement_timeout = 0")
             return await audit(connection)
 
     differences = with_database(work)
@@ -31,6 +30,6 @@ def command(*, as_json: bool) -> None:
         click.echo("Movements, reservations, supply and capacity agree.")
     else:
         for each in differences:
-            click.echo(each.sentence)
+            click.echo(each.what)
         click.echo(f"{len(differences)} differences.")
     sys.exit(1 if differences else 0)

@@ -1,5 +1,6 @@
 """Calls of the checkout: quotes and allocations."""
 
+import asyncio
 import zlib
 from datetime import timedelta
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 
 from routing.explain import Decision, explain
@@ -75,7 +77,7 @@ def hold_seconds(asked: timedelta | None, principal: Principal, settings: Settin
     responses=raises(*PLAN_KINDS, *BODY),
     tags=["checkout"],
 )
-async def quote(data: QuoteRequest, state: State) -> QuoteAnswer:
+async def quote(data: JSONBody[QuoteRequest], state: State) -> QuoteAnswer:
     """Plan a basket without holding anything.
 
     The plan an allocation would get now: nodes, dates, costs and how well it is proven.
@@ -101,7 +103,7 @@ async def quote(data: QuoteRequest, state: State) -> QuoteAnswer:
     tags=["checkout"],
 )
 async def allocate(
-    data: AllocationRequest, request: Call, state: State
+    data: JSONBody[AllocationRequest], request: Call, state: State
 ) -> Response[AllocationAnswer]:
     """Plan a basket and hold its stock.
 
@@ -125,7 +127,7 @@ async def allocate(
     responses=raises("not-found"),
     tags=["checkout"],
 )
-async def get_allocation(allocation_id: UUID, state: State) -> AllocationAnswer:
+async def get_allocation(allocation_id: FromPath[UUID], state: State) -> AllocationAnswer:
     """Show an allocation as it stands."""
     runtime: Runtime = state.runtime
     async with runtime.database.connect() as connection:
@@ -139,9 +141,9 @@ async def get_allocation(allocation_id: UUID, state: State) -> AllocationAnswer:
     tags=["checkout"],
 )
 async def get_decision(
-    allocation_id: UUID,
+    allocation_id: FromPath[UUID],
     state: State,
-    node: Annotated[str | None, Meta(max_length=100)] = None,
+    node: Annotated[str | None, QueryParameter(max_length=100)] = None,
 ) -> dict[str, Any]:
     """Explain an allocation: candidates, what each lacked or cost, bound, runner-up.
 
@@ -153,7 +155,8 @@ async def get_decision(
     if record is None:
         raise Refused("not-found", f"There is no decision record of allocation {allocation_id}.")
     decision = msgspec.msgpack.decode(zlib.decompress(record), type=Decision)
-    return explain(decision, node_id=node)
+    # In a thread, since counterfactuals are solved when they are asked for.
+    return await asyncio.to_thread(explain, decision, node_id=node)
 
 
 @post(
@@ -166,7 +169,9 @@ async def get_decision(
     ),
     tags=["checkout"],
 )
-async def confirm(allocation_id: UUID, request: Call, state: State) -> Response[AllocationAnswer]:
+async def confirm(
+    allocation_id: FromPath[UUID], request: Call, state: State
+) -> Response[AllocationAnswer]:
     """Make a hold a firm promise, for example once it is paid.
 
     After `promise_valid_until` the dates are computed anew. After expiry the same stock is taken
@@ -193,7 +198,7 @@ async def confirm(allocation_id: UUID, request: Call, state: State) -> Response[
     tags=["checkout"],
 )
 async def extend(
-    allocation_id: UUID, data: ExtendRequest, request: Call, state: State
+    allocation_id: FromPath[UUID], data: JSONBody[ExtendRequest], request: Call, state: State
 ) -> Response[AllocationAnswer]:
     """Hold longer, counted from now; a hold is never shortened."""
     runtime: Runtime = state.runtime
@@ -233,7 +238,9 @@ async def end(
     responses=raises(*WRITE, "not-found", "illegal-state"),
     tags=["checkout"],
 )
-async def release(allocation_id: UUID, request: Call, state: State) -> Response[AllocationAnswer]:
+async def release(
+    allocation_id: FromPath[UUID], request: Call, state: State
+) -> Response[AllocationAnswer]:
     """Give a hold back, for a basket that was left."""
     return await end(request, state.runtime, allocation_id, "release")
 
@@ -246,7 +253,9 @@ async def release(allocation_id: UUID, request: Call, state: State) -> Response[
     responses=raises(*WRITE, "not-found", "illegal-state"),
     tags=["checkout"],
 )
-async def cancel(allocation_id: UUID, request: Call, state: State) -> Response[AllocationAnswer]:
+async def cancel(
+    allocation_id: FromPath[UUID], request: Call, state: State
+) -> Response[AllocationAnswer]:
     """Cancel an allocation, held or confirmed, and give its stock back."""
     return await end(request, state.runtime, allocation_id, "cancel")
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from litestar import Response, get, post
 from litestar.datastructures import State
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
 from services.http.access import allow, guard_idempotency, restrict_to_nodes
@@ -59,7 +60,7 @@ async def own_reservation(
     tags=["store"],
 )
 async def reserve(
-    data: ReservationRequest, request: Call, state: State
+    data: JSONBody[ReservationRequest], request: Call, state: State
 ) -> Response[ReservationAnswer]:
     """Hold units for a customer at one of the key's own nodes.
 
@@ -89,7 +90,9 @@ async def reserve(
     responses=raises("not-found"),
     tags=["store"],
 )
-async def get_reservation(reservation_id: UUID, request: Call, state: State) -> ReservationAnswer:
+async def get_reservation(
+    reservation_id: FromPath[UUID], request: Call, state: State
+) -> ReservationAnswer:
     """Show a reservation of one of the key's own nodes."""
     return await own_reservation(state.runtime, request, reservation_id)
 
@@ -102,7 +105,9 @@ async def get_reservation(reservation_id: UUID, request: Call, state: State) -> 
     responses=raises(*WRITE, "not-found"),
     tags=["store"],
 )
-async def release(reservation_id: UUID, request: Call, state: State) -> Response[ReservationAnswer]:
+async def release(
+    reservation_id: FromPath[UUID], request: Call, state: State
+) -> Response[ReservationAnswer]:
     """Give the units back; releasing what has ended changes nothing."""
     runtime: Runtime = state.runtime
     await own_reservation(runtime, request, reservation_id)
@@ -123,7 +128,7 @@ async def release(reservation_id: UUID, request: Call, state: State) -> Response
     tags=["store"],
 )
 async def extend(
-    reservation_id: UUID, data: ExtendRequest, request: Call, state: State
+    reservation_id: FromPath[UUID], data: JSONBody[ExtendRequest], request: Call, state: State
 ) -> Response[ReservationAnswer]:
     """Hold longer, counted from now; a hold is never shortened."""
     runtime: Runtime = state.runtime

@@ -1,6 +1,8 @@
 """The real application on a furnished database, called through its ASGI interface."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from services import keys
 from services.app import create_app
 from services.database import Database
+from services.observe import Observed
 from services.settings import Settings
 from tests.services.caller import Caller
 from tests.services.place import furnish
@@ -27,7 +30,28 @@ async def caller(settings: Settings, database: Database) -> AsyncIterator[Caller
     app = create_app(settings)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
-        app.app.lifespan(),
+        started(app),
         httpx.AsyncClient(transport=transport, base_url="http://nom.test") as client,
     ):
         yield Caller(client, secrets)
+
+
+@asynccontextmanager
+async def started(app: Observed) -> AsyncIterator[None]:
+    """Run the application's lifespan in one task; a fixture's two halves may run in different ones."""
+    ready, done = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with app.app.lifespan():
+            ready.set()
+            await done.wait()
+
+    task = asyncio.create_task(live())
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    try:
+        yield
+    finally:
+        done.set()
+        await task

@@ -1,6 +1,6 @@
 """A basket becomes a plan with held stock, and what can happen to it then."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from inventory.audit import audit
 from services.database import Database
@@ -46,6 +46,8 @@ async def test_a_mixed_basket_ships_collects_and_waits_for_supply(
 ) -> None:
     """One line shipped, one picked up, one from expected supply: one call answers for all three."""
     order = basket("o-1", ("LAMP", 1), ("MUG", 1), ("SOFA", 3), policy={"backorder": True})
+    # Wanted soon, or waiting for the sofas in one parcel would be cheaper.
+    order["lines"][0] |= {"requested_by": str(SUPPLY_ON - timedelta(days=7))}
     order["lines"][1] |= {"method": "pickup", "pickup_node": "ST-EAST"}
     response = await caller.post("/v1/allocations", order)
     assert response.status_code == 201, response.text

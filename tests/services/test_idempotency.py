@@ -15,7 +15,7 @@ async def test_a_repeated_request_gets_the_first_answer_and_holds_nothing_more(
     second = await caller.post("/v1/allocations", basket("o-1", ("MUG", 2)), key="k")
     assert (first.status_code, second.status_code) == (201, 201)
     assert second.json() == first.json()
-    assert second.headers["idempotent-replayed"] == "true"
+    assert second.headers["idempotency-replayed"] == "true"
     assert await available(database, "MUG", "WH-EAST") == 98
 
 
