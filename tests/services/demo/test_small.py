@@ -65,7 +65,7 @@ async def test_loading_twice_changes_nothing(database: Database) -> None:
         assert await counts(connection) == first
         assert first["node"] == len(await list_nodes(connection)) == len(network.nodes)
         assert first["item"] == len(await list_items(connection)) == len(network.items)
-        assert first["stock"] == len(network.stock)
+        assert first["movement"] == len(network.stock)
 
 
 async def test_loading_again_keeps_what_people_have_changed(database: Database) -> None:

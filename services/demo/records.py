@@ -1,0 +1,20 @@
+"""SQL of the demonstration."""
+
+import asyncpg
+
+LOADED = ("node", "item", "lane", "stock", "movement")
+"""Tables that loading the network fills."""
+
+
+async def settle(connection: asyncpg.Connection) -> None:
+    """Give the query planner statistics of freshly filled tables, and mark their pages visible.
+
+    Autovacuum would, within a minute or so; until then, plans are made for empty tables.
+    """
+    for table in LOADED:
+        await connection.execute(f"VACUUM (ANALYZE) {table}", timeout=None)
+
+
+async def unlimited(connection: asyncpg.Connection) -> None:
+    """Lift the limit on how long a statement may take, for what reads whole tables."""
+    await connection.execute("SET statement_timeout = 0")
