@@ -53,9 +53,11 @@ def assemble(
     *,
     bound_minor: int,
     found_by: str,
-    status: Status = "greedy",
+    unproven: Status = "greedy",
 ) -> Plan:
     """The plan of an assignment, fulfillments in slot order.
+
+    Its status is `optimal` when the bound meets the objective, else `unproven`.
 
     On-hand units go to the earliest slots, then supply by date, so the surest units leave first.
     """
@@ -74,6 +76,7 @@ def assemble(
         }
     )
     short = cost.shortage_minor(policy, instance.units - sum(taken))
+    objective = total.total_minor + delay + short
     return Plan(
         fulfillments=fulfillments,
         shortfalls=tuple(
@@ -82,9 +85,9 @@ def assemble(
             if filled < line.quantity
         ),
         cost=total,
-        objective_minor=total.total_minor + delay + short,
-        bound_minor=bound_minor,
-        status=status,
+        objective_minor=objective,
+        bound_minor=min(bound_minor, objective),
+        status="optimal" if bound_minor >= objective else unproven,
         found_by=found_by,
     )
 

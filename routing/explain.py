@@ -78,7 +78,7 @@ def replay(decision: Decision) -> Plan:
         units,
         bound_minor=decision.plan.bound_minor,
         found_by=decision.plan.found_by,
-        status=decision.plan.status,
+        unproven=decision.plan.status,
     )
 
 

@@ -10,7 +10,7 @@ from routing.candidates import candidates
 from routing.greedy import greedy
 from routing.instance import Assignment, Instance, restrict
 from routing.model import improve
-from routing.plan import Plan, Status
+from routing.plan import Plan
 from routing.problem import Problem
 from routing.validate import validate, validate_order
 
@@ -46,10 +46,11 @@ def solve_instance(instance: Instance, start: Assignment | None = None) -> Solut
     priced = bound(instance, best, objective)
     slots = priced.slots_below(objective)
     if priced.bound_minor >= objective or not slots:
-        return Solution(_plan(instance, best, objective, "greedy"), best, priced)
+        plan = assemble(instance, best, bound_minor=objective, found_by="greedy")
+        return Solution(plan, best, priced)
     left_ms = instance.policy.time_limit_ms - (time.perf_counter() - started) * 1000
     if left_ms < 1:
-        plan = _plan(instance, best, priced.bound_minor, "greedy", "greedy")
+        plan = assemble(instance, best, bound_minor=priced.bound_minor, found_by="greedy")
         return Solution(plan, best, priced)
     hint = {number: best[k] for number, k in enumerate(slots) if k in best}
     answer = improve(restrict(instance, slots), hint, objective, left_ms)
@@ -57,21 +58,5 @@ def solve_instance(instance: Instance, start: Assignment | None = None) -> Solut
         best = {slots[number]: taken for number, taken in answer.units.items()}
     found_by = "greedy" if answer.units is None else "cp-sat"
     lowest = max(priced.bound_minor, answer.bound_minor)
-    return Solution(_plan(instance, best, lowest, found_by), best, priced)
-
-
-def _plan(
-    instance: Instance,
-    units: Assignment,
-    lowest: int,
-    found_by: str,
-    unproven: Status = "feasible",
-) -> Plan:
-    objective = objective_minor(instance, units)
-    return assemble(
-        instance,
-        units,
-        bound_minor=min(lowest, objective),
-        found_by=found_by,
-        status="optimal" if lowest >= objective else unproven,
-    )
+    plan = assemble(instance, best, bound_minor=lowest, found_by=found_by, unproven="feasible")
+    return Solution(plan, best, priced)

@@ -1,0 +1,188 @@
+"""What must not matter does not, and what can only help never costs."""
+
+import random
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from routing.assemble import objective_minor
+from routing.candidates import candidates
+from routing.check import check
+from routing.greedy import greedy, quick, single_then_greedy
+from routing.problem import Problem
+from routing.solve import solve, solve_instance
+from tests.routing.random_problems import random_problem
+
+replace = msgspec.structs.replace
+SEEDS = range(5_000, 5_160)
+
+
+def shuffled(problem: Problem, chance: random.Random) -> Problem:
+    """The same problem with everything listed in another order."""
+
+    def mixed(values: tuple[object, ...]) -> tuple[object, ...]:
+        return tuple(chance.sample(values, len(values)))
+
+    return replace(
+        problem,
+        lines=mixed(problem.lines),
+        nodes=mixed(problem.nodes),
+        stock=mixed(problem.stock),
+        lanes=mixed(problem.lanes),
+        calendars=mixed(problem.calendars),
+        tariffs=mixed(problem.tariffs),
+    )
+
+
+def relabeled(problem: Problem, chance: random.Random) -> Problem:
+    """The same problem with nodes, lines and skus named so that their order is another."""
+    names = [node.node_id for node in problem.nodes]
+    node_ids = dict(
+        zip(names, chance.sample([f"x{n}" for n in range(99)], len(names)), strict=True)
+    )
+    skus = {line.sku: f"s{chance.random()}" for line in problem.lines}
+    return replace(
+        problem,
+        nodes=tuple(replace(n, node_id=node_ids[n.node_id]) for n in problem.nodes),
+        lanes=tuple(replace(n, node_id=node_ids[n.node_id]) for n in problem.lanes),
+        stock=tuple(
+            replace(s, node_id=node_ids[s.node_id], sku=skus[s.sku])
+            for s in problem.stock
+            if s.sku in skus
+        ),
+        lines=tuple(
+            replace(
+                line,
+                line_id=f"l{chance.random()}",
+                sku=skus[line.sku],
+                pickup_node=node_ids.get(line.pickup_node or ""),
+            )
+            for line in problem.lines
+        ),
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_shuffled_problem_gets_the_same_plan_bit_for_bit(seed: int) -> None:
+    """The order in which rows come out of a database means nothing."""
+    for number in range(seed, 400, 8):
+        problem = random_problem(5_000 + number)
+
+        first = msgspec.msgpack.encode(solve(problem))
+
+        assert msgspec.msgpack.encode(solve(problem)) == first
+        mixed = shuffled(problem, random.Random(number))
+        assert msgspec.msgpack.encode(solve(mixed)) == first, number
+
+
+def test_a_relabeled_problem_costs_the_same() -> None:
+    """Names order ties, they do not change prices."""
+    for seed in SEEDS:
+        problem = random_problem(seed)
+
+        renamed = relabeled(problem, random.Random(seed))
+
+        assert solve(renamed).objective_minor == solve(problem).objective_minor, seed
+
+
+def test_more_stock_never_costs_more() -> None:
+    """A router that pays for having more would make planners hide stock."""
+    for seed in SEEDS:
+        problem = random_problem(seed)
+        richer = replace(
+            problem,
+            stock=tuple(
+                replace(s, available=s.available + 1 + n % 2) for n, s in enumerate(problem.stock)
+            ),
+        )
+
+        assert solve(richer).objective_minor <= solve(problem).objective_minor, seed
+
+
+def test_another_node_never_costs_more() -> None:
+    """The delay price counts from the order's date, not from the earliest date on offer."""
+    for seed in SEEDS:
+        problem = random_problem(seed)
+        fewer = replace(problem, nodes=problem.nodes[1:])
+
+        assert solve(problem).objective_minor <= solve(fewer).objective_minor, seed
+
+
+def test_a_later_wish_never_costs_more() -> None:
+    """Nor does having no wish at all."""
+    for seed in SEEDS:
+        problem = random_problem(seed)
+        patient = replace(
+            problem,
+            lines=tuple(
+                replace(line, requested_by=line.requested_by and line.requested_by + timedelta(2))
+                for line in problem.lines
+            ),
+        )
+        easy = replace(
+            problem, lines=tuple(replace(line, requested_by=None) for line in problem.lines)
+        )
+
+        strict = solve(problem).objective_minor
+        assert solve(easy).objective_minor <= solve(patient).objective_minor <= strict, seed
+
+
+def test_backorders_shipments_and_partial_orders_only_help() -> None:
+    """Each constraint lifted is a larger choice."""
+    for seed in SEEDS:
+        problem = random_problem(seed)
+        price = solve(problem).objective_minor
+        for lifted in ({"backorder": True}, {"shipments_max": None}, {"ship_complete": False}):
+            policy = replace(problem.policy, **lifted)
+            assert solve(replace(problem, policy=policy)).objective_minor <= price, (seed, lifted)
+
+
+def test_rules_are_feasible_and_never_beat_a_proven_optimum() -> None:
+    """Rules that cost less than the optimum would mean that one of them is wrong."""
+    for seed in SEEDS:
+        problem = random_problem(seed)
+        plan, rule = solve(problem), single_then_greedy(problem)
+
+        assert check(problem, rule) == [], seed
+        assert plan.status == "optimal"
+        assert rule.objective_minor >= plan.objective_minor, seed
+        instance = candidates(problem)
+        for found in (quick(instance), greedy(instance)):
+            assert objective_minor(instance, found) >= plan.objective_minor, seed
+
+
+def well_stocked(problem: Problem) -> Problem:
+    """The problem with every other node able, open and full of stock, so that much is pruned."""
+    names = {node.node_id for node in problem.nodes[::2]}
+    return replace(
+        problem,
+        nodes=tuple(
+            replace(
+                node,
+                capabilities=("ship", "pickup", "hazmat"),
+                capacity=node.capacity[:1],
+                calendar_id="always",
+                handling_unit_minor=0,
+            )
+            if node.node_id in names
+            else node
+            for node in problem.nodes
+        ),
+        stock=tuple(
+            replace(s, available=s.available + 6) if s.node_id in names else s
+            for s in problem.stock
+        ),
+    )
+
+
+def test_pruning_does_not_change_the_optimum() -> None:
+    """The proof in the README, by experiment."""
+    pruned = 0
+    for seed in range(6_000, 6_400):
+        problem = well_stocked(random_problem(seed))
+        whole = candidates(problem, prune=False)
+        pruned += len(whole.slots) > len(candidates(problem).slots)
+
+        assert solve_instance(whole).plan.objective_minor == solve(problem).objective_minor, seed
+    assert pruned > 120
