@@ -38,9 +38,15 @@ def allow(*roles: Role) -> dict[str, Any]:
     return {"roles": roles}
 
 
-def guard_role(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Raise `forbidden` unless the handler names the caller's role."""
-    if handler.opt.get("exclude_from_auth"):
+async def guard_role(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
+    """Raise `forbidden` unless the handler names the caller's role.
+
+    Guards are async only because the framework would run a plain function in a thread.
+    """
+    # Only where keys are not checked, health and the API document, is there no user.
+    if "user" not in connection.scope:
         return
     roles: Sequence[Role] = handler.opt.get("roles", ())
     principal: Principal = connection.user
@@ -51,7 +57,7 @@ def guard_role(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRout
         )
 
 
-def guard_idempotency(
+async def guard_idempotency(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
     """Raise `idempotency-key-missing` when a write comes without its key, or with too long a one."""

@@ -197,3 +197,10 @@ async def test_a_method_an_address_does_not_take_is_a_problem_document(caller: C
     """So does a wrong method."""
     response = await caller.client.delete("/v1/allocations", headers=caller.headers("checkout"))
     assert (response.status_code, problem_type(response)) == (405, "method-not-allowed")
+
+
+async def test_the_api_document_is_open_to_anyone(caller: Caller) -> None:
+    """It says how to call and nothing about the data; whoever has no key yet reads it first."""
+    for path in ("/docs", "/docs/openapi.json", "/docs/assets/stylesheets/swagger-ui.css"):
+        response = await caller.client.get(path, follow_redirects=True)
+        assert response.status_code == 200, path
