@@ -135,6 +135,8 @@ def from_validation(error: ValidationException) -> Refused:
     extra: Any = error.extra
     first = extra[0] if isinstance(extra, list) and extra else {}
     path, message = str(first.get("key", "")), str(first.get("message", error.detail))
+    if error.detail.startswith("Missing required"):
+        return Refused("invalid-parameter", f"{error.detail}.")
     if first.get("source") not in ("body", None):
         return Refused("invalid-parameter", f"{path}: {message}.", field=path)
     if path == "data" and message == "'data'":

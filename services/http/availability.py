@@ -7,7 +7,7 @@ import msgspec
 from litestar import get, post
 from litestar.datastructures import State
 from litestar.openapi.spec import Example
-from litestar.params import Body, Parameter
+from litestar.params import Body, QueryParameter
 from msgspec import Meta
 
 from services.http.access import allow
@@ -96,21 +96,21 @@ async def get_availability(  # noqa: PLR0913 - one argument for each parameter o
     *,
     state: State,
     sku: Annotated[
-        list[Id], Parameter(min_items=1, max_items=SKUS_MAX, description="Repeat it for more.")
+        list[Id], QueryParameter(min_items=1, max_items=SKUS_MAX, description="Repeat it for more.")
     ],
     node_id: Annotated[
         list[Id] | None,
-        Parameter(max_items=NODES_MAX, description="Only these nodes; repeat it for more."),
+        QueryParameter(max_items=NODES_MAX, description="Only these nodes; repeat it for more."),
     ] = None,
     channel: Annotated[
-        str, Parameter(min_length=1, max_length=ID_LENGTH_MAX, pattern=ID_PATTERN)
+        str, QueryParameter(min_length=1, max_length=ID_LENGTH_MAX, pattern=ID_PATTERN)
     ] = "web",
-    country: Annotated[str | None, Parameter(pattern="^[A-Z]{2}$")] = None,
-    postal_code: Annotated[str, Parameter(max_length=20, pattern=TEXT_PATTERN)] = "",
-    latitude: Annotated[float | None, Parameter(ge=-90, le=90)] = None,
-    longitude: Annotated[float | None, Parameter(ge=-180, le=180)] = None,
-    on: Annotated[date | None, Parameter(description="Date of `atp`; today without.")] = None,
-    matrix: Annotated[bool, Parameter(description="Also every sku at every node.")] = False,
+    country: Annotated[str | None, QueryParameter(pattern="^[A-Z]{2}$")] = None,
+    postal_code: Annotated[str, QueryParameter(max_length=20, pattern=TEXT_PATTERN)] = "",
+    latitude: Annotated[float | None, QueryParameter(ge=-90, le=90)] = None,
+    longitude: Annotated[float | None, QueryParameter(ge=-180, le=180)] = None,
+    on: Annotated[date | None, QueryParameter(description="Date of `atp`; today without.")] = None,
+    matrix: Annotated[bool, QueryParameter(description="Also every sku at every node.")] = False,
 ) -> AvailabilityAnswer:
     """Tell what can be sold of each sku, from where, and when the customer would have it.
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from zoneinfo import available_timezones
 
 import msgspec
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 from msgspec import Meta
 
 from inventory.tables import ANY
@@ -55,14 +55,16 @@ Days = Annotated[int, Meta(ge=0, le=365)]
 Percent = Annotated[int, Meta(ge=0, le=100)]
 Ids = Annotated[list[Id], Meta(max_length=50)]
 
-PathId = Annotated[str, Parameter(min_length=1, max_length=ID_LENGTH_MAX, pattern=ID_PATTERN)]
+PathId = Annotated[str, PathParameter(min_length=1, max_length=ID_LENGTH_MAX, pattern=ID_PATTERN)]
 QueryId = Annotated[
-    str | None, Parameter(min_length=1, max_length=ID_LENGTH_MAX, pattern=ID_PATTERN)
+    str | None, QueryParameter(min_length=1, max_length=ID_LENGTH_MAX, pattern=ID_PATTERN)
 ]
-Limit = Annotated[int, Parameter(ge=1, le=PAGE_MAX, description="Entries of one page at most.")]
+Limit = Annotated[
+    int, QueryParameter(ge=1, le=PAGE_MAX, description="Entries of one page at most.")
+]
 Cursor = Annotated[
     str | None,
-    Parameter(
+    QueryParameter(
         max_length=1_000,
         pattern=r"^[A-Za-z0-9_-]*$",
         description="`next_cursor` of the page before; the first page without.",

@@ -6,7 +6,7 @@ import msgspec
 from litestar import get, put
 from litestar.datastructures import State
 from litestar.openapi.spec import Example
-from litestar.params import Body
+from litestar.params import Body, JSONBody
 from msgspec import Meta
 
 from inventory import items
@@ -120,7 +120,7 @@ async def list_items(state: State, cursor: Cursor = None, limit: Limit = PAGE_DE
     responses=raises(*BODY, "duplicate-entry", "unknown-sku", "unknown-node"),
     tags=["planner"],
 )
-async def put_buffers(data: BuffersBody, state: State) -> Written:
+async def put_buffers(data: JSONBody[BuffersBody], state: State) -> Written:
     """Set how many units are kept back from promises, by sku, node and channel."""
     runtime: Runtime = state.runtime
     kept = [

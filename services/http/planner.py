@@ -8,7 +8,7 @@ import msgspec
 from litestar import get, put
 from litestar.datastructures import State
 from litestar.openapi.spec import Example
-from litestar.params import Body, Parameter
+from litestar.params import Body, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
 from inventory import nodes
@@ -207,7 +207,7 @@ async def list_nodes(state: State, cursor: Cursor = None, limit: Limit = PAGE_DE
     responses=raises(*BODY, "not-found"),
     tags=["planner"],
 )
-async def put_enabled(node_id: PathId, data: Switch, state: State) -> Switch:
+async def put_enabled(node_id: PathId, data: JSONBody[Switch], state: State) -> Switch:
     """Switch a node on or off for new work.
 
     Within five seconds no worker plans with a node that is off. What it has promised stays.
@@ -223,7 +223,9 @@ async def put_enabled(node_id: PathId, data: Switch, state: State) -> Switch:
     responses=raises(*BODY, "not-found", "duplicate-entry", "illegal-state"),
     tags=["planner"],
 )
-async def put_capacity(node_id: PathId, data: CapacityBody, state: State) -> CapacityAnswer:
+async def put_capacity(
+    node_id: PathId, data: JSONBody[CapacityBody], state: State
+) -> CapacityAnswer:
     """Set how many orders or units a node can work off in a day.
 
     A maximum below what is already taken is lawful: nothing more is taken until it fits.
@@ -249,8 +251,10 @@ async def put_capacity(node_id: PathId, data: CapacityBody, state: State) -> Cap
 async def get_capacity(
     node_id: PathId,
     state: State,
-    from_on: Annotated[date | None, Parameter(description="Today at the node without.")] = None,
-    days: Annotated[int, Parameter(ge=1, le=366)] = 14,
+    from_on: Annotated[
+        date | None, QueryParameter(description="Today at the node without.")
+    ] = None,
+    days: Annotated[int, QueryParameter(ge=1, le=366)] = 14,
 ) -> CapacityAnswer:
     """Show what a node can do by default and has left by date; days without a limit are left out."""
     if from_on is not None:

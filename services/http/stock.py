@@ -9,7 +9,7 @@ import msgspec
 from litestar import Response, get, post
 from litestar.datastructures import State
 from litestar.openapi.spec import Example
-from litestar.params import Body, Parameter
+from litestar.params import Body, QueryParameter
 from msgspec import Meta
 
 from inventory.ledger import DeltaRecord, FeedResult, Movement, Recorded, SnapshotRecord
@@ -317,7 +317,7 @@ async def post_movements(
 async def list_movements(
     request: Call,
     state: State,
-    sku: Annotated[str, Parameter(min_length=1, max_length=ID_LENGTH_MAX, pattern=ID_PATTERN)],
+    sku: Annotated[str, QueryParameter(min_length=1, max_length=ID_LENGTH_MAX, pattern=ID_PATTERN)],
     node_id: QueryId = None,
     cursor: Cursor = None,
     limit: Limit = PAGE_DEFAULT,
@@ -337,11 +337,11 @@ async def list_movements(
 async def list_stock(
     *,
     state: State,
-    sku: Annotated[list[Id] | None, Parameter(max_items=SKUS_MAX)] = None,
-    node_id: Annotated[list[Id] | None, Parameter(max_items=NODES_MAX)] = None,
+    sku: Annotated[list[Id] | None, QueryParameter(max_items=SKUS_MAX)] = None,
+    node_id: Annotated[list[Id] | None, QueryParameter(max_items=NODES_MAX)] = None,
     channel: Annotated[
         str,
-        Parameter(
+        QueryParameter(
             min_length=1,
             max_length=ID_LENGTH_MAX,
             pattern=ID_PATTERN,

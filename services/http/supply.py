@@ -10,7 +10,7 @@ import msgspec
 from litestar import Response, get, post
 from litestar.datastructures import State
 from litestar.openapi.spec import Example
-from litestar.params import Body, Parameter
+from litestar.params import Body, JSONBody, QueryParameter
 from msgspec import Meta
 
 from inventory.ledger import Recorded
@@ -53,7 +53,7 @@ SUPPLY_EXAMPLE = {
     ]
 }
 SkuList = Annotated[
-    list[Id], Parameter(min_items=1, max_items=SKUS_MAX, description="Repeat it for more.")
+    list[Id], QueryParameter(min_items=1, max_items=SKUS_MAX, description="Repeat it for more.")
 ]
 
 
@@ -148,7 +148,9 @@ async def list_supply(state: State, sku: SkuList) -> SupplyAnswer:
     ),
     tags=["stock"],
 )
-async def post_receipts(data: ReceiptsBody, request: Call, state: State) -> Response[Recorded]:
+async def post_receipts(
+    data: JSONBody[ReceiptsBody], request: Call, state: State
+) -> Response[Recorded]:
     """Record supply that has come in; it first serves the promises that wait for it."""
     runtime: Runtime = state.runtime
     for each in data.receipts:
