@@ -21,6 +21,9 @@ NOW = datetime(2026, 5, 12, 9, 0, tzinfo=UTC)
 TODAY = date(2026, 5, 12)
 
 
+replace = msgspec.structs.replace
+
+
 def line(line_id: str, sku: str, quantity: int = 1, **changes: object) -> Line:
     """A line of 500 g units to be shipped."""
     made = Line(line_id=line_id, sku=sku, quantity=quantity, weight_grams=500)
