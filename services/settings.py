@@ -14,6 +14,7 @@ AT_LEAST_ONE = (
     "queue_orders_max",
     "attempts_max",
     "import_chunk_rows",
+    "import_chunk_ms",
 )
 SPARE_CONNECTIONS = 3
 """Connections of a worker beside its lanes: reads, other writes, the network's poll."""
@@ -71,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Days after its date on which overdue supply is still promised from."""
     import_chunk_rows: int = 2_000
     """Rows of a file that `nom import` locks and applies in one transaction; at most 5,000."""
+    import_chunk_ms: int = 100
+    """Time one such transaction may take; beyond it the next one gets fewer rows."""
     lock_timeout_ms: int = 2_000
     statement_timeout_ms: int = 10_000
     decision_records: bool = True

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from time import perf_counter
 from types import MappingProxyType
 from typing import Self, TypeVar
 from uuid import UUID
@@ -23,6 +24,8 @@ from services.feeds.rows import StockRow
 ATTEMPTS_MAX = 20
 """Attempts at a chunk that loses a deadlock, or waits longer than `lock_timeout_ms` for a row."""
 PAUSE_S = 0.05
+ROWS_MIN = 50
+"""Rows of a chunk on the slowest machine; each transaction has costs of its own."""
 LOST_RACES = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
@@ -64,6 +67,9 @@ class Chunks(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime
     """The moment of counts that name none."""
     rows_max: int
+    """Rows of one transaction, all of which it locks."""
+    milliseconds: int
+    """Time a transaction may take before the next one gets fewer rows."""
 
 
 async def apply_staged(
@@ -79,12 +85,24 @@ async def apply_staged(
     what else the database raises; every chunk before that stays applied.
     """
     total = max(await records.count_staged(connection), 1)
-    effect, after = Effect(), begun.key
-    while rows := await records.next_chunk(connection, after, chunks.rows_max):
+    effect, after, size = Effect(), begun.key, chunks.rows_max
+    while rows := await records.next_chunk(connection, after, size):
+        started = perf_counter()
         effect += await apply_bisected(connection, chunks, rows, rejects)
         after = rows[-1].key
+        size = next_size(chunks, len(rows), perf_counter() - started)
         watch("applying", min((begun.rows_applied + effect.rows) / total, 1))
     return effect
+
+
+def next_size(chunks: Chunks, rows: int, seconds: float) -> int:
+    """Return how many rows to apply next, so that no checkout waits long on a slow machine either.
+
+    A checkout that wants a row of a chunk waits until the chunk is committed. Growing again is slow,
+    since a machine that was busy once often is again.
+    """
+    fitting = int(rows * chunks.milliseconds / 1000 / max(seconds, 1e-6))
+    return max(min(fitting, rows + rows // 4 + 1, chunks.rows_max), min(ROWS_MIN, chunks.rows_max))
 
 
 async def apply_bisected(

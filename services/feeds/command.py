@@ -78,6 +78,7 @@ def command(
             rejects=beside(file, rejects),
             strict=strict,
             chunk_rows=min(settings.import_chunk_rows, RECORDS_MAX),
+            chunk_ms=settings.import_chunk_ms,
             lock_timeout_ms=settings.lock_timeout_ms,
         )
         outcome = run(settings, order)

@@ -30,6 +30,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     rejects: Path
     strict: bool = False
     chunk_rows: int = 2_000
+    chunk_ms: int = 100
     lock_timeout_ms: int = 2_000
 
 
@@ -89,6 +90,7 @@ async def import_file(connection: asyncpg.Connection, order: Order, watch: Watch
             actor=f"import:{order.source}",
             as_of=started_at,
             rows_max=order.chunk_rows,
+            milliseconds=order.chunk_ms,
         )
         effect = await apply_staged(connection, chunks, begun, rejects, watch)
         await records.finish_import(connection, import_id, rejects.rows)

@@ -69,10 +69,16 @@ async def prepare_session(connection: asyncpg.Connection, lock_timeout_ms: int) 
 
 
 async def lock_import(connection: asyncpg.Connection, import_id: UUID) -> bool:
-    """Take the session's lock on an import; false when another session has it."""
+    """Take the session's lock on an import; false when another session keeps it.
+
+    It is waited for as long as for a row, since the session of a killed import ends a moment later.
+    """
     number = int.from_bytes(import_id.bytes[:8], "big", signed=True)
-    got: bool = await connection.fetchval("SELECT pg_try_advisory_lock($1)", number)
-    return got
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", number)
+    except asyncpg.LockNotAvailableError:
+        return False
+    return True
 
 
 async def database_now(connection: asyncpg.Connection) -> datetime:
