@@ -82,18 +82,30 @@ class Allocator:
         if first is not None:
             if first.claim.request_hash != claim.request_hash:
                 raise Refused("idempotency-key-reused", "Another body is under way with this key.")
-            return await asyncio.shield(first.answered)
+            return await self.answer_of(first)
         order = self.enqueue(request, claim, actor=actor, hold_s=hold_s)
+        order.answered.add_done_callback(lambda _done: self.under_way.pop(claim.scope, None))
+        return await self.answer_of(order)
+
+    async def answer_of(self, order: Order) -> Answer:
+        """Wait for an order's answer until its deadline.
+
+        Whether the caller goes or the deadline passes, the order is settled all the same, and its
+        key gives the answer later.
+        """
+        left_s = max(0.0, order.deadline_at - monotonic())
         try:
-            return await asyncio.shield(order.answered)
-        finally:
-            if order.answered.done():
-                self.under_way.pop(claim.scope, None)
-            else:
-                # The caller has gone; the order is settled all the same, and its key answers later.
-                order.answered.add_done_callback(
-                    lambda _done: self.under_way.pop(claim.scope, None)
-                )
+            return await asyncio.wait_for(asyncio.shield(order.answered), left_s)
+        except TimeoutError:
+            raise self.too_late() from None
+
+    def too_late(self) -> Refused:
+        """Return the refusal of an order that is not answered by its deadline."""
+        return Refused(
+            "deadline-exceeded",
+            f"There was no answer within {self.settings.deadline_ms} ms. Send the order again with "
+            "the same key: it gets the answer of this one, or a new try.",
+        )
 
     def enqueue(
         self, request: AllocationRequest, claim: Claim, *, actor: str, hold_s: int
@@ -205,12 +217,7 @@ class Allocator:
             self.finish(order, given, "known")
             return True
         if monotonic() >= order.deadline_at:
-            late = Refused(
-                "deadline-exceeded",
-                f"The order waited longer than {self.settings.deadline_ms} ms; nothing is held. "
-                "Send it again with the same key.",
-            )
-            self.finish(order, refusal(late), "refused")
+            self.finish(order, refusal(self.too_late()), "refused")
             return True
         return False
 

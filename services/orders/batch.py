@@ -28,7 +28,7 @@ from services.planning.network import Network, Zone
 from services.problems import Refused
 from services.settings import Settings
 
-CAPACITY_DAYS = 30
+CAPACITY_DAYS = 60
 """How far ahead the capacity of limited nodes is read."""
 RECORD_ENCODER = msgspec.msgpack.Encoder()
 COMPRESSION_LEVEL = 1

@@ -6,16 +6,25 @@ from typing import Any
 
 import httpx
 
+from services.runtime import Runtime
+
 numbers = itertools.count(1)
 
 
 class Caller:
     """Sends requests the way a checkout, a store or a planner would."""
 
-    def __init__(self, client: httpx.AsyncClient, keys: Mapping[str, str]) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, keys: Mapping[str, str], runtime: Runtime
+    ) -> None:
         """Keep one key per role."""
         self.client = client
+        self.runtime = runtime
         self.keys = keys
+
+    async def refresh_network(self) -> None:
+        """Let the application see changed nodes now instead of at its next poll."""
+        await self.runtime.network.refresh()
 
     def headers(self, role: str, key: str | None = None) -> dict[str, str]:
         """Return the headers of a call, with a new idempotency key unless one is given."""

@@ -33,7 +33,7 @@ async def caller(settings: Settings, database: Database) -> AsyncIterator[Caller
         started(app),
         httpx.AsyncClient(transport=transport, base_url="http://nom.test") as client,
     ):
-        yield Caller(client, secrets)
+        yield Caller(client, secrets, app.app.state.runtime)
 
 
 @asynccontextmanager
