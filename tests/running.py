@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ class Service:
 
     def __init__(self, nom: Path, home: Path, *arguments: str, **environ: str) -> None:
         """Start it with its data in `home`, and wait until it says where it is."""
+        self.home = home
         self.output = ""
         self.grown = threading.Condition()
         self.ended = False
@@ -39,10 +41,13 @@ class Service:
 
     def read(self) -> None:
         """Collect the output until it ends."""
-        for line in self.process.stdout or ():
-            with self.grown:
-                self.output += line
-                self.grown.notify_all()
+        if self.process.stdout is None:
+            raise RuntimeError("the output of the service is not connected")
+        with self.process.stdout as lines:
+            for line in lines:
+                with self.grown:
+                    self.output += line
+                    self.grown.notify_all()
         with self.grown:
             self.ended = True
             self.grown.notify_all()
@@ -57,15 +62,16 @@ class Service:
         return found
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Send a signal and return the exit code."""
-        self.process.send_signal(number)
+        """Send a signal, unless it has ended, and return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
         code = self.process.wait(PATIENCE_S)
         with self.grown:
             self.grown.wait_for(lambda: self.ended, PATIENCE_S)
         return code
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
-        """Send one request; return the status and the decoded answer."""
+        """Send one request; return the status, and the answer decoded if it is JSON."""
         request = urllib.request.Request(
             self.address + path,
             method=method,
@@ -74,9 +80,17 @@ class Service:
         )
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
-                return response.status, json.loads(response.read() or b"null")
+                return response.status, decoded(response)
         except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
+            with error:
+                return error.code, decoded(error)
+
+
+def decoded(response: HTTPResponse | urllib.error.HTTPError) -> Any:
+    """Return the body of an answer: decoded if it is JSON, else as text."""
+    text = response.read().decode()
+    is_json = "json" in response.headers.get("Content-Type", "")
+    return json.loads(text) if is_json else text
 
 
 @contextmanager
@@ -93,5 +107,4 @@ def running_service(nom: Path, home: Path, *arguments: str, **environ: str) -> I
     try:
         yield service
     finally:
-        if service.process.poll() is None:
-            service.stop()
+        service.stop()
