@@ -15,6 +15,7 @@ from litestar.static_files import create_static_files_router
 from services import __version__
 from services.http import availability, checkout, operator, planner, stock, store
 from services.http.access import KeyMiddleware, guard_role
+from services.http.document import complete
 from services.observe import Observed, configure_logging
 from services.problems import Refused, handle
 from services.runtime import Runtime
@@ -72,6 +73,7 @@ def create_app(settings: Settings) -> Observed:
         request_max_body_size=settings.body_bytes_max,
         logging_config=None,
     )
+    complete(app)
     return Observed(app)
 
 

@@ -13,10 +13,13 @@ from msgspec import Meta
 from services.http.access import allow
 from services.http.answers import BODY, raises
 from services.http.fields import (
-    ID_LENGTH_MAX,
-    ID_PATTERN,
+    NODES_MAX,
+    SKUS_MAX,
     TEXT_PATTERN,
+    Channel,
     Id,
+    NodeFilter,
+    SkuQuery,
     check_planned,
     utc_now,
 )
@@ -25,8 +28,6 @@ from services.planning.availability import AvailabilityAnswer, Query, availabili
 from services.problems import Refused
 from services.runtime import Runtime
 
-SKUS_MAX = 200
-NODES_MAX = 500
 KINDS = ("unknown-sku", "unknown-node", "unknown-destination", "date-in-past")
 ROLES = allow("checkout", "store", "planner", "operator")
 BODY_EXAMPLE = {
@@ -95,16 +96,9 @@ def destination_of(
 async def get_availability(  # noqa: PLR0913 - one argument for each parameter of the address
     *,
     state: State,
-    sku: Annotated[
-        list[Id], QueryParameter(min_items=1, max_items=SKUS_MAX, description="Repeat it for more.")
-    ],
-    node_id: Annotated[
-        list[Id] | None,
-        QueryParameter(max_items=NODES_MAX, description="Only these nodes; repeat it for more."),
-    ] = None,
-    channel: Annotated[
-        str, QueryParameter(min_length=1, max_length=ID_LENGTH_MAX, pattern=ID_PATTERN)
-    ] = "web",
+    sku: SkuQuery,
+    node_id: NodeFilter = None,
+    channel: Channel = "web",
     country: Annotated[str | None, QueryParameter(pattern="^[A-Z]{2}$")] = None,
     postal_code: Annotated[str, QueryParameter(max_length=20, pattern=TEXT_PATTERN)] = "",
     latitude: Annotated[float | None, QueryParameter(ge=-90, le=90)] = None,

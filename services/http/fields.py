@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from zoneinfo import available_timezones
 
 import msgspec
+from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import PathParameter, QueryParameter
 from msgspec import Meta
 
@@ -19,6 +20,9 @@ SEQUENCE_MAX = 2**63 - 1
 ENTRIES_MAX = 5_000
 """Entries of one bulk write."""
 PAGE_MAX = 500
+SKUS_MAX = 200
+NODES_MAX = 500
+"""Skus and nodes that one question may name."""
 PAGE_DEFAULT = 100
 HORIZON_DAYS = 366 * 5
 """How far from today a date of planning may lie."""
@@ -28,6 +32,12 @@ CLOCK_SKEW = timedelta(minutes=5)
 # NUL cannot be stored in PostgreSQL text, and control characters have no place in an id.
 ID_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 TEXT_PATTERN = r"^[^\x00-\x1f\x7f]*$"
+
+IDS = {
+    "items": Schema(
+        type=OpenAPIType.STRING, min_length=1, max_length=ID_LENGTH_MAX, pattern=ID_PATTERN
+    )
+}
 
 Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH_MAX, pattern=ID_PATTERN)]
 Text = Annotated[str, Meta(max_length=300, pattern=TEXT_PATTERN)]
@@ -61,6 +71,22 @@ QueryId = Annotated[
 ]
 Limit = Annotated[
     int, QueryParameter(ge=1, le=PAGE_MAX, description="Entries of one page at most.")
+]
+# The framework describes a list in an address without the limits of its items.
+SkuQuery = Annotated[list[Id], QueryParameter(min_items=1, max_items=SKUS_MAX, schema_extra=IDS)]
+SkuFilter = Annotated[list[Id] | None, QueryParameter(max_items=SKUS_MAX, schema_extra=IDS)]
+NodeFilter = Annotated[
+    list[Id] | None,
+    QueryParameter(max_items=NODES_MAX, schema_extra=IDS, description="Only these nodes."),
+]
+Channel = Annotated[
+    str,
+    QueryParameter(
+        min_length=1,
+        max_length=ID_LENGTH_MAX,
+        pattern=ID_PATTERN,
+        description="Whose buffers count.",
+    ),
 ]
 Cursor = Annotated[
     str | None,

@@ -24,11 +24,14 @@ from services.http.fields import (
     PAGE_DEFAULT,
     SEQUENCE_MAX,
     UNITS_MAX,
+    Channel,
     Cursor,
     Id,
     Instant,
     Limit,
+    NodeFilter,
     QueryId,
+    SkuFilter,
     Text,
     Units,
     UnitsTaken,
@@ -41,7 +44,6 @@ from services.http.supply import (
     QUANTITY_KINDS,
     READERS,
     RECORDS_MAX,
-    SKUS_MAX,
     WRITERS,
     restrict,
 )
@@ -51,7 +53,6 @@ from services.planning.stock import MovementAnswer, StockRecord
 from services.problems import Refused
 from services.runtime import Runtime
 
-NODES_MAX = 500
 SNAPSHOT_EXAMPLE = {
     "source": "wms-east",
     "sequence": 1,
@@ -337,17 +338,9 @@ async def list_movements(
 async def list_stock(
     *,
     state: State,
-    sku: Annotated[list[Id] | None, QueryParameter(max_items=SKUS_MAX)] = None,
-    node_id: Annotated[list[Id] | None, QueryParameter(max_items=NODES_MAX)] = None,
-    channel: Annotated[
-        str,
-        QueryParameter(
-            min_length=1,
-            max_length=ID_LENGTH_MAX,
-            pattern=ID_PATTERN,
-            description="Whose buffers count.",
-        ),
-    ] = "web",
+    sku: SkuFilter = None,
+    node_id: NodeFilter = None,
+    channel: Channel = "web",
     cursor: Cursor = None,
     limit: Limit = PAGE_DEFAULT,
 ) -> StockPage:

@@ -10,7 +10,7 @@ import msgspec
 from litestar import Response, get, post
 from litestar.datastructures import State
 from litestar.openapi.spec import Example
-from litestar.params import Body, JSONBody, QueryParameter
+from litestar.params import Body, JSONBody
 from msgspec import Meta
 
 from inventory.ledger import Recorded
@@ -22,6 +22,7 @@ from services.http.fields import (
     Id,
     Instant,
     Percent,
+    SkuQuery,
     Units,
     UnitsTaken,
     check_happened,
@@ -35,7 +36,6 @@ from services.planning.stock import SupplyPut
 from services.runtime import Runtime
 
 RECORDS_MAX = 2_000
-SKUS_MAX = 200
 PLACE_KINDS = ("not-found", "unknown-sku", "unknown-node")
 QUANTITY_KINDS = ("quantity-not-positive", "quantity-not-whole", "quantity-too-large")
 WRITERS = allow("planner", "store")
@@ -52,9 +52,6 @@ SUPPLY_EXAMPLE = {
         }
     ]
 }
-SkuList = Annotated[
-    list[Id], QueryParameter(min_items=1, max_items=SKUS_MAX, description="Repeat it for more.")
-]
 
 
 class SupplyEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,7 +129,7 @@ async def post_supply(
 
 
 @get("/v1/supply", opt=READERS, responses=raises(), tags=["stock"])
-async def list_supply(state: State, sku: SkuList) -> SupplyAnswer:
+async def list_supply(state: State, sku: SkuQuery) -> SupplyAnswer:
     """List the supply of some skus, come in or not, by sku, node and date."""
     runtime: Runtime = state.runtime
     async with runtime.database.connect() as connection:
