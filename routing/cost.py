@@ -27,6 +27,8 @@ class Steps(msgspec.Struct, frozen=True):
 
     weights_grams: tuple[int, ...]
     prices_minor: tuple[int, ...]
+    parcels: tuple[tuple[int, int], ...]
+    """(weight, price) of the parcels it is made of."""
 
     def price_minor(self, weight_grams: int) -> int:
         """V(weight); a weight of nothing still needs a parcel.
@@ -36,7 +38,7 @@ class Steps(msgspec.Struct, frozen=True):
         return self.prices_minor[bisect_left(self.weights_grams, weight_grams)]
 
 
-NO_PARCEL = Steps((2**62,), (0,))
+NO_PARCEL = Steps((2**62,), (0,), ((2**62, 0),))
 """What a pickup costs to send: nothing at any weight."""
 
 
@@ -53,7 +55,7 @@ def _steps(brackets: tuple[Bracket, ...], span_grams: int) -> Steps:
     """Extend the staircase step by step: the price of one gram more, then its furthest weight."""
     parcels = sorted((b.price_minor, b.weight_grams_max) for b in brackets)
     if parcels[0][0] == 0:
-        return Steps((2**62,), (0,))
+        return NO_PARCEL
     weights, prices = [0], [0]
     while weights[-1] < span_grams:
         gram = weights[-1] + 1
@@ -67,7 +69,7 @@ def _steps(brackets: tuple[Bracket, ...], span_grams: int) -> Steps:
         )
         weights.append(reach)
         prices.append(price)
-    return Steps(tuple(weights[1:]), tuple(prices[1:]))
+    return Steps(tuple(weights[1:]), tuple(prices[1:]), tuple((w, p) for p, w in parcels))
 
 
 def saving_min(steps: Sequence[Steps], weight_grams: int) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """The exact model, CP-SAT, in the order of README.md: variables, constraints (1) to (9), objective."""
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left
 from itertools import pairwise
 from typing import Literal
 
@@ -12,7 +12,7 @@ from routing.cost import handling_minor
 from routing.instance import Assignment, Instance
 
 STEPS_MAX = 48
-"""Price steps of one slot modeled one by one; a longer staircase is cut at what the slot can hold."""
+"""Price steps of one slot modeled one by one; beyond, for heavy orders, its parcels are counted."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -24,9 +24,18 @@ class Answer(msgspec.Struct, frozen=True):
     """No assignment of the instance has a smaller objective."""
 
 
+class _Parcels(msgspec.Struct, frozen=True):
+    """How a slot pays for its load."""
+
+    steps: bool
+    """Whether the rows are price steps, of which one is paid, or parcels, each many times."""
+    rows: list[tuple[int, int, cp_model.IntVar]]
+    """(weight, price, how often)."""
+
+
 class _Variables(msgspec.Struct, frozen=True):
     opened: list[cp_model.IntVar]
-    steps: list[list[cp_model.IntVar]]
+    parcels: list[_Parcels]
     units: dict[tuple[int, int], cp_model.IntVar]
     short: list[cp_model.IntVar]
     waits: list[list[tuple[int, int, cp_model.IntVar]]]
@@ -84,10 +93,7 @@ def _variables(model: cp_model.CpModel, instance: Instance) -> _Variables:
     }
     return _Variables(
         opened=[model.new_bool_var("") for _ in instance.slots],
-        steps=[
-            [model.new_bool_var("") for _ in _steps(instance, k)]
-            for k in range(len(instance.slots))
-        ],
+        parcels=[_parcels(model, instance, k) for k in range(len(instance.slots))],
         units=units,
         short=[model.new_int_var(0, line.quantity, "") for line in instance.lines],
         waits=[_waits(model, instance, i) for i in range(len(instance.lines))],
@@ -95,16 +101,26 @@ def _variables(model: cp_model.CpModel, instance: Instance) -> _Variables:
     )
 
 
-def _steps(instance: Instance, k: int) -> Sequence[tuple[int, int]]:
-    """(weight, price) steps of slot `k` that the heaviest load it could take can reach."""
-    slot = instance.slots[k]
+def _parcels(model: cp_model.CpModel, instance: Instance, k: int) -> _Parcels:
+    """The price steps that the heaviest load of slot `k` can reach, or its parcels if too many."""
+    steps = instance.slots[k].steps
     heaviest = sum(
         most * line.weight_grams
         for most, line in zip(instance.units_max[k], instance.lines, strict=True)
     )
-    steps = list(zip(slot.steps.weights_grams, slot.steps.prices_minor, strict=True))
-    reached = next(step for step, (weight, _) in enumerate(steps) if weight >= heaviest) + 1
-    return steps[:reached]
+    reached = bisect_left(steps.weights_grams, heaviest) + 1
+    if reached <= STEPS_MAX:
+        pairs = zip(steps.weights_grams[:reached], steps.prices_minor[:reached], strict=True)
+        return _Parcels(
+            steps=True, rows=[(weight, price, model.new_bool_var("")) for weight, price in pairs]
+        )
+    return _Parcels(
+        steps=False,
+        rows=[
+            (weight, price, model.new_int_var(0, heaviest // weight + 1, ""))
+            for weight, price in steps.parcels
+        ],
+    )
 
 
 def _waits(
@@ -132,13 +148,13 @@ def _constrain(model: cp_model.CpModel, instance: Instance, v: _Variables) -> No
     for (k, i), x in v.units.items():
         # (2) Only an opened slot takes units.
         model.add(x <= instance.units_max[k][i] * v.opened[k])
-    for k, steps in enumerate(v.steps):
-        # (3) An opened slot pays exactly one price step, and its load weighs no more than that.
-        model.add(sum(steps) == v.opened[k])
-        if len(steps) > 1:
-            limits = [weight for weight, _ in _steps(instance, k)]
+    for k, parcels in enumerate(v.parcels):
+        # (3) An opened slot pays one price step, or parcels, that its load weighs no more than.
+        count = sum(times for _, _, times in parcels.rows)
+        model.add(count == v.opened[k] if parcels.steps else count >= v.opened[k])
+        if len(parcels.rows) > 1:
             load = [instance.lines[i].weight_grams * x for (j, i), x in v.units.items() if j == k]
-            model.add(sum(load) <= cp_model.LinearExpr.weighted_sum(steps, limits))
+            model.add(sum(load) <= sum(weight * times for weight, _, times in parcels.rows))
     for limit in instance.unit_limits:
         # (4) Stock by date and (5) capacity in units.
         model.add(sum(v.units[pair] for pair in limit.pairs) <= limit.units_max)
@@ -171,8 +187,7 @@ def _objective(instance: Instance, v: _Variables) -> cp_model.LinearExpr:
     terms: list[tuple[cp_model.IntVar, int]] = [(v.anything, -policy.split_minor)]
     for k, slot in enumerate(instance.slots):
         terms.append((v.opened[k], policy.split_minor + handling_minor(slot.node, 0)))
-        prices = [price for _, price in _steps(instance, k)]
-        terms += zip(v.steps[k], prices, strict=True)
+        terms += [(times, price) for _, price, times in v.parcels[k].rows]
     terms += [
         (x, handling_minor(instance.slots[k].node, 1) - handling_minor(instance.slots[k].node, 0))
         for (k, _), x in v.units.items()
