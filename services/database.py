@@ -1,20 +1,22 @@
 """The database: one engine per process, transactions with limits, retries, migrations.
 
-Statements of the allocation path run on the raw asyncpg connection with array parameters; master
-data uses SQLAlchemy Core on the same pool. Nothing here spans a network call or a solve.
+Statements run on the raw asyncpg connection with array parameters; SQLAlchemy keeps the pool and
+describes the tables. Nothing here spans a network call or a solve.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import asyncpg
 import sqlalchemy as sa
 import structlog
 from alembic import command
 from alembic.config import Config
+from prometheus_client import Counter
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.settings import Settings
@@ -27,8 +29,25 @@ MIGRATION_LOCK = 7_205_759
 RETRIES_MAX = 5
 RETRY_PAUSE_S = 0.01
 TRANSIENT = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+BROKEN = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    # What asyncpg says when the server's farewell arrives between two of its statements.
+    asyncpg.InternalClientError,
+    ConnectionError,
+)
+"""Errors after which a connection is of no more use, whatever it says of itself."""
+
+retries_total = Counter(
+    "nom_transaction_retries", "Transactions repeated after a deadlock or serialization failure"
+)
 
 log = structlog.get_logger()
+
+
+class DatabaseAwayError(ConnectionError):
+    """There is no connection, or it broke: then what was being committed is or is not committed."""
 
 
 class Database:
@@ -37,7 +56,6 @@ class Database:
     def __init__(self, url: str, settings: Settings, *, connections_max: int) -> None:
         """Prepare the pool; connections are opened as they are needed."""
         self.url = url
-        self.retries = 0
         self.engine: AsyncEngine = create_async_engine(
             driver_url(url),
             pool_size=connections_max,
@@ -53,25 +71,32 @@ class Database:
                 }
             },
         )
+        sa.event.listen(self.engine.sync_engine, "checkout", refuse_closed)
 
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a SQLAlchemy connection inside one transaction."""
-        async with self.engine.begin() as connection:
-            yield connection
-
-    @asynccontextmanager
     async def connect(self) -> AsyncIterator[asyncpg.Connection]:
-        """Yield the driver's connection outside any transaction."""
-        async with self.engine.connect() as connection:
+        """Yield the driver's connection outside any transaction.
+
+        Raises `DatabaseAwayError` when there is no connection to be had, and when it breaks.
+        """
+        try:
+            connection = await self.engine.connect()
+        except (DBAPIError, OSError) as error:
+            raise DatabaseAwayError(f"The database cannot be reached: {error}") from error
+        async with connection:
             raw = await connection.get_raw_connection()
             driver = cast("asyncpg.Connection", raw.driver_connection)
             try:
                 yield driver
+            except Exception as error:
+                if isinstance(error, BROKEN) or driver.is_closed():
+                    driver.terminate()
+                    raise DatabaseAwayError(f"The connection broke: {error}") from error
+                raise
             finally:
                 # A connection that the server has dropped must not go back to the pool.
                 if driver.is_closed():
@@ -98,12 +123,21 @@ class Database:
                 async with self.transaction() as connection:
                     return await work(connection)
             except TRANSIENT as error:
-                self.retries += 1
+                retries_total.inc()
                 log.warning("transaction retried", attempt=attempt + 1, error=type(error).__name__)
                 if attempt + 1 == RETRIES_MAX:
                     raise
                 await asyncio.sleep(RETRY_PAUSE_S * 2**attempt)
         raise RuntimeError("unreachable: every attempt returns or raises")
+
+
+def refuse_closed(dbapi_connection: Any, _record: object, _proxy: object) -> None:
+    """Have the pool replace a connection that closed while nobody used it, and all older ones.
+
+    Without it, each connection of the pool would fail one request after the database restarted.
+    """
+    if dbapi_connection.driver_connection.is_closed():
+        raise InvalidatePoolError("the connection closed while it was idle")
 
 
 def driver_url(url: str) -> str:
@@ -112,6 +146,11 @@ def driver_url(url: str) -> str:
         if url.startswith(scheme):
             return "postgresql+asyncpg://" + url.removeprefix(scheme)
     raise ValueError("DATABASE_URL must start with postgresql://, as in postgresql://user@host/nom")
+
+
+def plain_url(url: str) -> str:
+    """Return `url` without a driver, as asyncpg itself and PostgreSQL's own programs take it."""
+    return driver_url(url).replace("+asyncpg", "", 1)
 
 
 def alembic_config(url: str) -> Config:

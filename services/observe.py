@@ -34,9 +34,6 @@ batch_orders = Histogram(
 lost_races_total = Counter("nom_lost_races", "Orders solved again after losing stock to others")
 bisections_total = Counter("nom_batch_bisections", "Batches split to find an order that fails")
 queue_orders = Gauge("nom_queue_orders", "Orders waiting to be solved", multiprocess_mode="livesum")
-transaction_retries_total = Counter(
-    "nom_transaction_retries", "Transactions repeated after a deadlock or serialization failure"
-)
 
 
 def render_metrics(environ: dict[str, str]) -> bytes:

@@ -37,8 +37,7 @@ class Caller:
         self, path: str, body: object = None, *, role: str = "checkout", key: str | None = None
     ) -> httpx.Response:
         """Send a POST."""
-        content = {} if body is None else {"json": body}
-        return await self.client.post(path, headers=self.headers(role, key), **content)
+        return await self.client.post(path, headers=self.headers(role, key), json=body)
 
     async def put(self, path: str, body: object, *, role: str = "planner") -> httpx.Response:
         """Send a PUT."""

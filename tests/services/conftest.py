@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -28,7 +29,8 @@ async def caller(settings: Settings, database: Database) -> AsyncIterator[Caller
         "operator": await keys.create(database, "operator", (), None),
     }
     app = create_app(settings)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    # Litestar's ASGI types are narrower than httpx's, which are plain mappings.
+    transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)
     async with (
         started(app),
         httpx.AsyncClient(transport=transport, base_url="http://nom.test") as client,
