@@ -19,7 +19,7 @@ import random
 import resource
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
@@ -157,7 +157,10 @@ def write_file(folder: Path, rows: int, nodes: int, on_hand: int) -> Path:
 
 def measure(url: str, path: Path, way: Way, watched_nodes: int) -> tuple[float, Waits]:
     """Import a file, watched by a checkout or not; return the seconds it took and the waits."""
-    with checkout(url, watched_nodes) if watched_nodes else nullcontext([]) as waits:
+    watching: AbstractContextManager[list[float]] = nullcontext([])
+    if watched_nodes:
+        watching = checkout(url, watched_nodes)
+    with watching as waits:
         started = perf_counter()
         asyncio.run(run_import(url, path, way))
         seconds = perf_counter() - started

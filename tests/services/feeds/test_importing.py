@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -360,6 +361,32 @@ async def test_a_shortage_is_a_fact_and_not_a_refused_feed(
 
     assert (outcome.applied, outcome.rejected, outcome.effect.shortages) == (2, 0, 1)
     assert await counters(network, "A") == (1, 4, 0, 3)
+    (event,) = await network.fetch("SELECT kind, subject, actor, payload FROM event")
+    assert (event["kind"], event["subject"], event["actor"]) == (
+        "stock.shortage",
+        "A",
+        "import:stock.csv",
+    )
+    assert msgspec.json.decode(event["payload"]) == {"sku": "A", "node_id": "N1", "shortage": 3}
+
+
+async def test_supply_cut_below_what_is_promised_is_a_shortage(
+    network: asyncpg.Connection, run_import: Import
+) -> None:
+    """The supplier decides what comes, and someone has to hear of it."""
+    now = await now_of(network)
+    row = {"sku": "A", "supply_id": "P1", "node_id": "N1", "kind": "purchase_order"}
+    row["expected_on"] = (now + timedelta(days=30)).date().isoformat()
+    await run_import("stock", "sku,node_id,on_hand\nA,N1,0\n")
+    await run_import("supply", [row | {"quantity": 40}])
+    await hold(network, demand("A", "N1", 3, now, supply_id="P1"))
+
+    outcome = await run_import("supply", [row | {"quantity": 1}])
+
+    (event,) = await network.fetch("SELECT kind, payload FROM event")
+    assert (outcome.applied, outcome.effect.shortages) == (1, 1)
+    assert event["kind"] == "supply.shortage"
+    assert msgspec.json.decode(event["payload"])["shortage"] == 2
 
 
 @pytest.mark.parametrize("strict", [False, True])
