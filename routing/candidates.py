@@ -200,17 +200,19 @@ def available_by(stock: Stock | None, day: date, *, backorder: bool) -> int:
 
 def _units_max(surveyed: Survey, n: int, slot: Slot) -> tuple[int, ...]:
     able = surveyed.can_pickup[n] if slot.method == "pickup" else surveyed.can_ship[n]
-    backorder = surveyed.problem.policy.backorder
-    by_sku = {
-        sku: available_by(
-            surveyed.stock.get((slot.node.node_id, sku)), slot.start_on, backorder=backorder
+    if surveyed.problem.policy.backorder:
+        node_id = slot.node.node_id
+        there = np.array(
+            [
+                available_by(surveyed.stock.get((node_id, sku)), slot.start_on, backorder=True)
+                for sku in surveyed.skus
+            ],
+            np.int64,
         )
-        for sku in surveyed.skus
-    }
-    return tuple(
-        min(line.quantity, by_sku[line.sku]) if may else 0
-        for line, may in zip(surveyed.lines, able.tolist(), strict=True)
-    )
+    else:
+        there = surveyed.on_hand[n]
+    units = np.minimum(surveyed.quantities, there[surveyed.sku_of]) * able
+    return tuple(units.tolist())
 
 
 def _instance(
@@ -224,8 +226,14 @@ def _instance(
         by_node.setdefault(slot.node.node_id, []).append(k)
     unit_limits: list[UnitLimit] = []
     open_limits: list[OpenLimit] = []
+    lines_of: dict[str, list[int]] = {}
+    for i, line in enumerate(surveyed.lines):
+        lines_of.setdefault(line.sku, []).append(i)
+    shared = {sku: lines for sku, lines in lines_of.items() if len(lines) > 1}
     for indices in by_node.values():
-        unit_limits.extend(_stock_limits(surveyed, slots, units_max, indices))
+        # A sku of one line in one slot is limited by that slot's units alone.
+        coupled = lines_of if len(indices) > 1 else shared
+        unit_limits.extend(_stock_limits(surveyed, slots, units_max, indices, coupled))
         for limit in _capacity_limits(slots, units_max, indices):
             (unit_limits if isinstance(limit, UnitLimit) else open_limits).append(limit)  # type: ignore[arg-type]
     shipments = tuple(k for k, slot in enumerate(slots) if slot.method == "ship")
@@ -236,7 +244,7 @@ def _instance(
         lines=surveyed.lines,
         slots=slots,
         units_max=units_max,
-        time_minor=tuple(_time_minor(surveyed, slot) for slot in slots),
+        time_minor=_time_minor(surveyed, slots),
         unit_limits=tuple(unit_limits),
         open_limits=tuple(open_limits),
         stock=stock,
@@ -244,12 +252,19 @@ def _instance(
     )
 
 
-def _time_minor(surveyed: Survey, slot: Slot) -> tuple[int, ...]:
+def _time_minor(surveyed: Survey, slots: tuple[Slot, ...]) -> tuple[tuple[int, ...], ...]:
+    """`[slot][line]`: the price of waiting for the slot's promise, once per distinct date."""
     problem = surveyed.problem
-    policy, latest = problem.policy, slot.promise.latest
+    policy = problem.policy
     ordered_on = promise.local_date(problem.now, problem.destination_time_zone)
-    delay = cost.delay_minor(policy, latest, ordered_on)
-    return tuple(cost.lateness_minor(policy, line, latest) + delay for line in surveyed.lines)
+    by_date = {
+        latest: tuple(
+            cost.lateness_minor(policy, line, latest) + cost.delay_minor(policy, latest, ordered_on)
+            for line in surveyed.lines
+        )
+        for latest in {slot.promise.latest for slot in slots}
+    }
+    return tuple(by_date[slot.promise.latest] for slot in slots)
 
 
 def _stock_limits(
@@ -257,15 +272,16 @@ def _stock_limits(
     slots: tuple[Slot, ...],
     units_max: tuple[tuple[int, ...], ...],
     indices: list[int],
+    lines_of: dict[str, list[int]],
 ) -> Iterator[UnitLimit]:
     """Units of a sku in all slots that start by a date are there by that date.
 
     Stock by date only grows, so these prefix limits are enough for every unit to have a source.
     """
     backorder = surveyed.problem.policy.backorder
-    for s, sku in enumerate(surveyed.skus):
+    for sku, lines in lines_of.items():
         stock = surveyed.stock.get((slots[indices[0]].node.node_id, sku))
-        lines = [i for i, line in enumerate(surveyed.lines) if line.sku == sku]
+        needed = sum(surveyed.lines[i].quantity for i in lines)
         for day in sorted({slots[k].start_on for k in indices}):
             there = available_by(stock, day, backorder=backorder)
             pairs = tuple(
@@ -275,7 +291,7 @@ def _stock_limits(
                 for i in lines
                 if units_max[k][i]
             )
-            if there < surveyed.needs[s] and len(pairs) > 1:
+            if there < needed and len(pairs) > 1:
                 yield UnitLimit("stock", there, pairs)
 
 

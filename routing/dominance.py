@@ -117,13 +117,14 @@ def dominated(surveyed: Survey, offered: Offers, usable: Bools) -> list[Dominate
     holds = surveyed.can_ship & ships[:, None]
     full = holds & (surveyed.on_hand >= surveyed.needs)[:, surveyed.sku_of]
     slopes = _slopes(surveyed, holds)
+    handling = _handling(surveyed.nodes)
     alive = np.flatnonzero(holds.any(axis=1))
     dropped: list[Dominated] = []
     gone: set[int] = set()
     for m in _dominators(surveyed, offered, full):
         if m in gone or not _ample(surveyed, offered, m):
             continue
-        margin = _margins(surveyed, offered, alive, m, slopes)
+        margin = _margins(offered, alive, m, slopes, handling)
         covered = ~(holds[alive] & ~full[m]).any(axis=1)
         out = covered & (margin >= 0) & (alive != m)
         dropped.extend(
@@ -170,20 +171,20 @@ def _ample(surveyed: Survey, offered: Offers, m: int) -> bool:
     )
 
 
-def _margins(surveyed: Survey, offered: Offers, alive: Ints, m: int, slopes: Ints) -> Ints:
+def _margins(offered: Offers, alive: Ints, m: int, slopes: Ints, handling: Ints) -> Ints:
     """`[alive]`: the least any shipment of each node saves by moving to `m`, over its services."""
-    mine = [t for t in offered.tariff[m].tolist() if t >= 0]
-    saving = offered.savings[:, mine][offered.tariff[alive]]
+    mine = offered.tariff[m]
+    mine = mine[mine >= 0]
+    theirs = offered.tariff[alive]
+    saving = offered.savings[:, mine][theirs]
     later = offered.latest[m][: len(mine)] - offered.latest[alive][:, :, None]
     saving = (saving - np.maximum(later, 0) * slopes[alive][:, None, None]).max(axis=2)
-    saving[offered.tariff[alive] < 0] = 2**61
-    saving = saving.min(axis=1)
-    order, unit = _handling(surveyed.nodes, alive)
-    saving += order - surveyed.nodes[m].handling_order_minor
-    return np.where(unit >= surveyed.nodes[m].handling_unit_minor, saving, -1)
+    saving[theirs < 0] = 2**61
+    lowest = saving.min(axis=1) + handling[alive, 0] - handling[m, 0]
+    return np.where(handling[alive, 1] >= handling[m, 1], lowest, -1)
 
 
-def _handling(nodes: tuple[Node, ...], alive: Ints) -> tuple[Ints, Ints]:
-    pairs = [(nodes[n].handling_order_minor, nodes[n].handling_unit_minor) for n in alive.tolist()]
-    both = np.array(pairs, np.int64).reshape(-1, 2)
-    return both[:, 0], both[:, 1]
+def _handling(nodes: tuple[Node, ...]) -> Ints:
+    """`[N, 2]`: handling per order and per unit."""
+    pairs = [(node.handling_order_minor, node.handling_unit_minor) for node in nodes]
+    return np.array(pairs, np.int64).reshape(-1, 2)

@@ -22,6 +22,8 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     skus: tuple[str, ...]
     sku_of: Ints
     """`[I]`: index of each line's sku."""
+    quantities: Ints
+    """`[I]`: units ordered."""
     needs: Ints
     """`[S]`: units ordered over all lines of the sku."""
     nodes: tuple[Node, ...]
@@ -47,7 +49,8 @@ def survey(problem: Problem) -> Survey:
     skus = tuple(sorted({line.sku for line in lines}))
     index = {sku: s for s, sku in enumerate(skus)}
     sku_of = np.array([index[line.sku] for line in lines], np.int64)
-    needs = np.bincount(sku_of, [line.quantity for line in lines], len(skus)).astype(np.int64)
+    quantities = np.array([line.quantity for line in lines], np.int64)
+    needs = np.bincount(sku_of, quantities, len(skus)).astype(np.int64)
     stock = _stock(problem, index)
     holding = {node_id for node_id, _ in stock}
     nodes = tuple(sorted((n for n in problem.nodes if n.node_id in holding), key=_node_id))
@@ -59,6 +62,7 @@ def survey(problem: Problem) -> Survey:
         lines=lines,
         skus=skus,
         sku_of=sku_of,
+        quantities=quantities,
         needs=needs,
         nodes=nodes,
         on_hand=on_hand,
