@@ -25,7 +25,7 @@ from services.demo.network import DemoNetwork, build
 from services.demo.orders import orders
 from services.demo.packages import MissingPackageError
 from services.demo.replay import Replay, ReplayError, replay
-from services.demo.service import Service, ServiceError, own_service
+from services.demo.service import Address, ServiceError, own_service
 from services.embedded import database_of
 from services.embedded_home import EmbeddedError
 from services.settings import Settings, SettingsError
@@ -139,12 +139,12 @@ def database_at(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
-def the_service(home: Path | None, url: str | None, console: Console) -> Iterator[Service]:
+def the_service(home: Path | None, url: str | None, console: Console) -> Iterator[Address]:
     """Yield the running service at `url`, else one of our own in `home` or a passing folder."""
     if url is not None:
         parts = urlsplit(url)
         with database_at(Settings.from_environment(os.environ)) as database_url:
-            yield Service(parts.hostname or "127.0.0.1", parts.port or 80, database_url)
+            yield Address(parts.hostname or "127.0.0.1", parts.port or 80, database_url)
         return
     with tempfile.TemporaryDirectory(prefix="nom-demo-") as passing:
         console.print("Starting a service of its own …")
@@ -152,7 +152,7 @@ def the_service(home: Path | None, url: str | None, console: Console) -> Iterato
             yield service
 
 
-def run(service: Service, network: DemoNetwork, wishes: Wishes, console: Console) -> Summary:
+def run(service: Address, network: DemoNetwork, wishes: Wishes, console: Console) -> Summary:
     """Load, replay, compare and audit; return what it came to."""
     settings = Settings()
     with show.steps(console) as bars:

@@ -36,13 +36,14 @@ def goods(products: list[Product]) -> list[Item]:
         for key in group_keys(product):
             if weight is not None:
                 groups[key].append(weight)
+    medians = {key: median_low(group) for key, group in groups.items()}
     return [
         Item(
             sku=str(product.product_id),
             name=item_name(product),
             category=product.category,
             weight_grams=weight
-            or median_low(next(groups[k] for k in group_keys(product) if groups[k])),
+            or next(medians[key] for key in group_keys(product) if key in medians),
         )
         for product, weight in zip(products, weights, strict=True)
     ]

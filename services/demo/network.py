@@ -76,7 +76,7 @@ def build(seed: int) -> DemoNetwork:
     cities = places.cities()
     year = grocer.year()
     warehouses = warehouse_sites(cities, choices)
-    stores = store_sites(year.store_ids, cities, choices, seed)
+    stores = store_sites(year.store_ids, cities, warehouses, choices, seed)
     zones = [carriers.zone(center, cities) for center in choices["zones"]["centers"]]
     lanes = [*carriers.ground_lanes([*warehouses, *stores], zones, choices["parcels"]["ground"])]
     lanes += carriers.express_lanes(warehouses, zones, choices["parcels"], lanes)

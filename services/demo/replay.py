@@ -50,7 +50,7 @@ class Replayed(msgspec.Struct, kw_only=True):
     sent_at: datetime
     latency_ms: float
     attempts: int
-    answer: AllocationAnswer | None
+    answer: AllocationAnswer | None = None
     """The plan held; none when it was refused."""
     refused: str | None = None
     """The problem's type when it was refused."""
@@ -103,7 +103,6 @@ class Caller:
             sent_at=sent_at,
             latency_ms=call.latency_ms,
             attempts=call.attempts,
-            answer=None,
         )
         self.done.append(replayed)
         if call.status_code == 409:

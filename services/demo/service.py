@@ -30,7 +30,7 @@ class ServiceError(RuntimeError):
     """The service does not run; the message says what its log said last."""
 
 
-class Service(msgspec.Struct, frozen=True):
+class Address(msgspec.Struct, frozen=True):
     """A service that runs: where it answers, and the database it runs on."""
 
     host: str
@@ -39,7 +39,7 @@ class Service(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def own_service(home: Path) -> Iterator[Service]:
+def own_service(home: Path) -> Iterator[Address]:
     """Yield a service that keeps its data in `home`; it is stopped on the way out.
 
     A `DATABASE_URL` of the environment is not used: the demonstration fills what it runs on with
@@ -59,7 +59,7 @@ def own_service(home: Path) -> Iterator[Service]:
         url = running_url(home)
         if url is None:
             raise ServiceError(f"The database in {home} stopped; see {home / 'service.log'}.")
-        yield Service(HOST, port, url)
+        yield Address(HOST, port, url)
     finally:
         stop([process], signal.SIGTERM, STOP_S)
 

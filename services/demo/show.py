@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -84,8 +85,16 @@ def report(console: Console, summary: Summary) -> None:
 
 def table(each: words.Table) -> Table:
     """Return a table of figures as the terminal shows it."""
-    shown = Table(title=each.title, title_justify="left", show_header=any(each.header))
-    shown.add_column(each.header[0])
+    shown = Table(
+        title=each.title,
+        title_justify="left",
+        title_style="bold",
+        show_header=any(each.header),
+        box=box.SIMPLE,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    shown.add_column(each.header[0], no_wrap=True)
     for name in each.header[1:]:
         shown.add_column(name, justify="right" if any(each.header) else "left")
     for row in each.rows:

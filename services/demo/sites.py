@@ -32,24 +32,28 @@ def warehouse_sites(cities: list[City], choices: dict[str, Any]) -> list[Node]:
 
 
 def store_sites(
-    store_ids: list[int], cities: list[City], choices: dict[str, Any], seed: int
+    store_ids: list[int],
+    cities: list[City],
+    warehouses: list[Node],
+    choices: dict[str, Any],
+    seed: int,
 ) -> list[Node]:
-    """Return the stores on cities drawn by population; those that share a city are moved apart."""
+    """Return the stores on cities drawn by population; nodes that share a city are moved apart."""
     chance = np.random.default_rng([seed, 1])
     people = np.array([city.population for city in cities], dtype=np.float64)
     drawn = chance.choice(len(cities), size=len(store_ids), p=people / people.sum())
     classes = chance.integers(len(choices["store"]["handling_unit_minor"]), size=len(store_ids))
     jitter = chance.normal(scale=choices["sites"]["store_jitter_km"] / 2, size=(len(drawn), 2))
-    taken: set[int] = set()
+    taken = {(node.latitude, node.longitude) for node in warehouses}
     stores = []
     for store_id, index, cost_class, (east, north) in zip(
         store_ids, drawn.tolist(), classes.tolist(), jitter.tolist(), strict=True
     ):
         here = cities[index]
-        if index in taken:
+        if (here.latitude, here.longitude) in taken:
             latitude, longitude = places.moved(here, east, north)
             here = msgspec.structs.replace(here, latitude=latitude, longitude=longitude)
-        taken.add(index)
+        taken.add((here.latitude, here.longitude))
         stores.append(site("store", str(store_id), here, choices["store"], cost_class))
     return stores
 
