@@ -11,6 +11,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "keys": ("services.commands.keys", "Create, list and revoke API keys."),
     "import": ("services.feeds.command", "Load nodes, items, stock or supply from a file."),
     "audit": ("services.commands.audit", "Check that movements, stock and promises agree."),
+    "backup": ("services.commands.backup", "Write a consistent copy of the database to a file."),
+    "restore": ("services.commands.restore", "Load such a copy into an empty database."),
     "replay": ("services.commands.replay", "Decide a recorded allocation again, and compare."),
     "demo": ("services.demo.command", "Replay real baskets over a real network."),
 }

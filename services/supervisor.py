@@ -20,7 +20,7 @@ import structlog
 
 from services import embedded
 from services.children import STOPPING, Child, Role, Signals
-from services.database import migrate
+from services.database import migrate, plain_url
 from services.settings import Settings
 from services.workers.records import connections_max
 
@@ -174,7 +174,7 @@ async def check_connections(settings: Settings) -> None:
 
     Found out now, because under load it would look like a database that fails now and then.
     """
-    connection = await asyncpg.connect(settings.database_url)
+    connection = await asyncpg.connect(plain_url(str(settings.database_url)))
     try:
         allowed = await connections_max(connection)
     finally:

@@ -37,7 +37,11 @@ class Service:
             text=True,
         )
         threading.Thread(target=self.read, daemon=True).start()
-        self.address = self.wait_for(r"service +(http://\S+)").group(1)
+        try:
+            self.address = self.wait_for(r"service +(http://\S+)").group(1)
+        except BaseException:
+            self.stop()
+            raise
 
     def read(self) -> None:
         """Collect the output until it ends."""

@@ -4,9 +4,8 @@ import os
 
 import click
 
-from services.commands.session import plain_errors, quiet_logging
+from services.commands.session import database_url, plain_errors, quiet_logging
 from services.database import migrate
-from services.embedded import database_of
 from services.settings import Settings
 
 
@@ -19,8 +18,5 @@ def command() -> None:
     quiet_logging()
     with plain_errors():
         settings = Settings.from_environment(os.environ)
-        if settings.database_url is not None:
-            migrate(settings.database_url)
-            return
-        with database_of(settings.home) as url:
+        with database_url(settings) as url:
             migrate(url)

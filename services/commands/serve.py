@@ -61,9 +61,9 @@ nom is running. Ctrl-C stops it, and loses nothing.
 def greet_with_demonstration(settings: Settings) -> str:
     """Load the small network unless it is there, and return how to allocate a basket on it."""
     # Loaded only here: a service without the demonstration does not need its data.
-    from services.demo import small  # noqa: PLC0415
+    from services.demo.small import load  # noqa: PLC0415
 
-    body = msgspec.json.encode(small.load(settings)).decode()
+    body = msgspec.json.encode(load(settings)).decode()
     secret = asyncio.run(demonstration_key(settings))
     return f"""{greet(settings)}
 A small network is loaded. This allocates a basket on it:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 import asyncpg
@@ -45,13 +45,22 @@ def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
     quiet_logging()
     with plain_errors():
         settings = Settings.from_environment(os.environ)
-        if settings.database_url is not None:
-            return asyncio.run(work_at(settings.database_url, settings, work))
-        alone = running_url(settings.home) is None
-        with database_of(settings.home) as url:
+        alone = settings.database_url is None and running_url(settings.home) is None
+        with database_url(settings) as url:
             if alone:
                 migrate(url)
             return asyncio.run(work_at(url, settings, work))
+
+
+@contextmanager
+def database_url(settings: Settings) -> Iterator[str]:
+    """Yield the URL of the database of the settings, started for the while if it is nom's own."""
+    with (
+        nullcontext(settings.database_url)
+        if settings.database_url
+        else database_of(settings.home) as url
+    ):
+        yield url
 
 
 async def work_at(url: str, settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
