@@ -51,8 +51,8 @@ def complete(app: Litestar) -> None:
 def body_types(app: Litestar) -> list[type[msgspec.Struct]]:
     """Return the structs that handlers in the document take and answer."""
     found: dict[type[msgspec.Struct], None] = {Problem: None}
-    for route in app.routes:
-        for handler in getattr(route, "route_handlers", ()):
+    for path in app.routes:
+        for handler in getattr(path, "route_handlers", ()):
             if not isinstance(handler, HTTPRouteHandler) or not handler.resolve_include_in_schema():
                 continue
             answer = handler.parsed_return_field

@@ -4,6 +4,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from heapq import nsmallest
+from operator import itemgetter
 from typing import Annotated
 
 import msgspec
@@ -25,6 +27,8 @@ BEST_MAX = 10
 """Nodes that are named for each sku."""
 MATRIX_CELLS_MAX = 100_000
 LAST = date.max
+
+Rank = tuple[date, float, int, str]
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +153,7 @@ def judge(
     now: datetime,
 ) -> AvailabilityAnswer:
     """Return what the cells mean for the query; `found` are its items by sku."""
-    dates = Dates(network, query.zone, now)
+    dates = Dates(network, query, now)
     by_sku: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
         if cell.node_id in network.nodes:
@@ -175,10 +179,10 @@ def judge_sku(
     lanes = network.lanes.get(query.zone.zone_id, {}) if query.zone else None
     ship: list[Cell] = []
     pickup: list[Cell] = []
-    able: list[Cell] = []
+    rated: list[tuple[Rank, Cell]] = []
     for cell in cells:
         capabilities = network.nodes[cell.node_id].capabilities
-        if not set(capabilities).issuperset(item.requires) or not atp(cell, on):
+        if not all(each in capabilities for each in item.requires) or not atp(cell, on):
             continue
         ships = "ship" in capabilities and (lanes is None or cell.node_id in lanes)
         collects = "pickup" in capabilities
@@ -187,10 +191,15 @@ def judge_sku(
         if collects:
             pickup.append(cell)
         if ships or collects:
-            able.append(cell)
-    rated = sorted((node_availability(cell, dates, query, on) for cell in able), key=rank)
+            rated.append((rank(cell, dates), cell))
     return SkuAvailability(
-        sku=item.sku, ship=total(ship, on), pickup=total(pickup, on), best=rated[:BEST_MAX]
+        sku=item.sku,
+        ship=total(ship, on),
+        pickup=total(pickup, on),
+        best=[
+            node_availability(cell, dates, on)
+            for _, cell in nsmallest(BEST_MAX, rated, key=itemgetter(0))
+        ],
     )
 
 
@@ -205,6 +214,8 @@ def total(cells: Sequence[Cell], on: date) -> Total:
 
 def atp(cell: Cell, on: date) -> int:
     """Return the units of a cell that can be promised by `on`."""
+    if not cell.supply:
+        return cell.available
     expected = (each.quantity_promisable for each in cell.supply if each.expected_on <= on)
     return cell.available + sum(expected)
 
@@ -224,46 +235,66 @@ def matrix_cell(cell: Cell, on: date) -> MatrixCell:
     )
 
 
-def node_availability(cell: Cell, dates: "Dates", query: Query, on: date) -> NodeAvailability:
+def node_availability(cell: Cell, dates: "Dates", on: date) -> NodeAvailability:
     """Return a cell with its dates and distance."""
-    network = dates.network
-    node = network.nodes[cell.node_id]
-    there_on = None if cell.available else cell.supply[0].expected_on
-    distance = None
-    if query.place is not None:
-        distance = round(distance_km(query.place, network.places[cell.node_id]), 1)
+    outlook = dates.outlook(cell)
     return NodeAvailability(
         node_id=cell.node_id,
         available=cell.available,
         atp=atp(cell, on),
-        distance_km=distance,
-        ship=dates.ship(node, there_on) if "ship" in node.capabilities else None,
-        pickup_on=dates.pickup(node, there_on) if "pickup" in node.capabilities else None,
+        distance_km=outlook.distance_km,
+        ship=outlook.ship,
+        pickup_on=outlook.pickup_on,
     )
 
 
-def rank(each: NodeAvailability) -> tuple[date, date, float, int, str]:
-    """Return the sort key of best nodes: soonest, nearest, most units, then by id."""
-    soonest = each.ship.latest if each.ship else LAST
-    return (
-        soonest,
-        each.pickup_on or LAST,
-        each.distance_km or 0.0,
-        -each.available,
-        each.node_id,
-    )
+def rank(cell: Cell, dates: "Dates") -> Rank:
+    """Return the sort key of best nodes: soonest, nearest, most units, then by id.
+
+    With a destination it is delivery that counts, without one pickup.
+    """
+    outlook = dates.outlook(cell)
+    soonest = outlook.pickup_on if dates.zone is None else outlook.ship and outlook.ship.latest
+    return soonest or LAST, outlook.distance_km or 0.0, -cell.available, cell.node_id
+
+
+class Outlook(msgspec.Struct, frozen=True):
+    """What an order at a node could expect, whatever the sku."""
+
+    ship: ShipPromise | None
+    pickup_on: date | None
+    distance_km: float | None
 
 
 class Dates:
     """First dates of nodes for orders placed now, each distinct rule computed once."""
 
-    def __init__(self, network: Network, zone: Zone | None, now: datetime) -> None:
-        """Promise to `zone`, when there is one, for an order at `now`."""
+    def __init__(self, network: Network, query: Query, now: datetime) -> None:
+        """Promise to the query's zone, when there is one, for an order at `now`."""
         self.network = network
-        self.zone = zone
+        self.zone = query.zone
+        self.place = query.place
         self.now = now
+        self.outlooks: dict[tuple[str, date | None], Outlook] = {}
         self.dispatches: dict[tuple[object, ...], tuple[date, datetime] | None] = {}
         self.deliveries: dict[tuple[object, ...], Promise | None] = {}
+
+    def outlook(self, cell: Cell) -> Outlook:
+        """Return what to expect of a cell's node once its goods are there."""
+        there_on = None if cell.available else cell.supply[0].expected_on
+        found = self.outlooks.get((cell.node_id, there_on))
+        if found is None:
+            node = self.network.nodes[cell.node_id]
+            distance = None
+            if self.place is not None:
+                distance = round(distance_km(self.place, self.network.places[cell.node_id]), 1)
+            found = Outlook(
+                ship=self.ship(node, there_on) if "ship" in node.capabilities else None,
+                pickup_on=self.pickup(node, there_on) if "pickup" in node.capabilities else None,
+                distance_km=distance,
+            )
+            self.outlooks[cell.node_id, there_on] = found
+        return found
 
     def dispatch(self, node: Node, there_on: date | None) -> tuple[date, datetime] | None:
         """Return the work date and instant by which a node is done; none when it never is.
