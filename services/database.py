@@ -87,7 +87,7 @@ class Database:
             connection = await self.engine.connect()
         except (DBAPIError, OSError) as error:
             raise DatabaseAwayError(f"The database cannot be reached: {error}") from error
-        async with connection:
+        try:
             raw = await connection.get_raw_connection()
             driver = cast("asyncpg.Connection", raw.driver_connection)
             try:
@@ -101,6 +101,8 @@ class Database:
                 # A connection that the server has dropped must not go back to the pool.
                 if driver.is_closed():
                     await connection.invalidate()
+        finally:
+            await connection.close()
 
     @asynccontextmanager
     async def transaction(

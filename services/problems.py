@@ -14,6 +14,8 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from services.database import DatabaseAwayError
+
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
@@ -175,7 +177,7 @@ def from_exception(error: Exception) -> Refused:
         return Refused(
             "malformed-json", "The body is not UTF-8, or nested too deep; send one JSON object."
         )
-    if isinstance(error, asyncpg.PostgresConnectionError | PoolTimeoutError | OSError):
+    if isinstance(error, DatabaseAwayError | PoolTimeoutError):
         return Refused(
             "unavailable",
             "The database does not answer. Nothing is lost: send the same request with the same "

@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from services import records as shared_records
-from services.database import Database
+from services.database import Database, DatabaseAwayError
 from services.ids import new_id
 from services.observe import (
     allocations_total,
@@ -39,8 +39,12 @@ from services.settings import Settings
 
 log = structlog.get_logger()
 
-CONNECTION_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)
-NOT_THE_ORDERS_FAULT = (*CONNECTION_LOST, PoolTimeoutError, asyncpg.LockNotAvailableError)
+NOT_THE_ORDERS_FAULT = (
+    DatabaseAwayError,
+    PoolTimeoutError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+)
 
 
 class Allocator:
@@ -210,11 +214,7 @@ class Allocator:
     def answer_known(self, order: Order, before: dict[bytes, shared_records.StoredAnswer]) -> bool:
         """Answer an order whose key has an answer, or whose time is over; true when that is so."""
         if order.claim.scope in before:
-            try:
-                given = replay(before[order.claim.scope], order.claim)
-            except Refused as refused:
-                given = refusal(refused)
-            self.finish(order, given, "known")
+            self.finish(order, retold(before[order.claim.scope], order.claim), "known")
             return True
         if monotonic() >= order.deadline_at:
             self.finish(order, refusal(self.too_late()), "refused")
@@ -232,7 +232,7 @@ class Allocator:
 
         try:
             return await self.database.run(work)
-        except CONNECTION_LOST as error:
+        except DatabaseAwayError as error:
             return await self.look_up(decided, error)
         except NOT_THE_ORDERS_FAULT as error:
             return [unsettled(each.order, error) for each in decided]
@@ -259,7 +259,7 @@ class Allocator:
                 await shared_records.lock_names(connection, scopes)
                 stored = await shared_records.find_answers(connection, scopes)
         return [
-            Settled(each.order, "known", replay(stored[each.order.claim.scope], each.order.claim))
+            Settled(each.order, "known", retold(stored[each.order.claim.scope], each.order.claim))
             if each.order.claim.scope in stored
             else unsettled(each.order, error)
             for each in decided
@@ -275,6 +275,14 @@ class Allocator:
         """Answer every order of a batch that could not be worked on."""
         for order in orders:
             self.finish(order, refusal(from_exception(error)), "refused")
+
+
+def retold(before: shared_records.StoredAnswer, claimed: Claim) -> Answer:
+    """Return the answer a key had before, or the refusal when that was for another body."""
+    try:
+        return replay(before, claimed)
+    except Refused as refused:
+        return refusal(refused)
 
 
 def unsettled(order: Order, error: Exception) -> Settled:

@@ -1,0 +1,1 @@
+"""The whole service under load, killed, raced and attacked."""
