@@ -91,7 +91,7 @@ def least_using_minor(decision: Decision, node_id: str) -> int | None:
     slots = tuple(k for k, slot in enumerate(instance.slots) if slot.node.node_id == node_id)
     if not slots:
         return None
-    answer = improve(instance, {}, None, READING_LIMIT_MS, slots)
+    answer = improve(instance, None, READING_LIMIT_MS, slots)
     return None if answer.units is None else objective_minor(instance, answer.units)
 
 

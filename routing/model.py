@@ -16,7 +16,7 @@ STEPS_MAX = 48
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the solver found below the incumbent's objective and what it proved."""
+    """What the solver found below the given objective and what it proved."""
 
     outcome: Literal["improved", "none_better", "stopped"]
     units: Assignment | None
@@ -45,16 +45,15 @@ class _Variables(msgspec.Struct, frozen=True):
 
 def improve(
     instance: Instance,
-    incumbent: Assignment,
-    objective_minor: int | None,
+    below_minor: int | None,
     limit_ms: float,
     using: tuple[int, ...] = (),
 ) -> Answer:
-    """Look for an assignment cheaper than `objective_minor`, that of `incumbent`, if given.
+    """Look for the cheapest assignment with an objective less than `below_minor`, if given.
 
-    With `using`, only among those that take units from one of these slots.
-    One worker and a fixed seed, so that only the time limit can make two runs differ. Releases
-    the interpreter lock while solving.
+    With `using`, only among those that take units from one of these slots. One worker and a fixed
+    seed, so that only the time limit can make two runs differ. Releases the interpreter lock while
+    solving. The incumbent is not given as a hint: it is excluded, and measured to mislead.
     """
     model = cp_model.CpModel()
     variables = _variables(model, instance)
@@ -62,19 +61,22 @@ def improve(
     if using:
         model.add(sum(x for (k, _), x in variables.units.items() if k in using) >= 1)
     objective = _objective(instance, variables)
-    if objective_minor is not None:
-        model.add(objective <= objective_minor - 1)
+    if below_minor is not None:
+        model.add(objective <= below_minor - 1)
     model.minimize(objective)
-    _hint(model, variables, incumbent)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = instance.policy.seed
     solver.parameters.search_branching = type(solver.parameters).LP_SEARCH
     solver.parameters.linearization_level = 2
+    # Cuts and further presolve rounds cost more than they save on models this small: 77 ms to 35 ms
+    # on average over residual problems of 5 to 16 lines.
+    solver.parameters.cut_level = 0
+    solver.parameters.max_presolve_iterations = 1
     solver.parameters.max_time_in_seconds = max(0.001, limit_ms / 1000)
     status = solver.solve(model)
     if status == cp_model.INFEASIBLE:
-        return Answer("none_better", None, objective_minor or 0)
+        return Answer("none_better", None, below_minor or 0)
     bound = max(0, math.ceil(solver.best_objective_bound - 1e-6))
     if status in {cp_model.OPTIMAL, cp_model.FEASIBLE}:
         units = _units(solver, variables)
@@ -198,13 +200,6 @@ def _objective(instance: Instance, v: _Variables) -> cp_model.LinearExpr:
         [variable for variable, _ in terms], [price for _, price in terms]
     )
     return expression
-
-
-def _hint(model: cp_model.CpModel, v: _Variables, incumbent: Assignment) -> None:
-    for k, opened in enumerate(v.opened):
-        model.add_hint(opened, int(k in incumbent))
-    for (k, i), x in v.units.items():
-        model.add_hint(x, incumbent.get(k, {}).get(i, 0))
 
 
 def _units(solver: cp_model.CpSolver, v: _Variables) -> Assignment:

@@ -52,8 +52,7 @@ def solve_instance(instance: Instance, start: Assignment | None = None) -> Solut
     if left_ms < 1:
         plan = assemble(instance, best, bound_minor=priced.bound_minor, found_by="greedy")
         return Solution(plan, best, priced)
-    hint = {number: best[k] for number, k in enumerate(slots) if k in best}
-    answer = improve(restrict(instance, slots), hint, objective, left_ms)
+    answer = improve(restrict(instance, slots), objective, left_ms)
     if answer.units is not None:
         best = {slots[number]: taken for number, taken in answer.units.items()}
     found_by = "greedy" if answer.units is None else "cp-sat"

@@ -19,7 +19,7 @@ def least_using(problem: Problem, node_id: str) -> int | None:
     slots = tuple(k for k, slot in enumerate(instance.slots) if slot.node.node_id == node_id)
     if not slots:
         return None
-    answer = improve(instance, {}, None, 10_000, slots)
+    answer = improve(instance, None, 10_000, slots)
     return None if answer.units is None else objective_minor(instance, answer.units)
 
 
