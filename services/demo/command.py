@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import click
 import msgspec
@@ -19,7 +20,7 @@ from services import keys
 from services.database import Database, migrate
 from services.demo import page, records, show, small
 from services.demo.compare import Choice, Compared, choice, compare, problems
-from services.demo.load import LoadError, load
+from services.demo.load import LoadError, load, read_stock
 from services.demo.measure import Audited, Summary, summarize
 from services.demo.network import DemoNetwork, build
 from services.demo.orders import orders
@@ -156,16 +157,17 @@ def run(service: Address, network: DemoNetwork, wishes: Wishes, console: Console
     """Load, replay, compare and audit; return what it came to."""
     settings = Settings()
     with show.steps(console) as bars:
-        loaded = load(service.database_url, settings, network, bars.share)
-        asyncio.run(loaded)
+        loaded = asyncio.run(load(service.database_url, settings, network, bars.share))
+    if not loaded:
+        left = asyncio.run(read_stock(service.database_url))
+        network = msgspec.structs.replace(network, stock=left)
     key = asyncio.run(new_key(service.database_url, settings))
     with show.counted(console, "orders", wishes.baskets) as progress:
         replayed = asyncio.run(
             replay(
                 (service.host, service.port),
                 key,
-                orders(network, wishes.baskets, datetime.now(UTC).date()),
-                run=f"demo-{wishes.seed}",
+                orders(network, wishes.baskets, datetime.now(UTC).date(), run=uuid4().hex[:8]),
                 concurrency=wishes.concurrency,
                 watch=lambda done: progress.update(progress.task_ids[0], completed=done),
             )

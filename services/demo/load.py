@@ -59,6 +59,21 @@ async def load(url: str, settings: Settings, network: DemoNetwork, watch: Watch)
     return True
 
 
+async def read_stock(url: str) -> OpeningStock:
+    """Return what is free to sell in a network that was loaded before; its later opening stock."""
+    connection = await asyncpg.connect(url)
+    try:
+        await records.unlimited(connection)
+        rows = await records.read_free(connection)
+    finally:
+        await connection.close()
+    return OpeningStock(
+        skus=[row["sku"] for row in rows],
+        node_ids=[row["node_id"] for row in rows],
+        quantities=[row["quantity"] for row in rows],
+    )
+
+
 async def put_master_data(
     connection: asyncpg.Connection, network: DemoNetwork, watch: Watch
 ) -> None:

@@ -37,7 +37,7 @@ RELEASED_SHARE = 0.1
 class DemoOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One basket as it is sent to `POST /v1/allocations`, and what is done with it afterwards."""
 
-    number: int
+    number: int = 0
     """Place in the replay, from 0."""
     kind: Kind
     request: AllocationRequest
@@ -92,19 +92,22 @@ def baskets(sales: Sales) -> Baskets:
     return Baskets(starts.tolist(), [*starts[1:].tolist(), len(ids)])
 
 
-def orders(network: DemoNetwork, count: int, today: date) -> Iterator[DemoOrder]:
+def orders(network: DemoNetwork, count: int, today: date, *, run: str) -> Iterator[DemoOrder]:
     """Yield the first `count` baskets of the year as orders, in time order.
 
-    Wished dates count from `today`, since the service takes no orders for the past.
+    Wished dates count from `today`, since the service takes no orders for the past. `run` makes the
+    order ids of one replay its own, so that the same baskets can be sent to one service again.
     """
     homes = Homes(network.cities, network.zones)
     found = baskets(network.sales)
     for number in range(min(count, len(found.starts))):
-        yield order(network, slice(found.starts[number], found.ends[number]), number, homes, today)
+        lines = slice(found.starts[number], found.ends[number])
+        made = order(network, lines, homes, today, run)
+        yield msgspec.structs.replace(made, number=number)
 
 
-def order(network: DemoNetwork, lines: slice, number: int, homes: Homes, today: date) -> DemoOrder:
-    """Return one basket as an order."""
+def order(network: DemoNetwork, lines: slice, homes: Homes, today: date, run: str) -> DemoOrder:
+    """Return one basket as an order, not yet numbered."""
     sales = network.sales
     basket_id = int(sales.basket_ids[lines.start])
     store = f"store-{sales.store_ids[lines.start]}"
@@ -114,11 +117,10 @@ def order(network: DemoNetwork, lines: slice, number: int, homes: Homes, today: 
     wished = draw_wished(chance, today)
     destination = homes.draw(chance)
     return DemoOrder(
-        number=number,
         kind=kind_of(picked_up),
         confirmed=chance.random() >= RELEASED_SHARE,
         request=AllocationRequest(
-            order_id=f"basket-{basket_id}",
+            order_id=f"{run}-{basket_id}",
             channel="web",
             destination=None if all(picked_up) else destination,
             lines=tuple(

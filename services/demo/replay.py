@@ -77,10 +77,9 @@ class Replay(msgspec.Struct, frozen=True):
 class Caller:
     """What the callers of one replay share."""
 
-    def __init__(self, orders: Iterator[DemoOrder], run: str, watch: Watch) -> None:
-        """Send `orders` in turn; `run` makes the idempotency keys this replay's own."""
+    def __init__(self, orders: Iterator[DemoOrder], watch: Watch) -> None:
+        """Send `orders` in turn."""
         self.orders = orders
-        self.run = run
         self.watch = watch
         self.done: list[Replayed] = []
         self.events: list[Event] = []
@@ -96,8 +95,7 @@ class Caller:
         self.events.append(Event("sent", order.number))
         sent_at = datetime.now(UTC)
         body = msgspec.json.encode(order.request)
-        key = f"{self.run}-{order.request.order_id}"
-        call = await insist(connection, "/v1/allocations", body, key)
+        call = await insist(connection, "/v1/allocations", body, order.request.order_id)
         replayed = Replayed(
             order=order,
             sent_at=sent_at,
@@ -120,8 +118,7 @@ class Caller:
         """Confirm or release an allocation, as the order's draw says."""
         step = "confirm" if replayed.order.confirmed else "release"
         path = f"/v1/allocations/{answer.allocation_id}/{step}"
-        key = f"{self.run}-{replayed.order.request.order_id}-{step}"
-        call = await insist(connection, path, b"", key)
+        call = await insist(connection, path, b"", replayed.order.request.order_id)
         if call.status_code != 200:
             raise unexpected(path, replayed.order, call)
         replayed.end_latency_ms = call.latency_ms
@@ -135,15 +132,15 @@ async def replay(
     key: str,
     orders: Iterable[DemoOrder],
     *,
-    run: str,
     concurrency: int,
     watch: Watch,
 ) -> Replay:
     """Send every order to the service at `address` (host, port) and return what became of each.
 
+    The order's id is the idempotency key of its calls, as each call makes a scope of its own.
     Raises `ReplayError` at the first answer that is neither a plan nor a refusal of the order.
     """
-    caller = Caller(iter(orders), run, watch)
+    caller = Caller(iter(orders), watch)
     started = perf_counter()
     connections = [Connection(*address, key) for _ in range(concurrency)]
     try:

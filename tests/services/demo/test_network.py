@@ -151,7 +151,7 @@ def test_a_package_that_is_missing_is_named_with_its_remedy() -> None:
 
 
 def first(network: DemoNetwork, count: int) -> list[DemoOrder]:
-    return list(orders(network, count, TODAY))
+    return list(orders(network, count, TODAY, run="test"))
 
 
 def test_orders_are_the_real_baskets_in_time_order(network: DemoNetwork) -> None:

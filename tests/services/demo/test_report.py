@@ -31,7 +31,7 @@ def planned(network: DemoNetwork, count: int) -> Replay:
     """Return a replay in which every order was planned on what the orders before it left."""
     rebuilt = Rebuilt(network)
     done, events = [], []
-    for order in islice(orders(network, count, NOW.date()), count):
+    for order in islice(orders(network, count, NOW.date(), run="test"), count):
         replayed = Replayed(order=order, sent_at=NOW, latency_ms=order.number + 1.0, attempts=1)
         plan = solve(rebuilt.problem(replayed))
         told = quote_answer(plan, 1, "USD")
