@@ -46,10 +46,10 @@ async def guard_role(
     Guards are async only because the framework would run a plain function in a thread.
     """
     # Only where keys are not checked, health and the API document, is there no user.
-    if "user" not in connection.scope:
+    principal: Principal | None = connection.scope.get("user")
+    if principal is None:
         return
     roles: Sequence[Role] = handler.opt.get("roles", ())
-    principal: Principal = connection.user
     if principal.role not in roles:
         raise Refused(
             "forbidden",

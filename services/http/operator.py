@@ -9,6 +9,7 @@ from litestar import Response, get
 from litestar.datastructures import State
 from sqlalchemy.exc import SQLAlchemyError
 
+from services import records
 from services.http.access import allow
 from services.http.answers import raises
 from services.observe import render_metrics
@@ -38,7 +39,7 @@ async def ready(state: State) -> Response[Health]:
     runtime: Runtime = state.runtime
     try:
         async with runtime.database.connect() as connection:
-            await connection.execute("SELECT 1")
+            await records.database_now(connection)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError):
         return Response(
             Health("unavailable", "The database does not answer."), status_code=NOT_READY
