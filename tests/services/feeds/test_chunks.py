@@ -82,7 +82,9 @@ async def run(url: str, path: Path, rejects: Path, stop_at: float = 2.0, **optio
             raise StopError
 
     async with connected(url, application_name="import") as connection:
-        placed = order("stock", path, rejects, **({"chunk_rows": CHUNK} | options))
+        placed = order(
+            "stock", path, rejects, **({"chunk_rows": CHUNK, "chunk_ms": LONG_MS} | options)
+        )
         return await import_file(connection, placed, watch)
 
 
@@ -133,7 +135,7 @@ async def test_no_checkout_gives_up_on_an_import(
     rows = 100_000
     await load_stock(network, rows, on_hand=5)
     path = write_stock(tmp_path / "stock.csv", rows, on_hand=7)
-    importing = asyncio.create_task(run(database_url, path, rejects, chunk_rows=500))
+    importing = asyncio.create_task(run(database_url, path, rejects, chunk_rows=500, chunk_ms=100))
     chance, reserved = random.Random(2), 0
 
     async with connected(database_url, lock_timeout="250") as checkout:
