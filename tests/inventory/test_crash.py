@@ -28,6 +28,7 @@ from tests.inventory.world import (
 )
 
 CALLERS = 8
+SKUS = [f"sku-{number}" for number in range(20)]
 ACKNOWLEDGED_MIN = 200
 """Confirmed orders after which the server is killed, in the middle of others."""
 
@@ -52,30 +53,15 @@ async def test_after_kill_9_of_postgresql_what_was_acknowledged_is_there_and_who
 
     Nothing in between, and the audit is silent.
     """
-    skus = [f"sku-{number}" for number in range(20)]
-    first = await asyncpg.connect(server.url)
-    await stock_up(first, {(sku, "store"): 100_000 for sku in skus})
-    await add_nodes(first, "store", capacity_maximum=1_000_000)
-    await first.close()
     asked: dict[UUID, str] = {}
     acknowledged: dict[UUID, str] = {}
     callers = [await asyncpg.connect(server.url) for _ in range(CALLERS)]
-
-    async def shop(connection: asyncpg.Connection, seed: int) -> None:
-        number = seed
-        while True:
-            number += 1
-            lines = [take(skus[(number + line) % len(skus)], "store", 1) for line in range(3)]
-            order = demand(*lines, capacity=[work("store")])
-            asked[order.holder_id] = "held"
-            assert await hold(connection, order) == [None]
-            acknowledged[order.holder_id] = "held"
-            end, state = (release, "released") if number % 3 == 0 else (confirm, "confirmed")
-            asked[order.holder_id] = state
-            await run(connection, end, [order.holder_id])
-            acknowledged[order.holder_id] = state
-
-    shoppers = [asyncio.create_task(shop(caller, seed)) for seed, caller in enumerate(callers)]
+    await stock_up(callers[0], {(sku, "store"): 100_000 for sku in SKUS})
+    await add_nodes(callers[0], "store", capacity_maximum=1_000_000)
+    shoppers = [
+        asyncio.create_task(shop(caller, seed, asked, acknowledged))
+        for seed, caller in enumerate(callers)
+    ]
     while list(acknowledged.values()).count("confirmed") < ACKNOWLEDGED_MIN:
         await asyncio.sleep(0.01)
     assert server.process is not None
@@ -99,3 +85,23 @@ async def test_after_kill_9_of_postgresql_what_was_acknowledged_is_there_and_who
         assert states in ([acknowledged.get(holder_id)], [asked[holder_id]])
     await assert_silent(after)
     await after.close()
+
+
+async def shop(
+    connection: asyncpg.Connection,
+    number: int,
+    asked: dict[UUID, str],
+    acknowledged: dict[UUID, str],
+) -> None:
+    """Hold orders and confirm or release them, writing down what is asked for and then answered."""
+    while True:
+        number += 1
+        lines = [take(SKUS[(number + line) % len(SKUS)], "store", 1) for line in range(3)]
+        order = demand(*lines, capacity=[work("store")])
+        asked[order.holder_id] = "held"
+        assert await hold(connection, order) == [None]
+        acknowledged[order.holder_id] = "held"
+        end, state = (release, "released") if number % 3 == 0 else (confirm, "confirmed")
+        asked[order.holder_id] = state
+        await run(connection, end, [order.holder_id])
+        acknowledged[order.holder_id] = state
