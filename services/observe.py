@@ -10,7 +10,8 @@ from uuid import uuid4
 import msgspec
 import structlog
 from litestar import Litestar
-from litestar.types import Message, Receive, Scope, Send
+from litestar.enums import ScopeType
+from litestar.types import HTTPScope, Message, Receive, Scope, Send
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
 from prometheus_client import (
     CollectorRegistry,
@@ -22,6 +23,7 @@ from prometheus_client import (
 )
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
+METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
 QUICK = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 requests_total = Counter("nom_requests", "Answers given", ["method", "path", "status"])
@@ -79,7 +81,7 @@ class Observed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and write down how it was answered."""
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
         started = perf_counter()
@@ -103,12 +105,12 @@ class Observed:
         finally:
             self.write(scope, status, perf_counter() - started, request_id.decode())
 
-    def write(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+    def write(self, scope: HTTPScope, status: int, seconds: float, request_id: str) -> None:
         """Write the request's log line and count it."""
         facts: dict[str, Any] = scope["state"].pop("facts", {})
         # Unrouted paths share one label, or a scanner could fill the metrics with its guesses.
         path = str(scope.get("path_template") or "unrouted")
-        method = str(scope["method"])
+        method = scope["method"] if scope["method"] in METHODS else "other"
         requests_total.labels(method, path, status).inc()
         request_seconds.labels(path).observe(seconds)
         self.log.info(

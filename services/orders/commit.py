@@ -4,7 +4,6 @@ It trusts nothing that was read before it: keys, live allocations and stock are 
 at again.
 """
 
-import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
@@ -22,6 +21,7 @@ from services.orders.answers import AllocationAnswer, quote_answer
 from services.orders.batch import Decided, Order
 from services.orders.idempotency import Answer, refusal, replay, stored
 from services.orders.promise import valid_until
+from services.orders.records import order_lock
 from services.orders.translate import Reading, demand, totals
 from services.problems import Refused
 from services.settings import Settings
@@ -105,11 +105,6 @@ def lost(order: Order, settings: Settings) -> Settled:
     if order.attempts + 1 < settings.attempts_max:
         return Settled(order, "lost", None)
     return Settled(order, "contended", refusal(contended(order)))
-
-
-def order_lock(order_id: str) -> bytes:
-    """Return the name under which an order is locked."""
-    return zlib.crc32(order_id.encode()).to_bytes(4, "big") + b"ordr" + order_id.encode()
 
 
 def settle_known(

@@ -114,6 +114,8 @@ async def retake(
 
     Also `order-already-allocated` when the order has been allocated anew since.
     """
+    # The order may be allocated anew at this moment; whoever has this lock first decides.
+    await shared_records.lock_names(connection, [records.order_lock(row.order_id)])
     live = (await records.find_live(connection, [row.order_id])).get(row.order_id)
     if live is not None:
         raise Refused(

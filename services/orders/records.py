@@ -1,5 +1,6 @@
 """SQL of allocations and their decision records."""
 
+import zlib
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -29,6 +30,11 @@ class AllocationRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     confirmed_at: datetime | None
     ended_at: datetime | None
+
+
+def order_lock(order_id: str) -> bytes:
+    """Return the name under which an order is locked."""
+    return zlib.crc32(order_id.encode()).to_bytes(4, "big") + b"ordr" + order_id.encode()
 
 
 async def insert_allocations(connection: asyncpg.Connection, rows: Sequence[AllocationRow]) -> None:

@@ -94,6 +94,24 @@ async def test_a_confirm_after_expiry_respects_that_the_order_was_allocated_anew
     assert refused.json()["allocation_id"] == anew["allocation_id"]
 
 
+async def test_a_late_confirm_and_a_new_allocation_of_the_order_race_and_one_wins(
+    caller: Caller, database: Database
+) -> None:
+    """The customer pays in one tab and starts over in another: one live allocation, no failure."""
+    for number in range(15):
+        order_id = f"o-{number}"
+        held = (await caller.post("/v1/allocations", basket(order_id, ("MUG", 1)))).json()
+        await let_time_pass(database, held["allocation_id"])
+        await expire_due(database)
+        confirmed, anew = await asyncio.gather(
+            caller.post(f"/v1/allocations/{held['allocation_id']}/confirm"),
+            caller.post("/v1/allocations", basket(order_id, ("MUG", 2))),
+        )
+        won = {confirmed.status_code, anew.status_code}
+        assert won in ({200, 409}, {409, 201}), (confirmed.text, anew.text)
+    await assert_audit_is_silent(database)
+
+
 async def test_an_extension_postpones_the_end_and_never_shortens_it(
     caller: Caller,
 ) -> None:
