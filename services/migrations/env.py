@@ -11,9 +11,24 @@ from services.database import lock_for_migration
 from services.tables import metadata
 
 
+def is_described(name: str | None, kind: str, _parents: object) -> bool:
+    """Tell whether the metadata should know an object: partitions come and go by themselves."""
+    parts = [
+        table
+        for table in metadata.tables.values()
+        if table.dialect_options["postgresql"]["partition_by"]
+    ]
+    return kind != "table" or not any((name or "").startswith(f"{table.name}_") for table in parts)
+
+
 def run(connection: Connection) -> None:
     """Apply the outstanding migrations in one transaction."""
-    context.configure(connection=connection, target_metadata=metadata, compare_type=True)
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        compare_type=True,
+        include_name=is_described,
+    )
     with context.begin_transaction():
         context.run_migrations()
 

@@ -88,14 +88,14 @@ async def confirm(
     row = await lock(connection, allocation_id, "confirm")
     if row.state == "confirmed":
         return answer(200, told(row))
-    body = told(row)
+    # Reservations are locked before capacity, which dates computed anew may move.
+    if row.state == "held" and not await resolve.confirm(connection, [allocation_id]):
+        raise RuntimeError(f"allocation {allocation_id} is held but has no held reservation")
     now = await shared_records.database_now(connection)
-    body = await retimed(connection, row, body, network=network, now=now)
+    body = await retimed(connection, row, told(row), network=network, now=now)
     if row.state == "expired":
         await retake(connection, row, body, actor=actor, network=network)
         body = msgspec.structs.replace(body, retaken=True)
-    elif not await resolve.confirm(connection, [allocation_id]):
-        raise RuntimeError(f"allocation {allocation_id} is held but has no held reservation")
     body = msgspec.structs.replace(body, status="confirmed", expires_at=None)
     await records.set_body(connection, allocation_id, msgspec.json.encode(body), None)
     await change(connection, [allocation_id], "confirmed", actor)

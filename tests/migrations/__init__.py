@@ -1,0 +1,1 @@
+"""Tests of the schema and the steps that lead to it."""
