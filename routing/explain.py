@@ -17,7 +17,7 @@ from routing.instance import Assignment, Instance, Verdict
 from routing.model import improve
 from routing.plan import Plan
 from routing.problem import Problem
-from routing.solve import Solution, solve_instance
+from routing.solve import Solution, deadline_of, solve_instance
 from routing.validate import validate_order
 
 NODES_MAX = 24
@@ -45,10 +45,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 def decide(problem: Problem) -> Decision:
     """Solve `problem` and keep what explains the answer. Raises `ProblemError` as `solve` does."""
+    deadline = deadline_of(problem)
     validate_order(problem)
     outlook = look(problem)
     choice = choose(outlook)
-    solution = solve_instance(choice.instance)
+    solution = solve_instance(choice.instance, deadline)
     main = _main_node(solution.plan)
     kept, late_verdicts = _kept(choice.instance, solution)
     return Decision(
@@ -66,10 +67,11 @@ def replay(decision: Decision) -> Plan:
     Equal to `decision.plan` bit for bit when that is optimal. A cheaper plan, if the record allowed
     one, would be returned instead, so a difference is an alarm.
     """
-    instance = candidates(_patient(decision.problem), prune=False)
+    problem = _patient(decision.problem)
+    instance = candidates(problem, prune=False)
     units = _assignment(instance, decision.plan)
     if decision.plan.status == "optimal":
-        plan = solve_instance(instance, units).plan
+        plan = solve_instance(instance, deadline_of(problem), units).plan
         if plan.status == "optimal" and plan.objective_minor == decision.plan.objective_minor:
             return msgspec.structs.replace(plan, found_by=decision.plan.found_by)
         return plan

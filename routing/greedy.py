@@ -17,6 +17,9 @@ from routing.problem import Problem
 EVALUATIONS_MAX = 600
 """Plans tried by the local search of one order."""
 
+LINES_TRIED_MAX = 12_000
+"""Lines in all plans tried, so that long orders try fewer."""
+
 
 class Index(msgspec.Struct, frozen=True):
     """Which limits each slot and (slot, line) pair counts against."""
@@ -163,10 +166,14 @@ def _fill(instance: Instance, indexed: Index, slots: Iterable[int]) -> Assignmen
     return draft.finished()
 
 
+def _budget(instance: Instance) -> int:
+    return min(EVALUATIONS_MAX, LINES_TRIED_MAX // len(instance.lines))
+
+
 def _search(instance: Instance, indexed: Index, best: Assignment) -> Assignment:
     """Drop, add or swap one slot at a time while that lowers the objective."""
     price = objective_minor(instance, best)
-    budget = EVALUATIONS_MAX
+    budget = _budget(instance)
     improved = True
     while improved and budget > 0:
         improved = False
@@ -197,7 +204,7 @@ def _neighbors(opened: frozenset[int], slots: int) -> Iterable[frozenset[int]]:
 def _exchange(instance: Instance, indexed: Index, best: Assignment) -> Assignment:
     """Move one line's units from one opened slot to another while that lowers the objective."""
     price = objective_minor(instance, best)
-    budget = EVALUATIONS_MAX
+    budget = _budget(instance)
     improved = True
     while improved and budget > 0:
         improved = False

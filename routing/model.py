@@ -1,6 +1,7 @@
 """The exact model, CP-SAT, in the order of README.md: variables, constraints (1) to (9), objective."""
 
 import math
+import time
 from bisect import bisect_left
 from itertools import pairwise
 from typing import Literal
@@ -55,6 +56,7 @@ def improve(
     seed, so that only the time limit can make two runs differ. Releases the interpreter lock while
     solving. The incumbent is not given as a hint: it is excluded, and measured to mislead.
     """
+    started = time.perf_counter()
     model = cp_model.CpModel()
     variables = _variables(model, instance)
     _constrain(model, instance, variables)
@@ -73,7 +75,8 @@ def improve(
     # on average over residual problems of 5 to 16 lines.
     solver.parameters.cut_level = 0
     solver.parameters.max_presolve_iterations = 1
-    solver.parameters.max_time_in_seconds = max(0.001, limit_ms / 1000)
+    left_s = limit_ms / 1000 - (time.perf_counter() - started)
+    solver.parameters.max_time_in_seconds = max(0.001, left_s)
     status = solver.solve(model)
     if status == cp_model.INFEASIBLE:
         return Answer("none_better", None, below_minor or 0)
@@ -143,10 +146,10 @@ def _waits(
 
 
 def _constrain(model: cp_model.CpModel, instance: Instance, v: _Variables) -> None:
+    by_line, by_slot = _grouped(instance, v)
     for i, line in enumerate(instance.lines):
         # (1) Every unit of a line is taken by a slot or short.
-        taken = [x for (_, j), x in v.units.items() if j == i]
-        model.add(sum(taken) + v.short[i] == line.quantity)
+        model.add(sum(by_line[i]) + v.short[i] == line.quantity)
     for (k, i), x in v.units.items():
         # (2) Only an opened slot takes units.
         model.add(x <= instance.units_max[k][i] * v.opened[k])
@@ -155,8 +158,8 @@ def _constrain(model: cp_model.CpModel, instance: Instance, v: _Variables) -> No
         count = sum(times for _, _, times in parcels.rows)
         model.add(count == v.opened[k] if parcels.steps else count >= v.opened[k])
         if len(parcels.rows) > 1:
-            load = [instance.lines[i].weight_grams * x for (j, i), x in v.units.items() if j == k]
-            model.add(sum(load) <= sum(weight * times for weight, _, times in parcels.rows))
+            load = sum(instance.lines[i].weight_grams * x for i, x in by_slot[k])
+            model.add(load <= sum(weight * times for weight, _, times in parcels.rows))
     for limit in instance.unit_limits:
         # (4) Stock by date and (5) capacity in units.
         model.add(sum(v.units[pair] for pair in limit.pairs) <= limit.units_max)
@@ -170,6 +173,18 @@ def _constrain(model: cp_model.CpModel, instance: Instance, v: _Variables) -> No
     # The first fulfillment carries no split price, so `anything` wants to be true.
     model.add(sum(v.opened) >= v.anything)
     _constrain_waits(model, instance, v)
+
+
+def _grouped(
+    instance: Instance, v: _Variables
+) -> tuple[list[list[cp_model.IntVar]], list[list[tuple[int, cp_model.IntVar]]]]:
+    """The units of each line, and (line, units) of each slot."""
+    by_line: list[list[cp_model.IntVar]] = [[] for _ in instance.lines]
+    by_slot: list[list[tuple[int, cp_model.IntVar]]] = [[] for _ in instance.slots]
+    for (k, i), x in v.units.items():
+        by_line[i].append(x)
+        by_slot[k].append((i, x))
+    return by_line, by_slot
 
 
 def _constrain_waits(model: cp_model.CpModel, instance: Instance, v: _Variables) -> None:

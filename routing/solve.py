@@ -14,7 +14,7 @@ from routing.plan import Plan
 from routing.problem import Problem
 from routing.validate import validate, validate_order
 
-__all__ = ["Solution", "solve", "solve_instance", "validate"]
+__all__ = ["Solution", "deadline_of", "solve", "solve_instance", "validate"]
 
 
 class Solution(msgspec.Struct, frozen=True):
@@ -31,16 +31,23 @@ def solve(problem: Problem) -> Plan:
     Always answers within about `policy.time_limit_ms`; a valid problem never raises. Raises
     `ProblemError` for what `validate` refuses, as far as solving meets it.
     """
+    deadline = deadline_of(problem)
     validate_order(problem)
-    return solve_instance(candidates(problem)).plan
+    return solve_instance(candidates(problem), deadline).plan
 
 
-def solve_instance(instance: Instance, start: Assignment | None = None) -> Solution:
-    """The cheapest plan of an instance, found and proven as far as its time limit allows.
+def deadline_of(problem: Problem) -> float:
+    """The reading of `time.perf_counter` at which the problem's time limit is over."""
+    return time.perf_counter() + problem.policy.time_limit_ms / 1000
+
+
+def solve_instance(
+    instance: Instance, deadline: float, start: Assignment | None = None
+) -> Solution:
+    """The cheapest plan of an instance, found and proven as far as `deadline` allows.
 
     A `start` that is optimal is the answer, whatever other optima there are.
     """
-    started = time.perf_counter()
     best = greedy(instance) if start is None else start
     objective = objective_minor(instance, best)
     priced = bound(instance, best, objective)
@@ -48,7 +55,7 @@ def solve_instance(instance: Instance, start: Assignment | None = None) -> Solut
     if priced.bound_minor >= objective or not slots:
         plan = assemble(instance, best, bound_minor=objective, found_by="greedy")
         return Solution(plan, best, priced)
-    left_ms = instance.policy.time_limit_ms - (time.perf_counter() - started) * 1000
+    left_ms = (deadline - time.perf_counter()) * 1000
     if left_ms < 1:
         plan = assemble(instance, best, bound_minor=priced.bound_minor, found_by="greedy")
         return Solution(plan, best, priced)
