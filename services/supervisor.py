@@ -28,6 +28,8 @@ POLL_S = 1.0
 """How often the supervisor looks around without being woken; a child's death wakes it at once."""
 DRAIN_S = 15
 """How long workers may take to finish their requests and jobs before they are killed."""
+AGAIN_S = 1
+"""A signal within this time of the first is the same one, which make or a shell has passed on."""
 FAILURES_MAX = 8
 """Deaths in a row, without a steady life between, after which the service gives up."""
 CONNECTIONS_SPARE = 20
@@ -53,23 +55,22 @@ class Supervisor:
         self.children = [Child(role, environment) for role in roles]
         self.database = database
 
-    def run(self, greeting: str) -> int:
+    def run(self, signals: Signals, greeting: str) -> int:
         """Keep everything running until a signal; print `greeting` when all is ready at first.
 
         Returns the exit code: 0 after a signal, 1 when a process could not be kept alive.
         """
         greeted = False
-        with Signals() as signals:
-            try:
-                while not signals.received & STOPPING:
-                    if not self.look():
-                        return 1
-                    if not greeted and all(child.ready for child in self.children):
-                        greeted = True
-                        print(greeting, flush=True)  # noqa: T201 - for the person who started it
-                    signals.wait(self.pause_s(), self.pipes())
-            finally:
-                self.drain(signals)
+        try:
+            while not signals.received & STOPPING:
+                if not self.look():
+                    return 1
+                if not greeted and all(child.ready for child in self.children):
+                    greeted = True
+                    print(greeting, flush=True)  # noqa: T201 - for the person who started it
+                signals.wait(self.pause_s(), self.pipes())
+        finally:
+            self.drain(signals)
         return 0
 
     def look(self) -> bool:
@@ -93,19 +94,21 @@ class Supervisor:
         """Return the pipes on which children may report."""
         return [child.ready_pipe for child in self.children if child.ready_pipe is not None]
 
-    def drain(self, signals: "Signals") -> None:
+    def drain(self, signals: Signals) -> None:
         """Ask every child to finish, wait, and kill those that take too long.
 
-        A second Ctrl-C ends the patience at once.
+        A signal that comes again ends the patience at once.
         """
         processes = [child.process for child in self.children if child.process is not None]
         log.info("stopping", processes=len(processes))
-        signals.received.clear()
         for process in processes:
             process.terminate()
-        deadline_s = time.monotonic() + DRAIN_S
+        stopped_s = time.monotonic()
         while any(process.poll() is None for process in processes):
-            if time.monotonic() > deadline_s or signals.received & STOPPING:
+            waited_s = time.monotonic() - stopped_s
+            if waited_s < AGAIN_S:
+                signals.received.clear()
+            if waited_s > DRAIN_S or signals.received & STOPPING:
                 break
             signals.wait(0.1)
         for process in processes:
@@ -129,7 +132,7 @@ def serve(
     and the database really used; what it returns is printed when every worker is ready. `environ`
     is what the workers inherit. Raises `ServeError` and `embedded.EmbeddedError`.
     """
-    leave_on_signal()
+    disarm = leave_on_signal()
     # The port first: a service that is already running is the likeliest reason to stop here.
     with listen(settings.host, settings.port) as listener, database(settings) as server:
         port: int = listener.getsockname()[1]
@@ -144,7 +147,9 @@ def serve(
             "PROMETHEUS_MULTIPROC_DIR": str(empty_metrics_folder(settings.home)),
         }
         roles = service_roles(settings.workers, listener.fileno())
-        return Supervisor(roles, environment, server).run(greeting)
+        with Signals() as signals:
+            disarm()
+            return Supervisor(roles, environment, server).run(signals, greeting)
 
 
 def service_roles(workers: int, listener: int) -> list[Role]:
@@ -218,12 +223,22 @@ def empty_metrics_folder(home: Path) -> Path:
     return folder
 
 
-def leave_on_signal() -> None:
-    """Make the stopping signals end this process in order while it is still starting up."""
+def leave_on_signal() -> Callable[[], None]:
+    """Let the stopping signals end this process in order, until what is returned is called.
+
+    From then on they do nothing where nobody else handles them: while the database stops, one more
+    Ctrl-C must not leave it behind.
+    """
+    armed = True
+
+    def leave(number: int, _frame: object) -> None:
+        if armed:
+            raise SystemExit(128 + number)  # as shells report a signal
+
+    def disarm() -> None:
+        nonlocal armed
+        armed = False
+
     for number in STOPPING:
         signal.signal(number, leave)
-
-
-def leave(number: int, _frame: object) -> None:
-    """End this process with the exit code that shells give to a signal."""
-    raise SystemExit(128 + number)
+    return disarm

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from services import supervisor
-from services.children import Child, Role, backoff_s
+from services.children import Child, Role, Signals, backoff_s
 from services.settings import Settings
 from services.supervisor import ServeError, Supervisor
 from tests.running import PATIENCE_S, Service, running_service, temporary_home
@@ -109,6 +109,23 @@ def test_a_stop_leaves_no_process_and_loses_nothing() -> None:
                 assert none_left(processes)
 
 
+def test_a_stop_during_the_start_leaves_no_process() -> None:
+    """Who notices a mistake at once presses Ctrl-C at once, while the database is being made."""
+    with temporary_home() as home:
+        starting = subprocess.Popen(
+            [NOM, "serve", "--port=0"],
+            env={**os.environ, "NOM_HOME": str(home)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until((home / "postgres" / "postmaster.pid").exists)
+        processes = [psutil.Process(starting.pid)]
+        processes += processes[0].children(recursive=True)
+        starting.send_signal(signal.SIGINT)
+        assert starting.wait(PATIENCE_S) == 128 + signal.SIGINT
+        assert none_left(processes)
+
+
 def test_a_killed_service_leaves_no_process() -> None:
     """`kill -9` of the supervisor cannot be caught; the system ends its children for it."""
     with temporary_home() as home, running_service(NOM, home) as running:
@@ -149,7 +166,8 @@ def test_a_service_whose_worker_cannot_live_gives_up(
     monkeypatch.setattr("services.children.BACKOFF_S", 0.0)
     environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     role = Role("broken", "services.no_such_module")
-    assert Supervisor([role], environment, None).run("never greeted") == 1
+    with Signals() as signals:
+        assert Supervisor([role], environment, None).run(signals, "never greeted") == 1
     assert "never greeted" not in capsys.readouterr().out
 
 
@@ -176,5 +194,6 @@ def test_a_child_that_does_not_stop_is_killed(
         seen.append(psutil.Process(child.process.pid))
 
     monkeypatch.setattr(Child, "start", noted_start)
-    assert supervised.run("ready") == 0
+    with Signals() as signals:
+        assert supervised.run(signals, "ready") == 0
     assert none_left(seen)
