@@ -114,23 +114,32 @@ def draw(network: DemoNetwork, summary: Summary) -> str:
 
 def dots(points: Iterable[Point], style: str) -> str:
     """Return many dots as one path: a line of no length with round ends is a dot."""
-    drawn = "".join(f"M{x:g} {y:g}h0" for x, y in sorted(set(points)))
-    return f'<path class="{style}" d="{drawn}"/>'
+    drawn, at = [], (0, 0)
+    for x, y in sorted({(round(x), round(y)) for x, y in points}):
+        drawn.append(f"m{x - at[0]} {y - at[1]}h0")
+        at = (x, y)
+    return f'<path class="{style}" d="{"".join(drawn)}"/>'
 
 
 def curves(shown: Map, flows: Sequence[Flow]) -> str:
     """Return flows as curves, wider for more parcels; the small ones first, beneath the others."""
     most = max((flow.parcels for flow in flows), default=1)
-    drawn = []
+    drawn: dict[str, list[str]] = {"store": [], "warehouse": []}
     for flow in reversed(flows):
         kind = "warehouse" if flow.node_id.startswith("warehouse-") else "store"
         weight = sqrt(flow.parcels / most)
         path = curve(shown.nodes[flow.node_id], shown.zones[flow.zone_id])
-        drawn.append(
-            f'<path class="flow {kind}" stroke-width="{0.5 + 4.5 * weight:.1f}" '
-            f'stroke-opacity="{0.16 + 0.5 * weight:.2f}" d="{path}"/>'
+        drawn[kind].append(
+            f'<path stroke-width="{0.5 + 4.5 * weight:.1f}" opacity="{0.16 + 0.5 * weight:.2f}" '
+            f'd="{path}"/>'
         )
-    return "\n".join(drawn)
+    return "\n".join(grouped(f"flow {kind}", paths) for kind, paths in drawn.items())
+
+
+def grouped(style: str, drawn: Sequence[str]) -> str:
+    """Return drawn elements as a group of one style."""
+    inside = "\n".join(drawn)
+    return f'<g class="{style}">\n{inside}\n</g>'
 
 
 def curve(start: Point, end: Point) -> str:
@@ -141,8 +150,8 @@ def curve(start: Point, end: Point) -> str:
     control_x = (x + to_x) / 2 + side * BULGE * (to_y - y)
     control_y = (y + to_y) / 2 - side * BULGE * (to_x - x)
     if length < 1:
-        return f"M{x:g} {y:g}h0"
-    return f"M{x:g} {y:g}Q{control_x:.0f} {control_y:.0f} {to_x:g} {to_y:g}"
+        return f"M{x:.0f} {y:.0f}h0"
+    return f"M{x:.0f} {y:.0f}Q{control_x:.0f} {control_y:.0f} {to_x:.0f} {to_y:.0f}"
 
 
 def circles(shown: Map, stores: Sequence[Node], pickups: dict[str, int]) -> str:
@@ -151,8 +160,8 @@ def circles(shown: Map, stores: Sequence[Node], pickups: dict[str, int]) -> str:
     for store in stores:
         x, y = shown.nodes[store.node_id]
         radius = 1.6 + 0.45 * sqrt(pickups.get(store.node_id, 0))
-        drawn.append(f'<circle class="node store" cx="{x:g}" cy="{y:g}" r="{radius:.1f}"/>')
-    return "\n".join(drawn)
+        drawn.append(f'<circle cx="{x:g}" cy="{y:g}" r="{radius:.1f}"/>')
+    return grouped("node store", drawn)
 
 
 def squares(shown: Map, warehouses: Sequence[Node]) -> str:

@@ -81,9 +81,9 @@ def test_the_map_is_well_formed_and_shows_every_node(
     """A browser is lenient with HTML, and refuses a broken SVG."""
     drawn = ET.fromstring(page.standalone_map(network, summary))  # noqa: S314 - made here
     space = "{http://www.w3.org/2000/svg}"
-    assert len(drawn.findall(f"{space}circle")) == network.facts.stores
+    assert len(drawn.findall(f".//{space}circle")) == network.facts.stores
     assert len(drawn.findall(f"{space}rect[@class='node warehouse']")) == network.facts.warehouses
-    for circle in drawn.findall(f"{space}circle"):
+    for circle in drawn.findall(f".//{space}circle"):
         assert 0 <= float(circle.attrib["cx"]) <= picture.WIDTH
         assert 0 <= float(circle.attrib["cy"]) <= picture.HEIGHT
 
