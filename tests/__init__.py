@@ -1,0 +1,1 @@
+"""Tests, in tiers by what they need: see README.md here."""
