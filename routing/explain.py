@@ -5,6 +5,7 @@ one, what ruled out every other node, the plan and a runner-up. Sentences, price
 and the replay are pure functions of the record.
 """
 
+import time
 from typing import Any
 
 import msgspec
@@ -38,7 +39,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The problem as asked, without the nodes that `verdicts` rules out."""
     verdicts: tuple[Verdict, ...]
     runner_up: Plan | None
-    """The best plan of simple rules without the node that fulfills most units of the plan."""
+    """The best plan of simple rules without the node that fulfills most units of the plan.
+
+    None for an empty plan, and where the time limit was used up before.
+    """
     runner_up_without: str | None
     """That node."""
 
@@ -56,7 +60,7 @@ def decide(problem: Problem) -> Decision:
         plan=solution.plan,
         problem=_cut_down(problem, kept),
         verdicts=verdicts(outlook, choice) + late_verdicts,
-        runner_up=_runner_up(outlook, main) if main else None,
+        runner_up=_runner_up(outlook, main) if main and time.perf_counter() < deadline else None,
         runner_up_without=main,
     )
 

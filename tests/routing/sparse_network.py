@@ -110,18 +110,21 @@ class Network:
                 )
                 for n, i in zip(rows.tolist(), columns.tolist(), strict=True)
             ),
-            lanes=tuple(
-                Lane(
-                    node_id=node.node_id,
-                    service="standard",
-                    tariff_id=f"zone-{zone}",
-                    transit_days_min=1 + zone // 2,
-                    transit_days_max=1 + zone,
-                    calendar_id="week",
-                )
-                for node, zone in zip(self.nodes, zones, strict=True)
-            ),
+            lanes=self._lanes(zones),
             calendars=(WEEK,),
             tariffs=self.tariffs,
             policy=policy,
+        )
+
+    def _lanes(self, zones: list[int]) -> tuple[Lane, ...]:
+        return tuple(
+            Lane(
+                node_id=node.node_id,
+                service="standard",
+                tariff_id=f"zone-{zone}",
+                transit_days_min=1 + zone // 2,
+                transit_days_max=1 + zone,
+                calendar_id="week",
+            )
+            for node, zone in zip(self.nodes, zones, strict=True)
         )
