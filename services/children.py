@@ -137,7 +137,7 @@ class Signals:
 
     def wait(self, timeout_s: float, also: Sequence[int] = ()) -> None:
         """Wait for a signal, for one of the descriptors `also`, or until the time is over."""
-        select.select([self.reader, *also], [], [], timeout_s)
+        select.select([self.reader.fileno(), *also], [], [], timeout_s)
         try:
             self.received.update(self.reader.recv(4096))
         except BlockingIOError:
