@@ -74,6 +74,6 @@ def site(kind: Kind, number: str, city: City, choices: dict[str, Any], cost_clas
         capabilities=tuple(choices["capabilities"]),
         handling_order_minor=choices["handling_order_minor"][cost_class],
         handling_unit_minor=choices["handling_unit_minor"][cost_class],
-        capacity_unit="orders",
-        capacity_maximum=choices["capacity_orders"],
+        capacity_unit="orders" if "capacity_orders" in choices else None,
+        capacity_maximum=choices.get("capacity_orders"),
     )
