@@ -17,7 +17,7 @@ from rich.console import Console
 
 from inventory.audit import audit, oversold
 from services import keys
-from services.database import Database, migrate
+from services.database import Database, DatabaseAwayError, migrate
 from services.demo import page, records, show, small
 from services.demo.compare import Choice, Compared, choice, compare, problems
 from services.demo.load import LoadError, load, read_stock
@@ -32,6 +32,16 @@ from services.embedded_home import EmbeddedError
 from services.settings import Settings, SettingsError
 
 REPORT = Path("reports/demo.html")
+MENDABLE = (
+    MissingPackageError,
+    ServiceError,
+    LoadError,
+    ReplayError,
+    EmbeddedError,
+    SettingsError,
+    DatabaseAwayError,
+)
+"""Errors that a person can mend; their messages say how."""
 TELLING_PAUSE_S = 2.0
 """Longer than a worker takes to notice a network that was loaded into its database."""
 
@@ -111,9 +121,7 @@ def command(
             network = build(wishes.seed)
         with the_service(home, url, console) as service:
             summary = run(service, network, wishes, console)
-    except (
-        MissingPackageError, ServiceError, LoadError, ReplayError, EmbeddedError, SettingsError,
-    ) as error:  # fmt: skip
+    except MENDABLE as error:
         raise click.ClickException(str(error)) from error
     show.report(console, summary)
     write(report, page.render(network, summary), console)
