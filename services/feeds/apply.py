@@ -20,8 +20,7 @@ from services.feeds import records
 from services.feeds.records import Progress, Staged
 from services.feeds.rejects import Rejected, RejectsFile
 from services.feeds.rows import StockRow
-from services.ids import new_id
-from services.records import Event, insert_events
+from services.shortages import tell_shortages, tell_supply_shortages
 
 ATTEMPTS_MAX = 20
 """Attempts at a chunk that loses a deadlock, or waits longer than `lock_timeout_ms` for a row."""
@@ -177,12 +176,8 @@ async def apply_stock(
     ]
     source = f"import:{chunks.import_id}"
     result = await apply_snapshot(connection, source, number, snapshot, chunks.actor)
-    facts = [
-        {"sku": each.sku, "node_id": each.node_id, "shortage": each.shortage}
-        for each in result.shortages
-    ]
-    await tell(connection, "stock.shortage", facts, chunks.actor)
-    return Effect(len(payloads), result.ignored_old, len(facts))
+    await tell_shortages(connection, result.shortages, chunks.actor)
+    return Effect(len(payloads), result.ignored_old, len(result.shortages))
 
 
 async def apply_supply(
@@ -190,21 +185,8 @@ async def apply_supply(
 ) -> Effect:
     """Insert supplies or replace what is known of them."""
     shortages = await put_supply(connection, decode_all(Supply, payloads))
-    facts = [
-        {"sku": each.sku, "supply_id": each.supply_id, "shortage": each.shortage}
-        for each in shortages
-    ]
-    await tell(connection, "supply.shortage", facts, chunks.actor)
-    return Effect(len(payloads), shortages=len(facts))
-
-
-async def tell(
-    connection: asyncpg.Connection, kind: str, facts: Sequence[dict[str, object]], actor: str
-) -> None:
-    """Append an event for each fact about a sku, in the transaction that made it one."""
-    events = [Event(new_id(), kind, str(fact["sku"]), actor, fact) for fact in facts]
-    if events:
-        await insert_events(connection, events)
+    await tell_supply_shortages(connection, shortages, chunks.actor)
+    return Effect(len(payloads), shortages=len(shortages))
 
 
 def decode_all(kind: type[T], payloads: Sequence[bytes]) -> list[T]:

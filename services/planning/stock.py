@@ -16,14 +16,12 @@ from msgspec import Meta
 from inventory import items, ledger, nodes
 from inventory import supply as inventory_supply
 from inventory.buffers import buffer_at, read_rules
-from inventory.ledger import DeltaRecord, FeedResult, Movement, Recorded, Shortage, SnapshotRecord
+from inventory.ledger import DeltaRecord, FeedResult, Movement, Recorded, SnapshotRecord
 from inventory.supply import Receipt, Supply, SupplyShortage
-from services import records as shared_records
-from services.ids import new_id
 from services.planning import records
 from services.planning.masterdata import verify_distinct, verify_known
 from services.problems import Refused
-from services.records import Event
+from services.shortages import tell_shortages, tell_supply_shortages
 
 
 class StockRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,17 +167,7 @@ async def announce(
         short = await inventory_supply.put_supply(connection, given)
     except ValueError as error:
         raise Refused("illegal-state", f"{error}.") from error
-    events = [
-        Event(
-            new_id(),
-            "supply.shortage",
-            each.sku,
-            actor,
-            {"sku": each.sku, "supply_id": each.supply_id, "shortage": each.shortage},
-        )
-        for each in short
-    ]
-    await shared_records.insert_events(connection, events)
+    await tell_supply_shortages(connection, short, actor)
     return SupplyPut(count=len(given), shortages=short)
 
 
@@ -217,24 +205,3 @@ async def verify_places(
     skus, node_ids = ({place[at] for place in places} for at in (0, 1))
     verify_known("unknown-sku", "item", await items.missing_items(connection, skus))
     verify_known("unknown-node", "node", await nodes.missing_nodes(connection, node_ids))
-
-
-async def tell_shortages(
-    connection: asyncpg.Connection, shortages: Sequence[Shortage], actor: str
-) -> None:
-    """Append an event for each shortage that is new or larger."""
-    if not shortages:
-        return
-    await shared_records.insert_events(
-        connection,
-        [
-            Event(
-                new_id(),
-                "stock.shortage",
-                each.sku,
-                actor,
-                {"sku": each.sku, "node_id": each.node_id, "shortage": each.shortage},
-            )
-            for each in shortages
-        ],
-    )
