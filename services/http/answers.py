@@ -1,12 +1,15 @@
 """How answers are described in the OpenAPI document, and how stored ones are sent."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 from msgspec import Meta
 
+from services.http.access import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_LENGTH_MAX
 from services.orders.idempotency import Answer
 from services.problems import KINDS, MEDIA_TYPE
 
@@ -28,6 +31,24 @@ BODY = (
 """What any call with a body may answer."""
 WRITE = (*BODY, "idempotency-key-missing", "idempotency-key-reused")
 """What any call with a body and an Idempotency-Key may answer."""
+
+
+@dataclass
+class Write(Operation):
+    """How a call is described whose guard wants an `Idempotency-Key`."""
+
+    def __post_init__(self) -> None:
+        """Add the header."""
+        header = Parameter(
+            name=IDEMPOTENCY_KEY,
+            param_in="header",
+            required=True,
+            description="A UUID, say: new for each request, the same when it is repeated.",
+            schema=Schema(
+                type=OpenAPIType.STRING, min_length=1, max_length=IDEMPOTENCY_KEY_LENGTH_MAX
+            ),
+        )
+        self.parameters = [*(self.parameters or []), header]
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from routing.explain import Decision, explain
 from services.http.access import IDEMPOTENCY_KEY, allow, guard_idempotency
-from services.http.answers import BODY, WRITE, raises, respond
+from services.http.answers import BODY, WRITE, Write, raises, respond
 from services.keys import Principal
 from services.observe import note
 from services.orders import lifecycle
@@ -90,6 +90,7 @@ async def quote(data: JSONBody[QuoteRequest], state: State) -> QuoteAnswer:
     "/v1/allocations",
     opt=allow("checkout", "store"),
     guards=[guard_idempotency],
+    operation_class=Write,
     responses=raises(
         *PLAN_KINDS,
         *WRITE,
@@ -164,6 +165,7 @@ async def get_decision(
     status_code=200,
     opt=allow("checkout", "store"),
     guards=[guard_idempotency],
+    operation_class=Write,
     responses=raises(
         *WRITE, "not-found", "illegal-state", "hold-expired", "order-already-allocated"
     ),
@@ -194,6 +196,7 @@ async def confirm(
     status_code=200,
     opt=allow("checkout", "store"),
     guards=[guard_idempotency],
+    operation_class=Write,
     responses=raises(*WRITE, *EXTEND_KINDS),
     tags=["checkout"],
 )
@@ -235,6 +238,7 @@ async def end(
     status_code=200,
     opt=allow("checkout", "store"),
     guards=[guard_idempotency],
+    operation_class=Write,
     responses=raises(*WRITE, "not-found", "illegal-state"),
     tags=["checkout"],
 )
@@ -250,6 +254,7 @@ async def release(
     status_code=200,
     opt=allow("checkout", "store"),
     guards=[guard_idempotency],
+    operation_class=Write,
     responses=raises(*WRITE, "not-found", "illegal-state"),
     tags=["checkout"],
 )

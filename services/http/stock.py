@@ -16,7 +16,7 @@ from inventory.ledger import DeltaRecord, FeedResult, Movement, Recorded, Snapsh
 from services import records as shared_records
 from services.http import supply
 from services.http.access import guard_idempotency, restrict_to_nodes
-from services.http.answers import WRITE, raises, respond
+from services.http.answers import WRITE, Write, raises, respond
 from services.http.checkout import Call, claim_of
 from services.http.fields import (
     ID_LENGTH_MAX,
@@ -198,6 +198,7 @@ def before_of(cursor: str | None) -> tuple[datetime, UUID] | None:
     status_code=200,
     opt=WRITERS,
     guards=[guard_idempotency],
+    operation_class=Write,
     responses=raises(*WRITE, *PLACE_KINDS, *QUANTITY_KINDS),
     tags=["stock"],
 )
@@ -242,6 +243,7 @@ async def snapshots(
     status_code=200,
     opt=WRITERS,
     guards=[guard_idempotency],
+    operation_class=Write,
     responses=raises(*WRITE, *PLACE_KINDS, *QUANTITY_KINDS),
     tags=["stock"],
 )
@@ -281,6 +283,7 @@ async def deltas(
     "/v1/stock/movements",
     opt=WRITERS,
     guards=[guard_idempotency],
+    operation_class=Write,
     responses=raises(
         *WRITE,
         *PLACE_KINDS,

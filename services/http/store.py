@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
 from services.http.access import allow, guard_idempotency, restrict_to_nodes
-from services.http.answers import WRITE, raises, respond
+from services.http.answers import WRITE, Write, raises, respond
 from services.http.checkout import Call, ExtendRequest, claim_of, hold_seconds
 from services.orders import counter
 from services.orders.counter import ReservationAnswer
@@ -47,6 +47,7 @@ async def own_reservation(
     "/v1/reservations",
     opt=allow("store"),
     guards=[guard_idempotency],
+    operation_class=Write,
     responses=raises(
         *WRITE,
         "not-found",
@@ -102,6 +103,7 @@ async def get_reservation(
     status_code=200,
     opt=allow("store"),
     guards=[guard_idempotency],
+    operation_class=Write,
     responses=raises(*WRITE, "not-found"),
     tags=["store"],
 )
@@ -124,6 +126,7 @@ async def release(
     status_code=200,
     opt=allow("store"),
     guards=[guard_idempotency],
+    operation_class=Write,
     responses=raises(*WRITE, "not-found", "hold-too-long", "illegal-state"),
     tags=["store"],
 )

@@ -16,7 +16,7 @@ from msgspec import Meta
 from inventory.ledger import Recorded
 from inventory.supply import Receipt, Supply, SupplyState, get_supply
 from services.http.access import allow, guard_idempotency, restrict_to_nodes
-from services.http.answers import WRITE, raises, respond
+from services.http.answers import WRITE, Write, raises, respond
 from services.http.checkout import Call, claim_of
 from services.http.fields import (
     Id,
@@ -107,6 +107,7 @@ def restrict(principal: Principal, node_ids: Iterable[str]) -> None:
     status_code=200,
     opt=WRITERS,
     guards=[guard_idempotency],
+    operation_class=Write,
     responses=raises(*WRITE, *PLACE_KINDS, *QUANTITY_KINDS, "duplicate-entry", "illegal-state"),
     tags=["stock"],
 )
@@ -140,6 +141,7 @@ async def list_supply(state: State, sku: SkuQuery) -> SupplyAnswer:
     "/v1/supply/receipts",
     opt=WRITERS,
     guards=[guard_idempotency],
+    operation_class=Write,
     responses=raises(
         *WRITE, *QUANTITY_KINDS, "duplicate-entry", "unknown-reference", "illegal-state"
     ),
