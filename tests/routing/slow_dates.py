@@ -41,8 +41,8 @@ def works(calendar: Calendar | None, day: date) -> bool:
 
 
 def worked_days(calendar: Calendar | None, first: date, count: int) -> list[date]:
-    """Up to `count` worked dates from `first` on, looking 60 days ahead."""
-    days = [first + ahead * DAY for ahead in range(60)]
+    """Up to `count` worked dates from `first` on, in 120 days: enough for a weekly carrier."""
+    days = [first + ahead * DAY for ahead in range(120)]
     return [day for day in days if works(calendar, day)][:count]
 
 
