@@ -70,6 +70,11 @@ def hold_seconds(asked: timedelta | None, principal: Principal, settings: Settin
     return seconds
 
 
+def hold_total_seconds(principal: Principal, settings: Settings) -> int:
+    """Return how long the role may hold in all, extensions included."""
+    return settings.staff_hold_max_s if principal.role == "store" else settings.hold_total_max_s
+
+
 @post(
     "/v1/quotes",
     status_code=200,
@@ -213,8 +218,8 @@ async def extend(
             connection,
             allocation_id,
             hold_s=hold_s,
+            total_s=hold_total_seconds(request.user, runtime.settings),
             actor=request.user.actor,
-            settings=runtime.settings,
         ),
     )
     return respond(answer, AllocationAnswer)

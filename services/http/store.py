@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from services.http.access import allow, guard_idempotency, restrict_to_nodes
 from services.http.answers import WRITE, Write, raises, respond
-from services.http.checkout import Call, ExtendRequest, claim_of, hold_seconds
+from services.http.checkout import Call, ExtendRequest, claim_of, hold_seconds, hold_total_seconds
 from services.orders import counter
 from services.orders.counter import ReservationAnswer
 from services.orders.idempotency import once
@@ -141,7 +141,11 @@ async def extend(
         runtime.database,
         claim_of(request, data),
         lambda connection: counter.extend(
-            connection, reservation_id, hold_s=hold_s, actor=request.user.actor
+            connection,
+            reservation_id,
+            hold_s=hold_s,
+            total_s=hold_total_seconds(request.user, runtime.settings),
+            actor=request.user.actor,
         ),
     )
     return respond(answer, ReservationAnswer)

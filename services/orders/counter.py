@@ -30,6 +30,7 @@ class ReservationAnswer(msgspec.Struct, frozen=True, kw_only=True):
     sku: str
     quantity: int
     status: Literal["held", "confirmed", "consumed", "released", "expired"]
+    created_at: datetime
     expires_at: datetime
 
 
@@ -98,12 +99,18 @@ async def release(connection: asyncpg.Connection, holder: UUID, *, actor: str) -
 
 
 async def extend(
-    connection: asyncpg.Connection, holder: UUID, *, hold_s: int, actor: str
+    connection: asyncpg.Connection, holder: UUID, *, hold_s: int, total_s: int, actor: str
 ) -> Answer:
-    """Hold for `hold_s` seconds from now; raises `not-found`, `illegal-state`."""
+    """Hold for `hold_s` seconds from now; raises `not-found`, `hold-too-long`, `illegal-state`."""
     now = await shared_records.database_now(connection)
     current = await find(connection, holder)
     until = max(now + timedelta(seconds=hold_s), current.expires_at)
+    latest = current.created_at + timedelta(seconds=total_s)
+    if until > latest:
+        raise Refused(
+            "hold-too-long",
+            f"Units can be held until {latest:%Y-%m-%dT%H:%M:%SZ} at most, {total_s} s in all.",
+        )
     if not await resolve.extend(connection, holder, until):
         raise Refused("illegal-state", f"The reservation is {current.status}; hold the units anew.")
     await shared_records.insert_events(

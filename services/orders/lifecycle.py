@@ -24,7 +24,6 @@ from services.orders.records import AllocationRow
 from services.orders.translate import DAY_SLOT
 from services.planning.network import Network
 from services.problems import Refused
-from services.settings import Settings
 
 SWEEP_LIMIT = 500
 """Allocations expired in one transaction."""
@@ -187,22 +186,22 @@ async def extend(
     allocation_id: UUID,
     *,
     hold_s: int,
+    total_s: int,
     actor: str,
-    settings: Settings,
 ) -> Answer:
     """Hold for `hold_s` seconds from now on; never shortens a hold.
 
-    Raises `not-found`, `illegal-state`, `hold-too-long` beyond the longest hold in all.
+    Raises `not-found`, `illegal-state`, `hold-too-long` beyond `total_s` seconds in all.
     """
     row = await lock(connection, allocation_id, "extend")
     now = await shared_records.database_now(connection)
     expires_at = now + timedelta(seconds=hold_s)
-    latest = row.created_at + timedelta(seconds=settings.hold_total_max_s)
+    latest = row.created_at + timedelta(seconds=total_s)
     if expires_at > latest:
         raise Refused(
             "hold-too-long",
             f"An allocation can be held until {latest:%Y-%m-%dT%H:%M:%SZ} at most, "
-            f"{settings.hold_total_max_s} s after it was made; confirm it.",
+            f"{total_s} s after it was made; confirm it.",
         )
     if row.expires_at is not None and expires_at > row.expires_at:
         if not await resolve.extend(connection, allocation_id, expires_at):

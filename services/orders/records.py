@@ -167,7 +167,8 @@ async def find_counter_reservation(
 ) -> asyncpg.Record | None:
     """Return a reservation made at the counter, by its holder."""
     return await connection.fetchrow(
-        "SELECT holder_id AS reservation_id, node_id, sku, quantity, state AS status, expires_at"
+        "SELECT holder_id AS reservation_id, node_id, sku, quantity, state AS status,"
+        " created_at, expires_at"
         " FROM reservation WHERE holder_id = $1 AND holder_kind = 'staff'",
         holder,
     )

@@ -1,0 +1,103 @@
+"""Reservations at the counter: a person stands there, and the web must not sell under their nose."""
+
+import asyncio
+from uuid import UUID
+
+from inventory.buffers import Buffer, put_buffers
+from services.database import Database
+from services.orders.counter import expire_due
+from tests.services.caller import Caller, basket, problem_type
+from tests.services.test_allocations import assert_audit_is_silent, available
+
+
+def counter(sku: str = "MUG", quantity: int = 1, **changes: object) -> dict[str, object]:
+    """Return a reservation at ST-EAST."""
+    return {"node_id": "ST-EAST", "sku": sku, "quantity": quantity} | changes
+
+
+async def test_units_are_held_shown_and_given_back(caller: Caller, database: Database) -> None:
+    """The customer thinks about it, and then does not want it."""
+    held = await caller.post("/v1/reservations", counter(quantity=2), role="store")
+    assert held.status_code == 201, held.text
+    path = f"/v1/reservations/{held.json()['reservation_id']}"
+    assert await available(database, "MUG", "ST-EAST") == 3
+    assert (await caller.get(path, role="store")).json()["status"] == "held"
+    for _ in range(2):
+        released = await caller.post(f"{path}/release", role="store")
+        assert (released.status_code, released.json()["status"]) == (200, "released")
+    assert await available(database, "MUG", "ST-EAST") == 5
+    await assert_audit_is_silent(database)
+
+
+async def test_the_counter_may_take_what_a_buffer_keeps_from_the_web(
+    caller: Caller, database: Database
+) -> None:
+    """A buffer guards the shelf for walk-ins, and this is one."""
+    async with database.transaction() as connection:
+        await put_buffers(
+            connection, [Buffer(sku="MUG", node_id="ST-EAST", channel="*", quantity=5)]
+        )
+    web = basket("o-1", ("MUG", 1))
+    web["lines"][0] |= {"method": "pickup", "pickup_node": "ST-EAST"}
+    assert problem_type(await caller.post("/v1/allocations", web)) == "insufficient-stock"
+    held = await caller.post("/v1/reservations", counter(quantity=5), role="store")
+    assert held.status_code == 201
+
+
+async def test_the_web_and_the_counter_never_share_the_last_unit(
+    caller: Caller, database: Database
+) -> None:
+    """Both ask at the same moment; one of them is told no."""
+    web = basket("o-1", ("MUG", 5))
+    web["lines"][0] |= {"method": "pickup", "pickup_node": "ST-EAST"}
+    web["policy"] = {"ship_complete": True}
+    answers = await asyncio.gather(
+        caller.post("/v1/allocations", web),
+        caller.post("/v1/reservations", counter(quantity=5), role="store"),
+    )
+    assert sorted(answer.status_code for answer in answers) == [201, 409]
+    assert await available(database, "MUG", "ST-EAST") == 0
+    await assert_audit_is_silent(database)
+
+
+async def test_another_nodes_stock_looks_like_a_node_that_does_not_exist(caller: Caller) -> None:
+    """A store key can neither take from other stores nor find out which there are."""
+    theirs = await caller.post("/v1/reservations", counter(node_id="ST-WEST"), role="store")
+    nobodys = await caller.post("/v1/reservations", counter(node_id="NO-SUCH"), role="store")
+    assert (theirs.status_code, problem_type(theirs)) == (404, "not-found")
+    assert theirs.json()["detail"].replace("ST-WEST", "NO-SUCH") == nobodys.json()["detail"]
+
+
+async def test_more_than_there_is_is_refused_with_what_there_is(caller: Caller) -> None:
+    """The clerk needs the number, not only a no."""
+    refused = await caller.post("/v1/reservations", counter(quantity=6), role="store")
+    assert (refused.status_code, problem_type(refused)) == (409, "insufficient-stock")
+    assert refused.json()["available"] == 5
+
+
+async def test_a_hold_at_the_counter_ends_by_itself_and_within_its_limit(
+    caller: Caller, database: Database
+) -> None:
+    """Nobody came back for it; and nobody may hold for ever by extending."""
+    held = (await caller.post("/v1/reservations", counter(hold_for="P1D"), role="store")).json()
+    path = f"/v1/reservations/{held['reservation_id']}"
+    longer = await caller.post(f"{path}/extend", {"hold_for": "P6D"}, role="store")
+    assert longer.json()["expires_at"] > held["expires_at"]
+    async with database.transaction() as connection:
+        await connection.execute(
+            "UPDATE reservation SET created_at = created_at - interval '2 days'"
+            " WHERE holder_id = $1",
+            UUID(held["reservation_id"]),
+        )
+    too_long = await caller.post(f"{path}/extend", {"hold_for": "P7D"}, role="store")
+    assert (too_long.status_code, problem_type(too_long)) == (422, "hold-too-long")
+    async with database.transaction() as connection:
+        await connection.execute(
+            "UPDATE reservation SET expires_at = now() WHERE holder_id = $1",
+            UUID(held["reservation_id"]),
+        )
+    assert await expire_due(database) == 1
+    assert await available(database, "MUG", "ST-EAST") == 5
+    refused = await caller.post(f"{path}/extend", {"hold_for": "P1D"}, role="store")
+    assert problem_type(refused) == "illegal-state"
+    await assert_audit_is_silent(database)
