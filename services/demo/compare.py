@@ -41,6 +41,8 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     lines: int
+    proven: bool
+    """Whether the plan is proven optimal."""
     cost: Cost
     greedy_cost: Cost
     shipments: int
@@ -132,6 +134,7 @@ def compare(replayed: Replayed, asked_for: Problem) -> Compared | None:
     return Compared(
         number=replayed.order.number,
         lines=len(replayed.order.request.lines),
+        proven=replayed.answer.solver.status == "optimal",
         cost=cost_of(replayed.answer.cost),
         greedy_cost=rule.cost,
         shipments=sum(each.method == "ship" for each in replayed.answer.fulfillments),

@@ -45,6 +45,9 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     lines_filled: int
     units: int
     units_filled: int
+    pickup_units: int
+    """Units to be picked up; the others are to be shipped."""
+    pickup_units_filled: int
 
 
 class Shipping(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +99,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     greedy_shipments: int
     greedy_cheaper: int
     """Orders whose greedy plan costs less money."""
+    greedy_cheaper_proven: int
+    """Of these, orders whose own plan is proven optimal: in objective, or on the stock it saw."""
     choices: int
     """Orders asked whether they have a real choice."""
     real_choices: int
@@ -194,7 +199,7 @@ def count_orders(replay: Replay) -> Orders:
     """Return what was sent and what became of it."""
     held = answers(replay.orders)
     lines = [line for each in replay.orders for line in each.order.request.lines]
-    filled = [line.quantity for _, part in parts(replay) for line in part.lines]
+    filled = [(part.method, line.quantity) for _, part in parts(replay) for line in part.lines]
     refused = [each for each in replay.orders if each.answer is None]
     short = [shortfall for answer in held for shortfall in answer.shortfalls]
     lines_refused = sum(len(each.order.request.lines) for each in refused)
@@ -210,7 +215,9 @@ def count_orders(replay: Replay) -> Orders:
         lines=len(lines),
         lines_filled=len(lines) - len(short) - lines_refused,
         units=sum(line.quantity for line in lines),
-        units_filled=sum(filled),
+        units_filled=sum(units for _, units in filled),
+        pickup_units=sum(line.quantity for line in lines if line.method == "pickup"),
+        pickup_units_filled=sum(units for method, units in filled if method == "pickup"),
     )
 
 
@@ -262,6 +269,7 @@ def length_class(
 
 def comparison(drawn: int, fair: Sequence[Compared], choices: Sequence[Choice]) -> Comparison:
     """Return the sums over the orders that both ways fill alike."""
+    cheaper = [each for each in fair if each.greedy_cost.total_minor < each.cost.total_minor]
     return Comparison(
         drawn=drawn,
         compared=len(fair),
@@ -269,7 +277,8 @@ def comparison(drawn: int, fair: Sequence[Compared], choices: Sequence[Choice]) 
         greedy_cost=total([each.greedy_cost for each in fair]),
         shipments=sum(each.shipments for each in fair),
         greedy_shipments=sum(each.greedy_shipments for each in fair),
-        greedy_cheaper=sum(each.greedy_cost.total_minor < each.cost.total_minor for each in fair),
+        greedy_cheaper=len(cheaper),
+        greedy_cheaper_proven=sum(each.proven for each in cheaper),
         choices=len(choices),
         real_choices=sum(each.is_real for each in choices),
     )

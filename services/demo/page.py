@@ -35,6 +35,7 @@ def render(network: DemoNetwork, summary: Summary) -> str:
         height=picture.HEIGHT,
         map_label="Map of the network: parcels from warehouses and stores to the zones they go to",
         map=picture.draw(network, summary),
+        map_words=escape(words.map_words(summary, picture.FLOWS_MAX)),
         cost_words=escape(words.cost_words(summary)),
         cost_bars=cost_bars(summary),
         length_words=escape(words.length_words(summary)),

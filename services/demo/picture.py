@@ -18,8 +18,8 @@ WIDTH = 960
 HEIGHT = 590
 MARGIN = 24
 
-FLOWS_MAX = 700
-"""Flows drawn, the largest; those left out are of a parcel or two each."""
+FLOWS_MAX = 900
+"""Flows drawn, the largest; more would hide the network they run through."""
 BULGE = 0.16
 """How far a flow's curve leaves the straight line, as a share of its length."""
 

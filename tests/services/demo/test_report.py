@@ -131,7 +131,7 @@ def test_only_orders_filled_alike_are_compared(network: DemoNetwork, replayed: R
     """A plan that leaves units out is cheaper and not better."""
     cheap, dear = Cost(total_minor=1), Cost(total_minor=5)
     alike = Compared(
-        number=0, lines=1, cost=dear, greedy_cost=cheap, shipments=1, greedy_shipments=1,
+        number=0, lines=1, proven=True, cost=dear, greedy_cost=cheap, shipments=1, greedy_shipments=1,
         units=2, greedy_units=2,
     )  # fmt: skip
     unlike = msgspec.structs.replace(alike, number=1, greedy_units=1)
