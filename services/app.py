@@ -16,6 +16,7 @@ from services import __version__
 from services.http import availability, checkout, operator, planner, stock, store
 from services.http.access import KeyMiddleware, guard_role
 from services.http.document import complete
+from services.http.examples import show_examples
 from services.observe import Observed, configure_logging
 from services.problems import Refused, handle
 from services.runtime import Runtime
@@ -74,6 +75,7 @@ def create_app(settings: Settings) -> Observed:
         logging_config=None,
     )
     complete(app)
+    show_examples(app.openapi_schema)
     return Observed(app)
 
 
@@ -108,6 +110,8 @@ def openapi() -> OpenAPIConfig:
                 js_url=f"{ASSETS}/javascripts/swagger-ui-bundle.js",
                 css_url=f"{ASSETS}/stylesheets/swagger-ui.css",
                 standalone_preset_js_url=f"{ASSETS}/javascripts/swagger-ui-standalone-preset.js",
+                # Litestar's own icon would be fetched from elsewhere.
+                favicon='<link rel="icon" href="data:,">',
             )
         ],
         components=Components(

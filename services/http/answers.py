@@ -10,6 +10,7 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 from msgspec import Meta
 
 from services.http.access import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_LENGTH_MAX
+from services.http.examples import refusal_example
 from services.orders.idempotency import Answer
 from services.problems import KINDS, MEDIA_TYPE
 
@@ -78,6 +79,7 @@ def raises(*kinds: str) -> dict[int, ResponseSpec]:
         status: ResponseSpec(
             data_container=Problem,
             generate_examples=False,
+            examples=[refusal_example(kind) for kind in named],
             media_type=MEDIA_TYPE,
             description="; ".join(f"`{kind}`: {title}" for kind, title in named.items()) + ".",
         )

@@ -6,8 +6,7 @@ from typing import Annotated
 import msgspec
 from litestar import get, post
 from litestar.datastructures import State
-from litestar.openapi.spec import Example
-from litestar.params import Body, QueryParameter
+from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta
 
 from services.http.access import allow
@@ -30,11 +29,6 @@ from services.runtime import Runtime
 
 KINDS = ("unknown-sku", "unknown-node", "unknown-destination", "date-in-past")
 ROLES = allow("checkout", "store", "planner", "operator")
-BODY_EXAMPLE = {
-    "skus": ["kettle", "mug"],
-    "channel": "web",
-    "destination": {"country": "US", "postal_code": "10001"},
-}
 
 
 class AvailabilityRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -130,7 +124,7 @@ async def get_availability(  # noqa: PLR0913 - one argument for each parameter o
     tags=["availability"],
 )
 async def post_availability(
-    data: Annotated[AvailabilityRequest, Body(examples=[Example(value=BODY_EXAMPLE)])],
+    data: JSONBody[AvailabilityRequest],
     state: State,
 ) -> AvailabilityAnswer:
     """Tell the same for lists that are too long for an address."""

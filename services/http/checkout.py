@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 
@@ -96,16 +97,23 @@ async def quote(data: JSONBody[QuoteRequest], state: State) -> QuoteAnswer:
     opt=allow("checkout", "store"),
     guards=[guard_idempotency],
     operation_class=Write,
-    responses=raises(
-        *PLAN_KINDS,
-        *WRITE,
-        "hold-too-long",
-        "insufficient-stock",
-        "contended",
-        "order-already-allocated",
-        "too-many-requests",
-        "deadline-exceeded",
-    ),
+    responses={
+        200: ResponseSpec(
+            AllocationAnswer,
+            generate_examples=False,
+            description="The order has this live allocation already, for the same body.",
+        ),
+        **raises(
+            *PLAN_KINDS,
+            *WRITE,
+            "hold-too-long",
+            "insufficient-stock",
+            "contended",
+            "order-already-allocated",
+            "too-many-requests",
+            "deadline-exceeded",
+        ),
+    },
     tags=["checkout"],
 )
 async def allocate(

@@ -5,14 +5,17 @@ duration. msgspec, which decodes the bodies, also describes them, so that what i
 holds.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from litestar import Litestar, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Operation, PathItem, Schema
+from litestar.routes import HTTPRoute
 
 from services.http.answers import Problem
+from services.keys import Role
 
 REFERENCE = "#/components/schemas/{name}"
 LOCAL_TIME = {
@@ -21,6 +24,7 @@ LOCAL_TIME = {
 }
 """A time of day without an offset, in RFC 3339's words; the format `time` demands one."""
 
+METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
 TIMES = ("time", "partial-time")
 
 
@@ -42,10 +46,13 @@ def complete(app: Litestar) -> None:
     schemas = app.openapi_schema.components.schemas
     _, exact = msgspec.json.schema_components(body_types(app), ref_template=REFERENCE)
     schemas.update({name: Exact(with_local_times(content)) for name, content in exact.items()})
-    for item in (app.openapi_schema.paths or {}).values():
-        for operation in operations(item):
+    callers = roles(app)
+    for path, item in (app.openapi_schema.paths or {}).items():
+        for method, operation in operations(item).items():
             summary, _, rest = (operation.description or "").partition("\n\n")
-            operation.summary, operation.description = one_line(summary), rest or None
+            who = ", ".join(callers[path, method]) or "anyone, without a key"
+            operation.summary = one_line(summary)
+            operation.description = f"{rest}\n\nFor: {who}.".lstrip()
 
 
 def body_types(app: Litestar) -> list[type[msgspec.Struct]]:
@@ -65,10 +72,21 @@ def body_types(app: Litestar) -> list[type[msgspec.Struct]]:
     return list(found)
 
 
-def operations(item: PathItem) -> list[Operation]:
-    """Return the operations of a path."""
-    each = (item.get, item.put, item.post, item.delete, item.patch)
-    return [operation for operation in each if operation is not None]
+def roles(app: Litestar) -> dict[tuple[str, str], Sequence[Role]]:
+    """Return the roles that may make each call, by path and method."""
+    return {
+        (path.path_format, method): handler.opt.get("roles", ())
+        for path in app.routes
+        if isinstance(path, HTTPRoute)
+        for handler in path.route_handlers
+        for method in handler.http_methods
+    }
+
+
+def operations(item: PathItem) -> dict[str, Operation]:
+    """Return the operations of a path by method."""
+    each = {method: getattr(item, method.lower()) for method in METHODS}
+    return {method: operation for method, operation in each.items() if operation is not None}
 
 
 def one_line(summary: str) -> str:

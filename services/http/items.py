@@ -5,8 +5,7 @@ from typing import Annotated
 import msgspec
 from litestar import get, put
 from litestar.datastructures import State
-from litestar.openapi.spec import Example
-from litestar.params import Body, JSONBody
+from litestar.params import JSONBody
 from msgspec import Meta
 
 from inventory import items
@@ -33,7 +32,6 @@ from services.planning import masterdata, records
 from services.planning.records import BufferRow
 from services.runtime import Runtime
 
-ITEM_EXAMPLE = {"name": "Kettle", "weight_grams": 1_400, "length_mm": 240, "requires": []}
 Grams = Annotated[int, Meta(ge=0, le=10_000_000)]
 Millimeters = Annotated[int, Meta(ge=1, le=100_000)]
 
@@ -85,7 +83,7 @@ class BuffersPage(msgspec.Struct, frozen=True):
 @put("/v1/items/{sku:str}", opt=allow("planner"), responses=raises(*BODY), tags=["planner"])
 async def put_item(
     sku: PathId,
-    data: Annotated[ItemBody, Body(examples=[Example(value=ITEM_EXAMPLE)])],
+    data: JSONBody[ItemBody],
     state: State,
 ) -> Item:
     """Add or replace an item; what is left out has its default."""

@@ -6,8 +6,7 @@ from typing import Annotated
 import msgspec
 from litestar import get, put
 from litestar.datastructures import State
-from litestar.openapi.spec import Example
-from litestar.params import Body
+from litestar.params import JSONBody
 from msgspec import Meta
 
 from routing.problem import Bracket, Calendar, Tariff
@@ -37,46 +36,6 @@ from services.runtime import Runtime
 PREFIXES_MAX = 10_000
 HOLIDAYS_MAX = 1_000
 BRACKETS_MAX = 200
-LANES_EXAMPLE = {
-    "lanes": [
-        {
-            "zone_id": "new-york",
-            "node_id": "store-1",
-            "service": "ground",
-            "tariff_id": "ground-1",
-            "transit_days_min": 1,
-            "transit_days_max": 2,
-        }
-    ]
-}
-ZONES_EXAMPLE = {
-    "zones": [
-        {
-            "zone_id": "new-york",
-            "country": "US",
-            "postal_prefixes": ["100", "101", "102"],
-            "latitude": 40.71,
-            "longitude": -74.01,
-            "time_zone": "America/New_York",
-        }
-    ]
-}
-TARIFFS_EXAMPLE = {
-    "tariffs": [
-        {
-            "tariff_id": "ground-1",
-            "brackets": [
-                {"weight_grams_max": 1_000, "price_minor": 590},
-                {"weight_grams_max": 30_000, "price_minor": 1_880},
-            ],
-        }
-    ]
-}
-CALENDARS_EXAMPLE = {
-    "calendars": [
-        {"calendar_id": "weekdays", "weekdays": [1, 2, 3, 4, 5], "holidays": ["2026-12-25"]}
-    ]
-}
 READERS = allow("planner", "operator")
 
 
@@ -212,9 +171,7 @@ class CalendarsPage(msgspec.Struct, frozen=True):
     responses=raises(*BODY, "impossible-coordinates", "duplicate-entry"),
     tags=["planner"],
 )
-async def put_zones(
-    data: Annotated[ZonesBody, Body(examples=[Example(value=ZONES_EXAMPLE)])], state: State
-) -> Written:
+async def put_zones(data: JSONBody[ZonesBody], state: State) -> Written:
     """Add or replace zones: which addresses carriers price alike."""
     runtime: Runtime = state.runtime
     zones = [
@@ -248,9 +205,7 @@ async def list_zones(state: State, cursor: Cursor = None, limit: Limit = PAGE_DE
     responses=raises(*BODY, "duplicate-entry", "unknown-node", "unknown-reference"),
     tags=["planner"],
 )
-async def put_lanes(
-    data: Annotated[LanesBody, Body(examples=[Example(value=LANES_EXAMPLE)])], state: State
-) -> Written:
+async def put_lanes(data: JSONBody[LanesBody], state: State) -> Written:
     """Add or replace lanes: which carrier service brings parcels from a node to a zone."""
     runtime: Runtime = state.runtime
     lanes = [ZoneLane(**msgspec.structs.asdict(entry)) for entry in data.lanes]
@@ -284,9 +239,7 @@ async def list_lanes(
     responses=raises(*BODY, "duplicate-entry"),
     tags=["planner"],
 )
-async def put_tariffs(
-    data: Annotated[TariffsBody, Body(examples=[Example(value=TARIFFS_EXAMPLE)])], state: State
-) -> Written:
+async def put_tariffs(data: JSONBody[TariffsBody], state: State) -> Written:
     """Add or replace tariffs: what a parcel costs by weight."""
     runtime: Runtime = state.runtime
     tariffs = [
@@ -322,7 +275,7 @@ async def list_tariffs(
     tags=["planner"],
 )
 async def put_calendars(
-    data: Annotated[CalendarsBody, Body(examples=[Example(value=CALENDARS_EXAMPLE)])],
+    data: JSONBody[CalendarsBody],
     state: State,
 ) -> Written:
     """Add or replace calendars: on which dates nodes work and carriers move."""

@@ -7,6 +7,8 @@ import asyncpg
 import msgspec
 from litestar import Response, get
 from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
 from sqlalchemy.exc import SQLAlchemyError
 
 from services import records
@@ -27,13 +29,28 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
 
 
+UNREACHABLE = Health("unavailable", "The database does not answer.")
+
+
 @get("/health/live", opt=OPEN, tags=["operator"])
 async def live() -> Health:
     """Say that the process runs; restart it when this stops answering."""
     return Health("ok")
 
 
-@get("/health/ready", opt=OPEN, tags=["operator"])
+@get(
+    "/health/ready",
+    opt=OPEN,
+    responses={
+        NOT_READY: ResponseSpec(
+            Health,
+            generate_examples=False,
+            description="Orders cannot be taken now.",
+            examples=[Example(value=UNREACHABLE)],
+        )
+    },
+    tags=["operator"],
+)
 async def ready(state: State) -> Response[Health]:
     """Say whether orders can be taken; send no traffic while this is 503."""
     runtime: Runtime = state.runtime
@@ -41,9 +58,7 @@ async def ready(state: State) -> Response[Health]:
         async with runtime.database.connect() as connection:
             await records.database_now(connection)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError):
-        return Response(
-            Health("unavailable", "The database does not answer."), status_code=NOT_READY
-        )
+        return Response(UNREACHABLE, status_code=NOT_READY)
     if runtime.network.failing:
         return Response(
             Health("unavailable", "The network of nodes cannot be read."), status_code=NOT_READY

@@ -7,8 +7,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from litestar import get, put
 from litestar.datastructures import State
-from litestar.openapi.spec import Example
-from litestar.params import Body, JSONBody, QueryParameter
+from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
 from inventory import nodes
@@ -46,18 +45,6 @@ from services.planning.masterdata import DefaultCapacity
 from services.planning.records import DAILY
 from services.runtime import Runtime
 
-NODE_EXAMPLE = {
-    "kind": "store",
-    "name": "Broadway",
-    "country": "US",
-    "latitude": 40.75,
-    "longitude": -73.99,
-    "time_zone": "America/New_York",
-    "cut_off": "14:00:00",
-    "capabilities": ["ship", "pickup"],
-    "handling_order_minor": 160,
-    "handling_unit_minor": 20,
-}
 READERS: tuple[Role, ...] = ("planner", "operator")
 CapacityUnit = Literal["orders", "units"]
 
@@ -167,7 +154,7 @@ class NodesPage(msgspec.Struct, frozen=True):
 )
 async def put_node(
     node_id: PathId,
-    data: Annotated[NodeBody, Body(examples=[Example(value=NODE_EXAMPLE)])],
+    data: JSONBody[NodeBody],
     state: State,
 ) -> Node:
     """Add or replace a node.

@@ -8,8 +8,7 @@ import asyncpg
 import msgspec
 from litestar import Response, get, post
 from litestar.datastructures import State
-from litestar.openapi.spec import Example
-from litestar.params import Body, QueryParameter
+from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta
 
 from inventory.ledger import DeltaRecord, FeedResult, Movement, Recorded, SnapshotRecord
@@ -53,30 +52,6 @@ from services.planning.stock import MovementAnswer, StockRecord
 from services.problems import Refused
 from services.runtime import Runtime
 
-SNAPSHOT_EXAMPLE = {
-    "source": "wms-east",
-    "sequence": 1,
-    "records": [
-        {"node_id": "store-1", "sku": "kettle", "on_hand": 12, "as_of": "2026-01-31T08:00:00Z"}
-    ],
-}
-DELTAS_EXAMPLE = {
-    "source": "tills",
-    "sequence": 1,
-    "records": [{"node_id": "store-1", "sku": "kettle", "delta": -2, "reference": "receipt-881"}],
-}
-MOVEMENTS_EXAMPLE = {
-    "movements": [
-        {
-            "movement_id": "0199a3b0-0000-7000-8000-000000000001",
-            "node_id": "store-1",
-            "sku": "kettle",
-            "kind": "damage",
-            "quantity": 1,
-            "reason": "dented",
-        }
-    ]
-}
 Kind = Literal[
     "receive",
     "return",
@@ -203,7 +178,7 @@ def before_of(cursor: str | None) -> tuple[datetime, UUID] | None:
     tags=["stock"],
 )
 async def snapshots(
-    data: Annotated[SnapshotBody, Body(examples=[Example(value=SNAPSHOT_EXAMPLE)])],
+    data: JSONBody[SnapshotBody],
     request: Call,
     state: State,
 ) -> Response[FeedResult]:
@@ -248,7 +223,7 @@ async def snapshots(
     tags=["stock"],
 )
 async def deltas(
-    data: Annotated[DeltasBody, Body(examples=[Example(value=DELTAS_EXAMPLE)])],
+    data: JSONBody[DeltasBody],
     request: Call,
     state: State,
 ) -> Response[FeedResult]:
@@ -295,7 +270,7 @@ async def deltas(
     tags=["stock"],
 )
 async def post_movements(
-    data: Annotated[MovementsBody, Body(examples=[Example(value=MOVEMENTS_EXAMPLE)])],
+    data: JSONBody[MovementsBody],
     request: Call,
     state: State,
 ) -> Response[Recorded]:

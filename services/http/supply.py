@@ -9,8 +9,7 @@ import asyncpg
 import msgspec
 from litestar import Response, get, post
 from litestar.datastructures import State
-from litestar.openapi.spec import Example
-from litestar.params import Body, JSONBody
+from litestar.params import JSONBody
 from msgspec import Meta
 
 from inventory.ledger import Recorded
@@ -40,18 +39,6 @@ PLACE_KINDS = ("not-found", "unknown-sku", "unknown-node")
 QUANTITY_KINDS = ("quantity-not-positive", "quantity-not-whole", "quantity-too-large")
 WRITERS = allow("planner", "store")
 READERS = allow("planner", "operator", "store")
-SUPPLY_EXAMPLE = {
-    "supply": [
-        {
-            "sku": "kettle",
-            "supply_id": "po-17",
-            "node_id": "store-1",
-            "kind": "purchase_order",
-            "expected_on": "2026-12-01",
-            "quantity": 40,
-        }
-    ]
-}
 
 
 class SupplyEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,7 +99,7 @@ def restrict(principal: Principal, node_ids: Iterable[str]) -> None:
     tags=["stock"],
 )
 async def post_supply(
-    data: Annotated[SupplyBody, Body(examples=[Example(value=SUPPLY_EXAMPLE)])],
+    data: JSONBody[SupplyBody],
     request: Call,
     state: State,
 ) -> Response[SupplyPut]:

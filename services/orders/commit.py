@@ -19,7 +19,8 @@ from services import records as shared_records
 from services.orders import records
 from services.orders.answers import AllocationAnswer, quote_answer
 from services.orders.batch import Decided, Order
-from services.orders.idempotency import Answer, refusal, replay, stored
+from services.orders.idempotency import Answer, answer, refusal, replay, stored
+from services.orders.lifecycle import told
 from services.orders.promise import valid_until
 from services.orders.records import order_lock
 from services.orders.translate import Reading, demand, totals
@@ -123,7 +124,7 @@ def settle_known(
     if row is None:
         return Settled(order, "refused", refusal(each.refused)) if each.refused else None
     if row.request_hash == order.claim.request_hash:
-        return Settled(order, "known", Answer(200, row.body))
+        return Settled(order, "known", answer(200, told(row)))
     taken = Refused(
         "order-already-allocated",
         f"Order {row.order_id} has allocation {row.allocation_id} for another body; release or "

@@ -46,6 +46,18 @@ async def test_an_order_under_another_key_gets_its_live_allocation(
     assert await available(database, "MUG", "WH-EAST") == 98
 
 
+async def test_an_order_under_another_key_is_told_how_its_allocation_stands_now(
+    caller: Caller,
+) -> None:
+    """The hold was extended meanwhile; the time it would have ended is no longer true."""
+    order = basket("o-1", ("MUG", 2), hold_for="PT5M")
+    first = (await caller.post("/v1/allocations", order)).json()
+    path = f"/v1/allocations/{first['allocation_id']}"
+    extended = (await caller.post(f"{path}/extend", {"hold_for": "PT15M"})).json()
+    again = (await caller.post("/v1/allocations", order)).json()
+    assert again["expires_at"] == extended["expires_at"] > first["expires_at"]
+
+
 async def test_one_order_sent_at_once_under_twenty_keys_is_allocated_once(
     caller: Caller, database: Database
 ) -> None:

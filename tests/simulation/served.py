@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from tests.running import Service, temporary_home
 from tests.services.place import NEW_YORK, furnish
 
 NOM = Path(sys.executable).with_name("nom")
-STORE_NODE = "ST-EAST"
 END_S = 30
 POLLS = 200
 CONNECTIONS_TRIED = 100
@@ -27,10 +26,10 @@ CONNECTIONS_TRIED = 100
 class Served:
     """One service in a folder of its own, which can be killed in parts and started again."""
 
-    def __init__(self, home: Path, workers: int, environ: Mapping[str, str]) -> None:
-        """Start it on an empty folder; `furnish` fills the database."""
+    def __init__(self, home: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+        """Start it on an empty folder."""
         self.home = home
-        self.arguments = [f"--workers={workers}"]
+        self.arguments = arguments
         self.environ = environ
         self.secrets: dict[str, str] = {}
         self.seen: dict[int, psutil.Process] = {}
@@ -114,23 +113,31 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    *, workers: int = 2, environ: Mapping[str, str] | None = None
+    *arguments: str, store_node: str = "ST-EAST", **environ: str
 ) -> AsyncIterator[Served]:
-    """Yield a service on its own embedded PostgreSQL (fsync on), furnished; ended with the body."""
+    """Yield a service on its own embedded PostgreSQL, fsync on, with a key of each role."""
     with temporary_home() as home:
-        service = Served(home, workers, environ or {})
+        service = Served(home, arguments, environ)
         try:
             async with database_of(service) as database:
-                await furnish(database)
                 for role in keys.ROLES:
-                    nodes = (STORE_NODE,) if role == "store" else ()
+                    nodes = (store_node,) if role == "store" else ()
                     partner = "carrier" if role == "partner" else None
                     service.secrets[role] = await keys.create(database, role, nodes, partner)
-            await until_each_worker_knows_the_network(service)
             yield service
         finally:
             if service.service.process.poll() is None:
                 service.stop()
+
+
+@asynccontextmanager
+async def furnished(*arguments: str, **environ: str) -> AsyncIterator[Served]:
+    """Yield a service with the small network of the tests, known to all of its workers."""
+    async with served(*arguments, **environ) as service:
+        async with database_of(service) as database:
+            await furnish(database)
+        await until_each_worker_knows_the_network(service)
+        yield service
 
 
 @asynccontextmanager

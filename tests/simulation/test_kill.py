@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from inventory.audit import audit
 from tests.services.place import STOCK, stock
 from tests.simulation import ledger
-from tests.simulation.served import Served, database_of, served
+from tests.simulation.served import Served, database_of, furnished
 from tests.simulation.workload import Customers
 
 CUSTOMERS = 8
@@ -67,7 +67,7 @@ KILLS: list[Callable[[Served], Awaitable[None]]] = [
 @pytest.mark.slow
 async def test_what_was_acknowledged_survives_kill_9_of_every_part() -> None:
     """A machine dies at the worst moment, and no customer who was told yes may hear no."""
-    async with served(workers=2) as service:
+    async with furnished("--workers=2") as service:
         async with database_of(service) as database:
             await stock(database, HOLDS)
         customers = Customers(service, SEED)
