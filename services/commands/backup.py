@@ -23,14 +23,18 @@ def command(file: Path) -> None:
     unfinished = file.with_name(f"{file.name}.unfinished")
     with plain_errors():
         settings = Settings.from_environment(os.environ)
+        unfinished.unlink(missing_ok=True)
         # It holds every order and the hashes of all keys, so nobody else may read it.
         unfinished.touch(mode=0o600)
-        with database_url(settings) as url:
-            dump = [
-                "--format=custom",
-                f"--file={unfinished.resolve()}",
-                f"--dbname={plain_url(url)}",
-            ]
-            program("pg_dump", *dump)
-        unfinished.replace(file)
+        try:
+            with database_url(settings) as url:
+                program(
+                    "pg_dump",
+                    "--format=custom",
+                    f"--file={unfinished.resolve()}",
+                    f"--dbname={plain_url(url)}",
+                )
+            unfinished.replace(file)
+        finally:
+            unfinished.unlink(missing_ok=True)
     click.echo(f"Wrote {file}, {file.stat().st_size / 1e6:,.1f} MB.")

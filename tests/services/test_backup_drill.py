@@ -97,3 +97,4 @@ def test_a_backup_that_fails_leaves_the_last_one_alone(home: Path, tmp_path: Pat
     failed = subprocess.run(command, env=environ, check=False, capture_output=True, text=True)
     assert failed.returncode == 1
     assert copy.read_text() == "yesterday's"
+    assert list(tmp_path.iterdir()) == [copy]
