@@ -236,3 +236,18 @@ def test_the_service_and_its_database_are_gone_when_the_demonstration_is(tmp_pat
         url = address.database_url
     with pytest.raises((OSError, asyncpg.PostgresError)):
         asyncio.run(asyncpg.connect(url))
+
+
+@pytest.mark.slow
+def test_one_caller_and_the_same_seed_get_the_same_plans_again(
+    part: DemoNetwork, tmp_path: Path
+) -> None:
+    """A report can be made again. Long baskets are left out: they may meet their time limit."""
+    short = [each for each in all_orders(part, "same") if len(each.request.lines) <= 6]
+    plans = []
+    for name in ("one", "other"):
+        with own_service(tmp_path / name) as address:
+            load_into(address, part)
+            done = send(address, short, concurrency=1)
+        plans.append([each.answer and each.answer.fulfillments for each in done.orders])
+    assert plans[0] == plans[1]
