@@ -34,6 +34,7 @@ __all__ = [
     "SnapshotRecord",
     "apply_deltas",
     "apply_snapshot",
+    "forget_messages",
     "record",
 ]
 
@@ -214,6 +215,14 @@ async def apply_deltas(
         shortages=tuple(shortages),
         gap=await records.advance_feed(connection, source, sequence),
     )
+
+
+async def forget_messages(connection: asyncpg.Connection, before: datetime) -> int:
+    """Forget feed messages from before an instant, some thousands a call; say how many.
+
+    A delta that old, sent again, would count again: keep messages as long as movements are kept.
+    """
+    return await records.delete_messages(connection, before, RECORDS_MAX)
 
 
 async def repeated_ids(connection: asyncpg.Connection, movements: Sequence[Movement]) -> list[UUID]:

@@ -975,3 +975,18 @@ async def fold_movements(
         end,
         *kinds,
     )
+
+
+async def delete_messages(connection: asyncpg.Connection, before: datetime, limit: int) -> int:
+    """Delete at most `limit` feed messages received before an instant; return how many."""
+    done: str = await connection.execute(
+        """
+        DELETE FROM feed_message WHERE (source, sequence, kind) IN (
+            SELECT source, sequence, kind FROM feed_message WHERE received_at < $1
+            ORDER BY source, sequence, kind LIMIT $2
+        )
+        """,
+        before,
+        limit,
+    )
+    return int(done.removeprefix("DELETE "))

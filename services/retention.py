@@ -1,9 +1,11 @@
 """How long history is kept: partitions made ahead of time and dropped after it."""
 
+from datetime import timedelta
 from functools import partial
 
 import asyncpg
 
+from inventory.ledger import forget_messages
 from inventory.partitions import (
     MOVEMENTS,
     Partitioned,
@@ -22,6 +24,8 @@ HISTORY = (
     Partitioned(table="idempotency", column="created_at", period="day", keep=8),
 )
 
+MESSAGES_KEPT = timedelta(days=31 * (MOVEMENTS.keep + 1))
+
 
 async def maintain_partitions(database: Database) -> int:
     """Make the partitions that are needed soon, drop those nobody needs; say how many changed.
@@ -32,7 +36,13 @@ async def maintain_partitions(database: Database) -> int:
     for spec in HISTORY:
         changed += await database.run(partial(make_ahead, spec=spec))
         changed += await database.run(partial(drop_old, spec=spec))
-    return changed
+    return changed + await database.run(forget_old_messages)
+
+
+async def forget_old_messages(connection: asyncpg.Connection) -> int:
+    """Forget feed messages as old as the movements that are dropped; say how many."""
+    now = await records.database_now(connection)
+    return await forget_messages(connection, now - MESSAGES_KEPT)
 
 
 async def make_ahead(connection: asyncpg.Connection, *, spec: Partitioned) -> int:

@@ -69,6 +69,12 @@ async def test_history_is_partitioned_and_nothing_lands_in_a_default_partition(
             "INSERT INTO event (event_id, kind, subject, actor, payload)"
             " VALUES (gen_random_uuid(), 'test', 's', 'a', '{}')"
         )
+        await connection.execute(
+            "INSERT INTO feed_message (source, sequence, kind, records, received_at)"
+            " VALUES ('till', 1, 'delta', 5, now() - interval '2 years'),"
+            " ('till', 2, 'delta', 5, now())"
+        )
         landed = await connection.fetchval("SELECT tableoid::regclass::text FROM event")
+    assert await maintain_partitions(database) == 1
     assert landed.startswith("event_2")
     assert {spec.table for spec in HISTORY} == {"movement", "event", "decision", "idempotency"}
