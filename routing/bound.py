@@ -6,7 +6,8 @@ shipments, everything or nothing) is left out, which can only lower the bound.
 """
 
 import math
-from itertools import pairwise
+import time
+from bisect import bisect_left
 
 import msgspec
 import numpy as np
@@ -16,158 +17,249 @@ from routing.cost import Steps, handling_minor, shortage_minor, split_minor
 from routing.instance import Assignment, Instance
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 ROUNDS_MAX = 60
-"""Price adjustments of one order."""
+"""Price adjustments of one pass."""
 
-_SLACK = 1e-6
+PARCELS_MAX = 40
+"""Price steps of one slot told apart; beyond, neighbors share the lower price."""
+
+MULTIPLIERS = 8
+"""Prices per gram tried for every price step, fewer for large instances."""
+
+CELLS_MAX = 250_000
+"""Slots times lines times prices per gram of one round."""
+
+SLACK_MINOR = 1e-6
 """Floats are trusted to this much of a minor unit."""
 
 
-class Bound(msgspec.Struct, frozen=True):
+class Bound(msgspec.Struct, frozen=True, eq=False):
     """What prices prove about an instance."""
 
     bound_minor: int
     """No assignment has a smaller objective."""
     least_minor: tuple[int, ...]
     """By slot: no assignment that opens it has a smaller objective."""
+    prices: Floats
+    """`[I]`: the prices of lines that prove it."""
 
     def slots_below(self, objective_minor: int) -> tuple[int, ...]:
         """The only slots that an assignment cheaper than `objective_minor` can open."""
         return tuple(k for k, least in enumerate(self.least_minor) if least < objective_minor)
 
 
-class _Relaxation(msgspec.Struct, frozen=True):
-    """The instance without its couplings, over K slots, I lines and M supports of the tariff."""
+class Relaxation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """The instance without its couplings: K slots, I lines, L price steps."""
 
-    quantities: Floats
-    """`[I]`"""
+    wanted: Ints
+    """`[I]`: units that all nodes together can give, at most those ordered."""
+    missing_minor: int
+    """Price of the units that no plan finds."""
     most: Floats
     """`[K, I]`: units a slot could take."""
-    fixed: Floats
-    """`[K, M]`: price of opening, with the split and the support's constant part."""
+    weights: Floats
+    """`[I]`: grams of one unit."""
     unit: Floats
-    """`[K, M, I]`: price of a unit: handling, its share of waiting, its weight on the support."""
-    short: float
+    """`[K, I]`: handling of a unit and its share of the line's waiting."""
+    opening: Floats
+    """`[K]`: handling of the fulfillment and the split."""
+    limits: Floats
+    """`[K, L]`: the most grams of each price step that the slot could load; the last repeats."""
+    parcels: Floats
+    """`[K, L]`: its price."""
+    short_minor: float
+    split_minor: int
 
 
-def bound(instance: Instance, incumbent: Assignment, objective_minor: int) -> Bound:
-    """Bound the objective from below, over all assignments and over those that open each slot."""
-    relaxed = _relaxation(instance)
-    prices = _first_prices(instance, incumbent)
-    split = split_minor(instance.policy, 2)
+class Ascent(msgspec.Struct, eq=False):
+    """The best prices so far and what they prove."""
+
+    value: float
+    """No assignment that opens anything and all forced slots has a smaller objective."""
+    least: Floats
+    """`[K]`: no such assignment that opens the slot has a smaller objective."""
+    rest: Floats
+    """`[K]`: what opening the slot costs beyond the worth of its units at these prices."""
+    prices: Floats
+    """`[I]`"""
+
+
+def bound(
+    instance: Instance,
+    incumbent: Assignment,
+    objective_minor: int,
+    deadline: float = math.inf,
+    start: Floats | None = None,
+) -> Bound:
+    """Bound the objective from below, over all assignments and over those that open each slot.
+
+    `start` are prices by line to begin with, else they follow from the incumbent.
+    """
+    relaxed = relaxation(instance)
+    prices = first_prices(instance, incumbent, relaxed) if start is None else start
     nothing = shortage_minor(instance.policy, instance.units)
-    best = -math.inf
-    least = np.zeros(len(instance.slots))
-    target, scale = float(objective_minor), 1.0
-    stalled = 0
+    free = np.zeros(len(instance.slots), np.bool_)
+    best = ascend(relaxed, prices, free, (float(objective_minor), ROUNDS_MAX, deadline))
+    lowest = min(best.value, float(nothing))
+    proven = min(objective_minor, max(0, math.ceil(lowest - SLACK_MINOR)))
+    least = np.ceil(best.least - SLACK_MINOR).astype(np.int64)
+    return Bound(proven, tuple(least.tolist()), best.prices)
+
+
+def ascend(
+    relaxed: Relaxation, prices: Floats, forced: Bools, until: tuple[float, int, float]
+) -> Ascent:
+    """Deflected Polyak steps from `prices` for plans that open at least the forced slots.
+
+    `until` says when to end: the objective to reach, the most rounds, a reading of
+    `time.perf_counter`.
+    """
+    target, rounds, deadline = until
+    slots = len(relaxed.most)
+    best = Ascent(-math.inf, np.zeros(slots), np.zeros(slots), prices)
+    tables = _tables(relaxed, prices)
+    scale, stalled = 1.0, 0
     direction = np.zeros_like(prices)
-    for _ in range(ROUNDS_MAX):
-        rest, taken = _reduced(relaxed, prices)
-        value = float(prices @ relaxed.quantities + np.minimum(rest, 0).sum()) - split
-        least = np.maximum(least, value + np.maximum(rest, 0))
-        if value > best + 1e-3:
-            best, stalled = value, 0
-        else:
-            stalled += 1
-            if stalled == 4:
-                scale, stalled = scale / 2, 0
-        slope = relaxed.quantities - taken
-        direction = slope + 0.4 * direction
+    fixed = relaxed.missing_minor - relaxed.split_minor
+    for _ in range(rounds):
+        rest, taken = _reduced(relaxed, prices, forced, tables)
+        paid = np.where(forced, rest, np.minimum(rest, 0))
+        value = float(prices @ relaxed.wanted + paid.sum()) + fixed
+        np.maximum(best.least, value + rest - paid, out=best.least)
+        stalled += 1
+        if value > best.value + 1e-3:
+            best.value, best.rest, best.prices, stalled = value, rest, prices, 0
+        elif stalled == 4:
+            scale, stalled = scale / 2, 0
+        direction = relaxed.wanted - taken + 0.4 * direction
         length = float(direction @ direction)
-        if best > target - 1 + _SLACK or length < 1e-9 or scale < 0.02:
+        enough = best.value > target - 1 + SLACK_MINOR or length < 1e-9 or scale < 0.02
+        if enough or time.perf_counter() > deadline:
             break
         step = scale * max(1.0, target - value) / length
-        prices = np.clip(prices + step * direction, 0.0, relaxed.short)
-    lowest = min(best, float(nothing))
-    proven = min(objective_minor, max(0, math.ceil(lowest - _SLACK)))
-    return Bound(proven, tuple(np.ceil(least - _SLACK).astype(np.int64).tolist()))
+        prices = np.clip(prices + step * direction, 0.0, relaxed.short_minor)
+    return best
 
 
-def _reduced(relaxed: _Relaxation, prices: Floats) -> tuple[Floats, Floats]:
-    """What opening each slot costs beyond the worth of its units, and the units taken by line."""
-    margin = prices - relaxed.unit
-    worth = np.einsum("kmi,ki->km", np.maximum(margin, 0.0), relaxed.most)
-    rests = relaxed.fixed - worth
-    # Every support lies below the tariff, so the highest answer is the best valid one.
-    support = rests.argmax(axis=1)
-    rows = np.arange(len(support))
-    rest = rests[rows, support]
-    opened = rest < 0
-    takes = relaxed.most[opened] * (margin[rows, support][opened] > 0)
+def _tables(relaxed: Relaxation, prices: Floats) -> tuple[Floats, Floats]:
+    """What stays the same while prices move.
+
+    `[K, M, I]` cost of all units of a line at each price per gram; `[K, M, L]` each price step,
+    its limit sold back at that price.
+    """
+    grams = _multipliers(relaxed, prices)
+    costs = relaxed.unit[:, None, :] + grams[:, None] * relaxed.weights
+    costs *= relaxed.most[:, None, :]
+    return costs, relaxed.parcels[:, None, :] - grams[:, None] * relaxed.limits[:, None, :]
+
+
+def _multipliers(relaxed: Relaxation, prices: Floats) -> Floats:
+    """Prices per gram worth trying: where the lines' worth by weight is, from none on."""
+    weighed = relaxed.weights > 0
+    if not weighed.any() or not len(relaxed.unit):
+        return np.zeros(1)
+    worth = np.maximum(prices - relaxed.unit.min(axis=0), 0)[weighed] / relaxed.weights[weighed]
+    worth.sort()
+    count = min(MULTIPLIERS - 1, max(1, CELLS_MAX // relaxed.most.size))
+    places = np.linspace(0, len(worth) - 1, count + 2)[1:-1].astype(np.int64)
+    return np.concatenate((np.zeros(1), worth[places]))
+
+
+def _reduced(
+    relaxed: Relaxation, prices: Floats, forced: Bools, tables: tuple[Floats, Floats]
+) -> tuple[Floats, Floats]:
+    """What opening each slot costs beyond the worth of its units, and the units taken by line.
+
+    For a price step of up to W grams and any m >= 0, a load x costs at least the step's price plus
+    m (weight of x - W); the best of all m holds, and the cheapest step must be assumed.
+    """
+    costs, parcels = tables
+    gains = (relaxed.most * prices)[:, None, :] - costs
+    np.maximum(gains, 0.0, out=gains)
+    rests = parcels - gains.sum(axis=2)[:, :, None]
+    by_step = rests.max(axis=1)
+    step = by_step.argmin(axis=1)
+    rest = by_step[np.arange(len(step)), step] + relaxed.opening
+    opened = np.flatnonzero((rest < 0) | forced)
+    chosen = rests[opened, :, step[opened]].argmax(axis=1)
+    takes = relaxed.most[opened] * (gains[opened, chosen] > 0)
     return rest, takes.sum(axis=0)
 
 
-def _first_prices(instance: Instance, incumbent: Assignment) -> Floats:
+def first_prices(instance: Instance, incumbent: Assignment, relaxed: Relaxation) -> Floats:
     """Each opened slot's price shared by its units, half by weight and half by count."""
     prices = np.zeros(len(instance.lines))
-    wanted = np.array([line.quantity for line in instance.lines], float)
+    wanted = np.maximum(relaxed.wanted, 1)
     for k, taken in incumbent.items():
         slot, count = instance.slots[k], sum(taken.values())
         weight = sum(instance.lines[i].weight_grams * units for i, units in taken.items())
-        whole = slot.steps.price_minor(weight) + handling_minor(slot.node, 0)
-        whole += split_minor(instance.policy, 2)
-        unit = handling_minor(slot.node, 1) - handling_minor(slot.node, 0)
+        whole = slot.steps.price_minor(weight) + relaxed.opening[k]
+        unit = relaxed.unit[k]
         for i, units in taken.items():
             heavy = instance.lines[i].weight_grams / weight if weight else 1 / count
-            share = whole * (heavy + 1 / count) / 2 + unit
-            share += instance.time_minor[k][i] / instance.lines[i].quantity
+            share = whole * (heavy + 1 / count) / 2 + unit[i]
             prices[i] += share * units / wanted[i]
-    return np.clip(prices, 0.0, float(shortage_minor(instance.policy, 1)))
+    return np.clip(prices, 0.0, relaxed.short_minor)
 
 
-def _relaxation(instance: Instance) -> _Relaxation:
-    """Arrays of the relaxed instance; supports are padded by repeating the last one."""
-    lines = instance.lines
-    most = np.array(instance.units_max, float).reshape(len(instance.slots), len(lines))
+def relaxation(instance: Instance) -> Relaxation:
+    """Arrays of the relaxed instance."""
+    lines, slots = instance.lines, instance.slots
+    most = np.array(instance.units_max, float).reshape(len(slots), len(lines))
     weights = np.array([line.weight_grams for line in lines], float)
-    quantities = np.array([line.quantity for line in lines], float)
-    heaviest = most @ weights
-    supports = [
-        _supports(slot.steps, int(load))
-        for slot, load in zip(instance.slots, heaviest, strict=True)
-    ]
-    width = max((len(rows) for rows in supports), default=1)
-    padded = np.array(
-        [rows + [rows[-1]] * (width - len(rows)) for rows in supports], float
-    ).reshape(len(supports), width, 2)
-    opening = [handling_minor(slot.node, 0) for slot in instance.slots]
-    handling = [
-        handling_minor(slot.node, 1) - handling_minor(slot.node, 0) for slot in instance.slots
-    ]
-    waiting = np.array(instance.time_minor, float).reshape(most.shape) / quantities
-    unit = np.array(handling, float)[:, None] + waiting
-    return _Relaxation(
-        quantities=quantities,
+    ordered = np.array([line.quantity for line in lines], np.int64)
+    wanted = np.minimum(ordered, _reachable(instance, most))
+    limits, parcels = _staircases([slot.steps for slot in slots], most @ weights)
+    handling = [handling_minor(slot.node, 1) - handling_minor(slot.node, 0) for slot in slots]
+    waiting = np.array(instance.time_minor, float).reshape(most.shape) / np.maximum(wanted, 1)
+    opening = np.array([handling_minor(slot.node, 0) for slot in slots], float)
+    split = split_minor(instance.policy, 2)
+    return Relaxation(
+        wanted=wanted,
+        missing_minor=shortage_minor(instance.policy, int((ordered - wanted).sum())),
         most=most,
-        fixed=padded[:, :, 0] + np.array(opening)[:, None] + split_minor(instance.policy, 2),
-        unit=unit[:, None, :] + padded[:, :, 1, None] * weights,
-        short=float(shortage_minor(instance.policy, 1)),
+        weights=weights,
+        unit=np.array(handling, float)[:, None] + waiting,
+        opening=opening + split,
+        limits=limits,
+        parcels=parcels,
+        short_minor=float(shortage_minor(instance.policy, 1)),
+        split_minor=split,
     )
 
 
-def _supports(steps: Steps, heaviest: int) -> list[tuple[float, float]]:
-    """(constant, per gram) of lines that lie below the staircase up to `heaviest` grams.
-
-    They are the lower hull of where each step ends, the last at the heaviest load.
-    """
-    corners = [(0, steps.prices_minor[0])]
-    for weight, price in zip(steps.weights_grams, steps.prices_minor, strict=True):
-        corners.append((max(1, min(weight, heaviest)), price))
-        if weight >= heaviest:
-            break
-    hull: list[tuple[int, int]] = []
-    for corner in corners:
-        while len(hull) > 1 and _above(hull[-2], hull[-1], corner):
-            hull.pop()
-        hull.append(corner)
-    lines = []
-    for (w1, p1), (w2, p2) in pairwise(hull):
-        slope = (p2 - p1) / (w2 - w1)
-        lines.append((p1 - slope * w1, slope))
-    return lines
+def _reachable(instance: Instance, most: Floats) -> Ints:
+    """`[I]`: units all nodes together can give; slots of a node draw on the same stock."""
+    total = np.zeros(len(instance.lines))
+    first: dict[str, int] = {}
+    for k, slot in enumerate(instance.slots):
+        first.setdefault(slot.node.node_id, k)
+    starts = list(first.values())
+    if starts:
+        total = np.maximum.reduceat(most, starts, axis=0).sum(axis=0)
+    return total.astype(np.int64)
 
 
-def _above(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> bool:
-    """Whether `b` lies on or above the line from `a` to `c`."""
-    return (b[1] - a[1]) * (c[0] - a[0]) >= (c[1] - a[1]) * (b[0] - a[0])
+def _staircases(steps: list[Steps], heaviest: Floats) -> tuple[Floats, Floats]:
+    """`[K, L]` limits and prices of the price steps each slot can reach, the last repeated."""
+    rows = [_reached(step, int(load)) for step, load in zip(steps, heaviest, strict=True)]
+    width = max((len(row) for row in rows), default=1)
+    padded = np.array([row + [row[-1]] * (width - len(row)) for row in rows], float)
+    padded = padded.reshape(len(rows), width, 2)
+    return padded[:, :, 0], padded[:, :, 1]
+
+
+def _reached(steps: Steps, heaviest: int) -> list[tuple[int, int]]:
+    """(most grams, price) of the steps up to the heaviest load; too many share lower prices."""
+    count = bisect_left(steps.weights_grams, heaviest) + 1
+    width = -(-count // PARCELS_MAX)
+    return [
+        (
+            min(heaviest, steps.weights_grams[min(first + width, count) - 1]),
+            steps.prices_minor[first],
+        )
+        for first in range(0, count, width)
+    ]

@@ -117,11 +117,25 @@ def quick(instance: Instance) -> Assignment:
 
 def greedy(instance: Instance) -> Assignment:
     """A feasible assignment: the best of several rules, improved by local search."""
-    best = quick(instance)
+    return polished(instance, quick(instance))
+
+
+def polished(instance: Instance, best: Assignment) -> Assignment:
+    """A feasible assignment improved by local search: other slots, then lines elsewhere."""
     if len(instance.slots) == 1:
         return best
     indexed = index(instance)
     return _exchange(instance, indexed, _search(instance, indexed, best))
+
+
+def filled(instance: Instance) -> Assignment:
+    """A plan that opens every slot that finds units, the cheapest per unit first."""
+    return _fill(instance, index(instance), range(len(instance.slots)))
+
+
+def moved(instance: Instance, units: Assignment) -> Assignment:
+    """An assignment with lines moved between its slots while that lowers the objective."""
+    return _exchange(instance, index(instance), units)
 
 
 def _by_rule(instance: Instance, indexed: Index, *, cheapest: bool) -> Assignment:

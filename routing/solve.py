@@ -5,9 +5,10 @@ import time
 import msgspec
 
 from routing.assemble import assemble, objective_minor
-from routing.bound import Bound, bound
+from routing.bound import Bound, bound, relaxation
+from routing.branch import branch, covers_all
 from routing.candidates import candidates
-from routing.greedy import greedy
+from routing.greedy import polished, quick
 from routing.instance import Assignment, Instance, restrict
 from routing.model import improve
 from routing.plan import Plan
@@ -48,10 +49,13 @@ def solve_instance(
 
     A `start` that is optimal is the answer, whatever other optima there are.
     """
-    best = greedy(instance) if start is None else start
+    best = quick(instance) if start is None else start
     objective = objective_minor(instance, best)
-    priced = bound(instance, best, objective)
+    priced = bound(instance, best, objective, deadline)
     slots = priced.slots_below(objective)
+    if priced.bound_minor < objective and slots:
+        best, slots, priced = _searched(instance, best, priced, deadline)
+        objective = objective_minor(instance, best)
     if priced.bound_minor >= objective or not slots:
         plan = assemble(instance, best, bound_minor=objective, found_by="greedy")
         return Solution(plan, best, priced)
@@ -66,3 +70,20 @@ def solve_instance(
     lowest = max(priced.bound_minor, answer.bound_minor)
     plan = assemble(instance, best, bound_minor=lowest, found_by=found_by, unproven="feasible")
     return Solution(plan, best, priced)
+
+
+def _searched(
+    instance: Instance, best: Assignment, priced: Bound, deadline: float
+) -> tuple[Assignment, tuple[int, ...], Bound]:
+    """A better plan, the slots that one cheaper still can open, and what is proven.
+
+    A plan with a slot that was priced out costs at least the objective it was priced against.
+    """
+    ceiling = objective_minor(instance, best)
+    slots = priced.slots_below(ceiling)
+    relaxed = relaxation(instance)
+    if not covers_all(relaxed, ceiling):
+        return polished(instance, best), slots, priced
+    found = branch(instance, relaxed, (best, slots, priced.prices), deadline)
+    proven = max(priced.bound_minor, min(found.bound_minor, found.objective_minor))
+    return found.units, found.slots, msgspec.structs.replace(priced, bound_minor=proven)

@@ -1,0 +1,173 @@
+"""Which sets of slots could still beat the incumbent: a search under the bound by prices.
+
+Each step forces a slot open or shuts it, and moves prices again for what is left. A set is given up
+only when its bound reaches the incumbent, so the plans not looked at are none that are cheaper.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from routing.assemble import objective_minor
+from routing.bound import SLACK_MINOR, Bools, Floats, Ints, Relaxation, ascend
+from routing.greedy import filled, moved
+from routing.instance import Assignment, Instance, restrict
+
+NODES_MAX = 240
+"""Sets bounded for one order."""
+
+ROUNDS = 14
+"""Price adjustments for each of them."""
+
+
+class Searched(msgspec.Struct, frozen=True, eq=False):
+    """What is left to look at after the search."""
+
+    units: Assignment
+    """The best plan found, the incumbent when there is none cheaper."""
+    objective_minor: int
+    slots: tuple[int, ...]
+    """No cheaper plan opens any other slot; none at all when the plan is proven."""
+    bound_minor: int
+
+
+class _Part(msgspec.Struct, frozen=True, eq=False):
+    """Plans that open all forced slots and none but these."""
+
+    slots: Ints
+    forced: Bools
+    prices: Floats
+    value: float
+
+
+class _Search:
+    """The incumbent, what is left to explore and what could not be closed."""
+
+    def __init__(self, instance: Instance, relaxed: Relaxation, best: Assignment) -> None:
+        self.instance, self.relaxed = instance, relaxed
+        self.best, self.objective = best, objective_minor(instance, best)
+        self.open: list[_Part] = []
+        self.tried: set[tuple[int, ...]] = set()
+
+    def beaten(self, value: float) -> bool:
+        """Whether no plan of at least this objective is cheaper than the incumbent."""
+        return value > self.objective - 1 + SLACK_MINOR
+
+    def fill(self, slots: Ints, *, exchange: bool) -> None:
+        """Try a plan that opens these slots."""
+        chosen = tuple(slots.tolist())
+        key = (*chosen, -1) if exchange else chosen
+        if key in self.tried:
+            return
+        self.tried.add(key)
+        small = restrict(self.instance, chosen)
+        found = filled(small)
+        if exchange:
+            found = moved(small, found)
+        price = objective_minor(small, found)
+        if price < self.objective:
+            self.objective = price
+            self.best = {chosen[k]: taken for k, taken in found.items()}
+
+
+def branch(
+    instance: Instance,
+    relaxed: Relaxation,
+    start: tuple[Assignment, tuple[int, ...], Floats],
+    deadline: float,
+) -> Searched:
+    """Search the sets of slots that could be cheaper than the incumbent.
+
+    `start` are the incumbent, the slots not priced out and the prices to begin with. Needs an
+    incumbent that no plan with more units short can beat, see `covers_all`.
+    """
+    best, slots, prices = start
+    search = _Search(instance, relaxed, best)
+    everything = np.array(slots, np.int64)
+    parts = [_Part(everything, np.zeros(len(slots), np.bool_), prices, -math.inf)]
+    for _ in range(NODES_MAX):
+        if not parts or time.perf_counter() > deadline:
+            break
+        part = parts.pop()
+        if not search.beaten(part.value):
+            parts.extend(_children(search, part, deadline))
+    left = [part for part in (*parts, *search.open) if not search.beaten(part.value)]
+    opened = sorted({k for part in left for k in part.slots.tolist()})
+    lowest = min((part.value for part in left), default=float(search.objective))
+    proven = max(0, math.ceil(lowest - SLACK_MINOR)) if lowest > -math.inf else 0
+    return Searched(search.best, search.objective, tuple(opened), proven)
+
+
+def covers_all(relaxed: Relaxation, objective: int) -> bool:
+    """Whether every cheaper plan fulfills all units that can be: one more short costs too much."""
+    return objective <= relaxed.missing_minor + relaxed.short_minor
+
+
+def _children(search: _Search, part: _Part, deadline: float) -> Iterator[_Part]:
+    """Bound a part and split it, the most promising last; nothing when it is given up."""
+    small = _taken(search.relaxed, part.slots)
+    if (small.most.sum(axis=0) < small.wanted).any():
+        return
+    until = float(search.objective), ROUNDS, deadline
+    ascent = ascend(small, part.prices, part.forced, until)
+    if search.beaten(ascent.value):
+        return
+    kept = part.forced | (ascent.least <= search.objective - 1 + SLACK_MINOR)
+    must = part.forced | (ascent.value - ascent.rest > search.objective - 1 + SLACK_MINOR)
+    most = small.most * kept[:, None]
+    must |= kept & (most.sum(axis=0) - most < small.wanted).any(axis=1)
+    likely = kept & (must | (ascent.rest < 0))
+    if (most[likely].sum(axis=0) >= small.wanted).all():
+        search.fill(part.slots[likely], exchange=False)
+    slots = part.slots[kept]
+    rest = ascent.rest[kept]
+    part = _Part(slots, must[kept], ascent.prices, max(part.value, ascent.value))
+    if part.forced.all():
+        search.fill(slots, exchange=True)
+        if not search.beaten(part.value):
+            search.open.append(part)
+        return
+    yield from _split(part, most[kept], small.wanted, rest)
+
+
+def _split(part: _Part, most: Floats, wanted: Ints, rest: Floats) -> Iterator[_Part]:
+    """Every plan of a part is in one of these: by who serves a line, else by a slot."""
+    free = ~part.forced
+    missing = np.flatnonzero(most[part.forced].sum(axis=0) < wanted)
+    if len(missing):
+        holders = (most[:, missing] > 0) & free[:, None]
+        line = missing[holders.sum(axis=0).argmin()]
+        ranked = np.flatnonzero((most[:, line] > 0) & free)
+    else:
+        ranked = np.flatnonzero(free)
+    ranked = ranked[np.argsort(rest[ranked], kind="stable")]
+    if not len(missing):
+        ranked = ranked[:1]
+        yield _without(part, ranked, None)
+    for place in range(len(ranked) - 1, -1, -1):
+        yield _without(part, ranked[:place], int(ranked[place]))
+
+
+def _without(part: _Part, shut: Ints, opened: int | None) -> _Part:
+    """The part without some slots and with one forced open."""
+    kept = np.ones(len(part.slots), np.bool_)
+    kept[shut] = False
+    forced = part.forced.copy()
+    if opened is not None:
+        forced[opened] = True
+    return _Part(part.slots[kept], forced[kept], part.prices, part.value)
+
+
+def _taken(relaxed: Relaxation, slots: Ints) -> Relaxation:
+    """The relaxation of these slots alone."""
+    return msgspec.structs.replace(
+        relaxed,
+        most=relaxed.most[slots],
+        unit=relaxed.unit[slots],
+        opening=relaxed.opening[slots],
+        limits=relaxed.limits[slots],
+        parcels=relaxed.parcels[slots],
+    )
