@@ -20,6 +20,9 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 PREFIX = "urn:nom:problem:"
+RETRY_AFTER_S = "1"
+"""When to come back after 429 and 503: a full queue is worked off, and a database restarted, in a
+second or a few."""
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -121,15 +124,22 @@ def document(refused: Refused) -> dict[str, object]:
 
 
 def answer(refused: Refused) -> Response[dict[str, object]]:
-    """Return the response of a refusal, with the headers its status asks for."""
-    headers: dict[str, str] = {}
-    if refused.status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="nom"'
-    if refused.status in (429, 503):
-        headers["Retry-After"] = str(refused.extra.get("retry_after_s", 1))
+    """Return the response of a refusal."""
     return Response(
-        document(refused), status_code=refused.status, media_type=MEDIA_TYPE, headers=headers
+        document(refused),
+        status_code=refused.status,
+        media_type=MEDIA_TYPE,
+        headers=headers_of(refused.status),
     )
+
+
+def headers_of(status: int) -> dict[str, str]:
+    """Return the headers that an answer's status asks for."""
+    if status == 401:
+        return {"WWW-Authenticate": 'Bearer realm="nom"'}
+    if status in (429, 503):
+        return {"Retry-After": RETRY_AFTER_S}
+    return {}
 
 
 def from_validation(error: ValidationException) -> Refused:

@@ -12,7 +12,7 @@ from msgspec import Meta
 from services.http.access import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_LENGTH_MAX
 from services.http.examples import refusal_example
 from services.orders.idempotency import Answer
-from services.problems import KINDS, MEDIA_TYPE
+from services.problems import KINDS, MEDIA_TYPE, headers_of
 
 T = TypeVar("T")
 
@@ -94,6 +94,6 @@ def respond(answer: Answer, _kind: type[T]) -> Response[T]:
         answer.body,
         status_code=answer.status_code,
         media_type=MEDIA_TYPE if refused else JSON,
-        headers={REPLAYED: "true"} if answer.replayed else None,
+        headers=headers_of(answer.status_code) | ({REPLAYED: "true"} if answer.replayed else {}),
     )
     return cast("Response[T]", response)
