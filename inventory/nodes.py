@@ -120,5 +120,13 @@ async def read_capacity(
     return [CapacityLeft(**row) for row in rows]
 
 
+async def read_set_capacity(
+    connection: asyncpg.Connection, node_ids: Sequence[str], from_on: date, days: int
+) -> list[CapacityLeft]:
+    """Return the same for those dates alone that somebody has set or used."""
+    rows = await records.read_set_capacity(connection, node_ids, from_on, days)
+    return [CapacityLeft(**row) for row in rows]
+
+
 def _node(row: asyncpg.Record) -> Node:
     return Node(**{**row, "capabilities": tuple(row["capabilities"])})

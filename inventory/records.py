@@ -663,6 +663,24 @@ async def read_buffers(
     )
 
 
+async def read_set_capacity(
+    connection: asyncpg.Connection, node_ids: Sequence[str], from_on: date, days: int
+) -> list[asyncpg.Record]:
+    """Read what nodes have left on the dates that have figures of their own."""
+    return await connection.fetch(
+        """
+        SELECT node_id, work_on, slot, unit, maximum - used AS remaining,
+               planned - used AS planned_remaining
+        FROM capacity
+        WHERE node_id = ANY ($1::text[]) AND work_on >= $2 AND work_on < $2 + $3::int
+        ORDER BY node_id, work_on, slot
+        """,
+        node_ids,
+        from_on,
+        days,
+    )
+
+
 async def read_capacity(
     connection: asyncpg.Connection, node_ids: Sequence[str], from_on: date, days: int
 ) -> list[asyncpg.Record]:

@@ -11,6 +11,7 @@ AT_LEAST_ONE = (
     "workers",
     "lanes",
     "batch_orders_max",
+    "batch_lines_max",
     "queue_orders_max",
     "attempts_max",
     "import_chunk_rows",
@@ -45,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes_max: int = 1_000_000
     batch_orders_max: int = 64
     """Orders solved and committed together at most."""
+    batch_lines_max: int = 60
+    """Lines of a batch, so that short baskets do not wait for many long ones; one order always."""
     queue_orders_max: int = 512
     """Orders that may wait in one worker; beyond it the answer is 429."""
     decision_ms: int = 250

@@ -167,7 +167,7 @@ class Allocator:
                 self.refuse(orders, error)
 
     def next_batch(self) -> list[Order]:
-        """Take what waits, up to the limit, in arrival order.
+        """Take what waits, up to the limits of orders and lines, in arrival order.
 
         A second request for the same order waits for a later batch, where it sees the first's
         allocation.
@@ -175,7 +175,11 @@ class Allocator:
         orders: list[Order] = []
         later: list[Order] = []
         seen: set[str] = set()
+        lines = 0
         while self.waiting and len(orders) < self.settings.batch_orders_max:
+            lines += len(self.waiting[0].request.lines)
+            if orders and lines > self.settings.batch_lines_max:
+                break
             order = self.waiting.popleft()
             if order.request.order_id in seen:
                 later.append(order)

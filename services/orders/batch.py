@@ -6,7 +6,8 @@ No transaction is open while orders are decided.
 import asyncio
 import zlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 from time import monotonic, perf_counter
 from uuid import UUID
 
@@ -14,7 +15,7 @@ import asyncpg
 import msgspec
 
 from inventory.availability import Cell, read_cells
-from inventory.nodes import read_capacity
+from inventory.nodes import read_set_capacity
 from routing.explain import Decision, decide
 from routing.plan import Plan
 from routing.problem import Capacity
@@ -25,6 +26,7 @@ from services.orders.idempotency import Answer, Claim
 from services.orders.request import AllocationRequest, QuoteRequest
 from services.orders.translate import ItemFacts, Reading, View, problem
 from services.planning.network import Network, Zone
+from services.planning.records import DailyCapacity
 from services.problems import Refused
 from services.settings import Settings
 
@@ -119,12 +121,35 @@ async def limits(
         return {}
     # A node's local date may be a day before or after the date in UTC.
     start = (now - timedelta(days=1)).date()
-    found = await read_capacity(connection, sorted(node_ids), from_on=start, days=CAPACITY_DAYS)
-    by_node: dict[str, tuple[Capacity, ...]] = {}
-    for row in found:
-        limit = Capacity(work_on=row.work_on, remaining=row.remaining, unit=row.unit)
-        by_node[row.node_id] = (*by_node.get(row.node_id, ()), limit)
-    return by_node
+    rows = await read_set_capacity(connection, sorted(node_ids), from_on=start, days=CAPACITY_DAYS)
+    own: dict[str, dict[date, Capacity]] = {}
+    for row in rows:
+        own.setdefault(row.node_id, {})[row.work_on] = Capacity(
+            work_on=row.work_on, remaining=row.remaining, unit=row.unit
+        )
+    return {
+        node_id: merged(network.daily.get(node_id), own.get(node_id, {}), start)
+        for node_id in node_ids
+    }
+
+
+def merged(
+    daily: DailyCapacity | None, own: Mapping[date, Capacity], start: date
+) -> tuple[Capacity, ...]:
+    """Return a node's capacity by date: its default, and in its place what a date has of its own."""
+    by_default = default_days(daily, start) if daily else ()
+    if not own:
+        return by_default
+    return (*(each for each in by_default if each.work_on not in own), *own.values())
+
+
+@lru_cache(maxsize=256)
+def default_days(daily: DailyCapacity, start: date) -> tuple[Capacity, ...]:
+    """Return the days from `start` on at a default; nodes with the same default share the value."""
+    return tuple(
+        Capacity(work_on=start + timedelta(days=day), remaining=daily.maximum, unit=daily.unit)
+        for day in range(CAPACITY_DAYS)
+    )
 
 
 def decide_one(

@@ -11,7 +11,7 @@ import structlog
 from routing.problem import Calendar, Lane, Node, Tariff
 from services.database import Database
 from services.planning import records
-from services.planning.records import LaneGroup, NodeRow, Zone
+from services.planning.records import DailyCapacity, LaneGroup, NodeRow, Zone
 
 __all__ = ["Network", "NetworkCache", "NodeRow", "Zone", "build", "distance_km", "normalize"]
 
@@ -34,6 +34,8 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes that exist but take no new work."""
     limited: frozenset[str]
     """Nodes whose capacity is limited on some date; only theirs needs reading."""
+    daily: dict[str, DailyCapacity]
+    """What limited nodes can do on a day that has no figures of its own, by id."""
     lanes: Lanes
     """Zone, then node, then the lanes between them by service."""
     calendars: dict[str, Calendar]
@@ -113,6 +115,7 @@ def build(read: records.NetworkRows) -> Network:
         places={row.node.node_id: (row.latitude, row.longitude) for row in read.nodes},
         disabled=frozenset(row.node.node_id for row in read.nodes) - nodes.keys(),
         limited=frozenset(row.node.node_id for row in read.nodes if row.limited),
+        daily={row.node.node_id: row.daily for row in read.nodes if row.daily is not None},
         lanes=usable_lanes(read.lanes, calendars, tariffs),
         calendars=calendars,
         tariffs=tariffs,

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from routing.problem import Bracket, Calendar, Lane, Node, Tariff
+from routing.problem import Bracket, Calendar, CapacityUnit, Lane, Node, Tariff
 
 SINCE = "current_date - 1"
 """The earliest date that can still be a local work date somewhere."""
@@ -55,6 +55,13 @@ class BufferRow(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int
 
 
+class DailyCapacity(msgspec.Struct, frozen=True):
+    """What a node can do on any day that has no figures of its own."""
+
+    unit: CapacityUnit
+    maximum: int
+
+
 class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     """A node as the network reads it."""
 
@@ -64,6 +71,8 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool
     limited: bool
     """Whether its capacity is limited by default or on some date to come."""
+    daily: DailyCapacity | None = None
+    """Its default for a day nobody has set; none when that is unlimited."""
 
 
 class LaneGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -324,6 +333,7 @@ async def read_network(connection: asyncpg.Connection) -> NetworkRows:
     nodes = await connection.fetch(
         "SELECT node_id, kind, time_zone, calendar_id, cut_off, handling_days, capabilities,"
         " handling_order_minor, handling_unit_minor, latitude, longitude, enabled,"
+        " capacity_unit, capacity_maximum,"
         " capacity_maximum IS NOT NULL OR EXISTS (SELECT FROM capacity"
         f" WHERE capacity.node_id = node.node_id AND work_on >= {SINCE}) AS limited"
         " FROM node ORDER BY node_id"
@@ -371,6 +381,9 @@ def calendar_of(row: asyncpg.Record) -> Calendar:
 
 def node_row(row: asyncpg.Record) -> NodeRow:
     """Return the node in a row."""
+    daily = None
+    if row["capacity_maximum"] is not None:
+        daily = DailyCapacity(row["capacity_unit"], row["capacity_maximum"])
     return NodeRow(
         node=Node(
             node_id=row["node_id"],
@@ -387,6 +400,7 @@ def node_row(row: asyncpg.Record) -> NodeRow:
         longitude=row["longitude"],
         enabled=row["enabled"],
         limited=row["limited"],
+        daily=daily,
     )
 
 

@@ -98,3 +98,23 @@ async def test_a_full_node_gives_its_work_to_another_day_or_node(
         over = await connection.fetchval("SELECT count(*) FROM capacity WHERE used > maximum")
     assert over == 0
     await assert_audit_is_silent(database)
+
+
+async def test_a_day_of_its_own_replaces_a_nodes_default(
+    caller: Caller, database: Database
+) -> None:
+    """The warehouse is closed for stocktaking tomorrow, whatever it does on other days."""
+    limited = msgspec.structs.replace(node("WH-EAST"), capacity_unit="orders", capacity_maximum=9)
+    held = (await caller.post("/v1/allocations", basket("o-1", ("LAMP", 1)))).json()
+    work_on = held["fulfillments"][0]["work_on"]
+    async with database.transaction() as connection:
+        await put_nodes(connection, [limited])
+        await bump_version(connection)
+    closed = {"days": [{"work_on": work_on, "unit": "orders", "maximum": 0}]}
+    answer = await caller.put("/v1/nodes/WH-EAST/capacity", closed)
+    assert answer.status_code == 200, answer.text
+    await caller.refresh_network()
+    other = (await caller.post("/v1/allocations", basket("o-2", ("LAMP", 1)))).json()
+    taken = [(each["node"], each["work_on"]) for each in other["fulfillments"]]
+    assert ("WH-EAST", work_on) not in taken
+    assert other["status"] == "held"
