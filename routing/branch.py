@@ -15,12 +15,24 @@ from routing.assemble import objective_minor
 from routing.bound import SLACK_MINOR, Bools, Floats, Ints, Relaxation, ascend
 from routing.greedy import filled, moved
 from routing.instance import Assignment, Instance, restrict
+from routing.pack import coupled, packed
 
-NODES_MAX = 240
-"""Sets bounded for one order."""
+PARTS_MAX = 1_500
+"""Parts bounded for one order."""
+
+DEPTH_FIRST = 80
+"""How many of them follow the most promising line, for the sake of the incumbent; later ones are
+those of the least bound, for the sake of the proof."""
+
+SEARCH_SHARE = 0.75
+"""Of the time left; the rest is for the exact model."""
 
 ROUNDS = 14
 """Price adjustments for each of them."""
+
+
+PACKED_EXACTLY = 2
+"""Slots whose cheapest plan packing finds for certain."""
 
 
 class Searched(msgspec.Struct, frozen=True, eq=False):
@@ -56,17 +68,31 @@ class _Search:
         """Whether no plan of at least this objective is cheaper than the incumbent."""
         return value > self.objective - 1 + SLACK_MINOR
 
-    def fill(self, slots: Ints, *, exchange: bool) -> None:
-        """Try a plan that opens these slots."""
+    def fill(self, slots: Ints) -> None:
+        """Try a plan that opens these slots and takes units where they are cheapest."""
         chosen = tuple(slots.tolist())
-        key = (*chosen, -1) if exchange else chosen
-        if key in self.tried:
-            return
-        self.tried.add(key)
+        if chosen not in self.tried:
+            self.tried.add(chosen)
+            small = restrict(self.instance, chosen)
+            self.offer(small, chosen, filled(small))
+
+    def close(self, part: _Part) -> None:
+        """Try plans that open exactly these slots; keep the part unless that settled it."""
+        chosen = tuple(part.slots.tolist())
         small = restrict(self.instance, chosen)
         found = filled(small)
-        if exchange:
+        exact = not coupled(small) and len(chosen) <= PACKED_EXACTLY
+        if coupled(small):
             found = moved(small, found)
+        else:
+            found, all_tried = packed(small, found)
+            exact = exact and all_tried
+        self.offer(small, chosen, found)
+        if not exact and not self.beaten(part.value):
+            self.open.append(part)
+
+    def offer(self, small: Instance, chosen: tuple[int, ...], found: Assignment) -> None:
+        """Keep an assignment of the chosen slots where it is the cheapest so far."""
         price = objective_minor(small, found)
         if price < self.objective:
             self.objective = price
@@ -88,12 +114,14 @@ def branch(
     search = _Search(instance, relaxed, best)
     everything = np.array(slots, np.int64)
     parts = [_Part(everything, np.zeros(len(slots), np.bool_), prices, -math.inf)]
-    for _ in range(NODES_MAX):
-        if not parts or time.perf_counter() > deadline:
+    now = time.perf_counter()
+    until = deadline if deadline == math.inf else now + SEARCH_SHARE * (deadline - now)
+    for number in range(PARTS_MAX):
+        if not parts or time.perf_counter() > until:
             break
-        part = parts.pop()
+        part = parts.pop(-1 if number < DEPTH_FIRST else _lowest(parts))
         if not search.beaten(part.value):
-            parts.extend(_children(search, part, deadline))
+            parts.extend(_children(search, part, until))
     left = [part for part in (*parts, *search.open) if not search.beaten(part.value)]
     opened = sorted({k for part in left for k in part.slots.tolist()})
     lowest = min((part.value for part in left), default=float(search.objective))
@@ -104,6 +132,12 @@ def branch(
 def covers_all(relaxed: Relaxation, objective: int) -> bool:
     """Whether every cheaper plan fulfills all units that can be: one more short costs too much."""
     return objective <= relaxed.missing_minor + relaxed.short_minor
+
+
+def _lowest(parts: list[_Part]) -> int:
+    """The place of the part of the least bound, the last of several."""
+    values = [part.value for part in reversed(parts)]
+    return len(parts) - 1 - values.index(min(values))
 
 
 def _children(search: _Search, part: _Part, deadline: float) -> Iterator[_Part]:
@@ -121,14 +155,12 @@ def _children(search: _Search, part: _Part, deadline: float) -> Iterator[_Part]:
     must |= kept & (most.sum(axis=0) - most < small.wanted).any(axis=1)
     likely = kept & (must | (ascent.rest < 0))
     if (most[likely].sum(axis=0) >= small.wanted).all():
-        search.fill(part.slots[likely], exchange=False)
+        search.fill(part.slots[likely])
     slots = part.slots[kept]
     rest = ascent.rest[kept]
     part = _Part(slots, must[kept], ascent.prices, max(part.value, ascent.value))
     if part.forced.all():
-        search.fill(slots, exchange=True)
-        if not search.beaten(part.value):
-            search.open.append(part)
+        search.close(part)
         return
     yield from _split(part, most[kept], small.wanted, rest)
 
