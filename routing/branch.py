@@ -35,6 +35,10 @@ PACKED_EXACTLY = 2
 """Slots whose cheapest plan packing finds for certain."""
 
 
+PACKED_WITHIN = 1.08
+"""Plans dearer than this share of the incumbent are not packed."""
+
+
 class Searched(msgspec.Struct, frozen=True, eq=False):
     """What is left to look at after the search."""
 
@@ -74,17 +78,22 @@ class _Search:
         if chosen not in self.tried:
             self.tried.add(chosen)
             small = restrict(self.instance, chosen)
-            self.offer(small, chosen, filled(small))
+            found = filled(small)
+            close = objective_minor(small, found) < PACKED_WITHIN * self.objective
+            if close and not coupled(small):
+                found, _ = packed(small, found)
+            self.offer(small, chosen, found)
 
     def close(self, part: _Part) -> None:
         """Try plans that open exactly these slots; keep the part unless that settled it."""
         chosen = tuple(part.slots.tolist())
         small = restrict(self.instance, chosen)
         found = filled(small)
-        exact = not coupled(small) and len(chosen) <= PACKED_EXACTLY
+        few = len(chosen) <= PACKED_EXACTLY
+        exact = few and not coupled(small)
         if coupled(small):
             found = moved(small, found)
-        else:
+        elif few or objective_minor(small, found) < PACKED_WITHIN * self.objective:
             found, all_tried = packed(small, found)
             exact = exact and all_tried
         self.offer(small, chosen, found)

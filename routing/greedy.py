@@ -6,6 +6,7 @@ Everything here is deterministic and bounded by counts of evaluations, never by 
 from collections.abc import Iterable
 
 import msgspec
+import numpy as np
 
 from routing.assemble import assemble, objective_minor
 from routing.candidates import candidates
@@ -110,8 +111,11 @@ class Draft:
 
 def quick(instance: Instance) -> Assignment:
     """The best of what simple rules find, or nothing at all where that is cheaper."""
-    indexed = index(instance)
-    plans = [_by_rule(instance, indexed, cheapest=cheapest) for cheapest in (True, False)]
+    if instance.unit_limits or instance.open_limits or not instance.slots:
+        indexed = index(instance)
+        plans = [_by_rule(instance, indexed, cheapest=cheapest) for cheapest in (True, False)]
+    else:
+        plans = [_by_rule_alone(instance, cheapest=cheapest) for cheapest in (True, False)]
     return min([*plans, {}], key=lambda units: objective_minor(instance, units))
 
 
@@ -161,6 +165,39 @@ def _by_rule(instance: Instance, indexed: Index, *, cheapest: bool) -> Assignmen
         draft.open(k, taken)
         closed.remove(k)
     return draft.finished()
+
+
+def _by_rule_alone(instance: Instance, *, cheapest: bool) -> Assignment:
+    """The same plan as `_by_rule` where no limits couple slots, for all slots at once."""
+    policy, slots = instance.policy, instance.slots
+    most = np.array(instance.units_max, np.int64).reshape(len(slots), len(instance.lines))
+    time = np.array(instance.time_minor, np.int64).reshape(most.shape)
+    grams = np.array([line.weight_grams for line in instance.lines], np.int64)
+    opening = np.array([handling_minor(slot.node, 0) for slot in slots], np.int64)
+    handling = np.array([handling_minor(slot.node, 1) for slot in slots], np.int64) - opening
+    wanted = np.array([line.quantity for line in instance.lines], np.int64)
+    waited = np.zeros(len(wanted), np.int64)
+    units: Assignment = {}
+    while wanted.any():
+        takes = np.minimum(most, wanted)
+        counts = takes.sum(axis=1)
+        loads = (takes @ grams).tolist()
+        parcels = [slot.steps.price_minor(load) for slot, load in zip(slots, loads, strict=True)]
+        split = split_minor(policy, len(units) + 1) - split_minor(policy, len(units))
+        longer = np.where(takes > 0, np.maximum(time - waited, 0), 0).sum(axis=1)
+        prices = np.array(parcels, np.int64) + opening + handling * counts + split + longer
+        worth = (counts > 0) & (policy.ship_complete | (prices < policy.shortage_minor * counts))
+        able = np.flatnonzero(worth)
+        if not len(able):
+            break
+        counted, paid = counts[able], prices[able]
+        order = (-counted, paid / counted) if cheapest else (paid, -counted)
+        k = int(able[np.lexsort((able, *order))[0]])
+        units[k] = {i: n for i, n in enumerate(takes[k].tolist()) if n}
+        waited = np.where(takes[k] > 0, np.maximum(waited, time[k]), waited)
+        wanted = wanted - takes[k]
+        most[k] = 0
+    return {} if policy.ship_complete and wanted.any() else units
 
 
 def _fill(instance: Instance, indexed: Index, slots: Iterable[int]) -> Assignment:
