@@ -32,6 +32,9 @@ MULTIPLIERS = 8
 CELLS_MAX = 250_000
 """Slots times lines times prices per gram of one round."""
 
+COMBINED_MAX = 512
+"""Ways to combine price steps that are kept; with more there is no answer."""
+
 SLACK_MINOR = 1e-6
 """Floats are trusted to this much of a minor unit."""
 
@@ -147,6 +150,47 @@ def ascend(
         step = scale * max(1.0, target - value) / length
         prices = np.clip(prices + step * direction, 0.0, relaxed.short_minor)
     return best
+
+
+def opened_bound(relaxed: Relaxation, ceiling: float) -> float:
+    """What any plan costs at least that opens exactly these slots and fulfills all that can be.
+
+    Price steps are whole here: together they must hold all the weight, and each slot's what nobody
+    else has. Units go where they are cheapest, whatever the steps hold. Above `ceiling` any answer
+    beyond it is as good as another.
+    """
+    total = float(relaxed.weights @ relaxed.wanted)
+    spare = np.maximum(relaxed.wanted - (relaxed.most.sum(axis=0) - relaxed.most), 0)
+    alone = np.minimum(spare, relaxed.most) @ relaxed.weights
+    fixed = relaxed.missing_minor - relaxed.split_minor
+    price = fixed + float(relaxed.opening.sum()) + _cheapest_units(relaxed)
+    combined = [(0.0, price)]
+    for k, needed in enumerate(alone.tolist()):
+        steps = dict.fromkeys(
+            zip(relaxed.limits[k].tolist(), relaxed.parcels[k].tolist(), strict=True)
+        )
+        merged = sorted(
+            (paid + more, -min(total, held + limit))
+            for held, paid in combined
+            for limit, more in steps
+            if limit >= needed and paid + more <= ceiling
+        )
+        combined = []
+        for paid, held in merged:
+            if not combined or -held > combined[-1][0]:
+                combined.append((-held, paid))
+        if len(combined) > COMBINED_MAX:
+            return -math.inf
+    return min((paid for held, paid in combined if held >= total), default=math.inf)
+
+
+def _cheapest_units(relaxed: Relaxation) -> float:
+    """The least that handling and waiting of all wanted units come to in these slots."""
+    order = relaxed.unit.argsort(axis=0, kind="stable")
+    most = np.take_along_axis(relaxed.most, order, axis=0)
+    before = np.cumsum(most, axis=0) - most
+    taken = np.clip(relaxed.wanted - before, 0, most)
+    return float((taken * np.take_along_axis(relaxed.unit, order, axis=0)).sum())
 
 
 def _tables(relaxed: Relaxation, prices: Floats) -> tuple[Floats, Floats]:

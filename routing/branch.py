@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from routing.assemble import objective_minor
-from routing.bound import SLACK_MINOR, Bools, Floats, Ints, Relaxation, ascend
+from routing.bound import SLACK_MINOR, Bools, Floats, Ints, Relaxation, ascend, opened_bound
 from routing.greedy import filled, moved
 from routing.instance import Assignment, Instance, restrict
 from routing.pack import coupled, packed
@@ -62,9 +62,12 @@ class _Part(msgspec.Struct, frozen=True, eq=False):
 class _Search:
     """The incumbent, what is left to explore and what could not be closed."""
 
-    def __init__(self, instance: Instance, relaxed: Relaxation, best: Assignment) -> None:
+    def __init__(
+        self, instance: Instance, relaxed: Relaxation, best: Assignment, until: float
+    ) -> None:
         self.instance, self.relaxed = instance, relaxed
         self.best, self.objective = best, objective_minor(instance, best)
+        self.until = until
         self.open: list[_Part] = []
         self.tried: set[tuple[int, ...]] = set()
 
@@ -81,11 +84,14 @@ class _Search:
             found = filled(small)
             close = objective_minor(small, found) < PACKED_WITHIN * self.objective
             if close and not coupled(small):
-                found, _ = packed(small, found)
+                found, _ = packed(small, found, self.until)
             self.offer(small, chosen, found)
 
     def close(self, part: _Part) -> None:
         """Try plans that open exactly these slots; keep the part unless that settled it."""
+        ceiling = float(self.objective)
+        if self.beaten(opened_bound(taken_alone(self.relaxed, part.slots), ceiling)):
+            return
         chosen = tuple(part.slots.tolist())
         small = restrict(self.instance, chosen)
         found = filled(small)
@@ -94,7 +100,7 @@ class _Search:
         if coupled(small):
             found = moved(small, found)
         elif few or objective_minor(small, found) < PACKED_WITHIN * self.objective:
-            found, all_tried = packed(small, found)
+            found, all_tried = packed(small, found, self.until)
             exact = exact and all_tried
         self.offer(small, chosen, found)
         if not exact and not self.beaten(part.value):
@@ -120,17 +126,17 @@ def branch(
     incumbent that no plan with more units short can beat, see `covers_all`.
     """
     best, slots, prices = start
-    search = _Search(instance, relaxed, best)
     everything = np.array(slots, np.int64)
     parts = [_Part(everything, np.zeros(len(slots), np.bool_), prices, -math.inf)]
     now = time.perf_counter()
     until = deadline if deadline == math.inf else now + SEARCH_SHARE * (deadline - now)
+    search = _Search(instance, relaxed, best, until)
     for number in range(PARTS_MAX):
         if not parts or time.perf_counter() > until:
             break
         part = parts.pop(-1 if number < DEPTH_FIRST else _lowest(parts))
         if not search.beaten(part.value):
-            parts.extend(_children(search, part, until))
+            parts.extend(_children(search, part))
     left = [part for part in (*parts, *search.open) if not search.beaten(part.value)]
     opened = sorted({k for part in left for k in part.slots.tolist()})
     lowest = min((part.value for part in left), default=float(search.objective))
@@ -149,12 +155,12 @@ def _lowest(parts: list[_Part]) -> int:
     return len(parts) - 1 - values.index(min(values))
 
 
-def _children(search: _Search, part: _Part, deadline: float) -> Iterator[_Part]:
+def _children(search: _Search, part: _Part) -> Iterator[_Part]:
     """Bound a part and split it, the most promising last; nothing when it is given up."""
-    small = _taken(search.relaxed, part.slots)
+    small = taken_alone(search.relaxed, part.slots)
     if (small.most.sum(axis=0) < small.wanted).any():
         return
-    until = float(search.objective), ROUNDS, deadline
+    until = float(search.objective), ROUNDS, search.until
     ascent = ascend(small, part.prices, part.forced, until)
     if search.beaten(ascent.value):
         return
@@ -202,7 +208,7 @@ def _without(part: _Part, shut: Ints, opened: int | None) -> _Part:
     return _Part(part.slots[kept], forced[kept], part.prices, part.value)
 
 
-def _taken(relaxed: Relaxation, slots: Ints) -> Relaxation:
+def taken_alone(relaxed: Relaxation, slots: Ints) -> Relaxation:
     """The relaxation of these slots alone."""
     return msgspec.structs.replace(
         relaxed,

@@ -5,6 +5,7 @@ for every weight that one slot could carry, the least that waiting and handling 
 """
 
 import math
+import time
 from itertools import combinations
 
 import msgspec
@@ -15,7 +16,7 @@ from routing.assemble import objective_minor
 from routing.cost import Steps, handling_minor
 from routing.instance import Assignment, Instance
 
-CELLS_MAX = 4_000_000
+CELLS_MAX = 2_000_000
 """Most weights times ways to share a line in one table; a heavier pair is left as it is."""
 
 ROUNDS_MAX = 3
@@ -34,10 +35,12 @@ class _Ways(msgspec.Struct, frozen=True):
     choices: tuple[tuple[int, int], ...]
 
 
-def packed(instance: Instance, units: Assignment) -> tuple[Assignment, bool]:
+def packed(
+    instance: Instance, units: Assignment, deadline: float = math.inf
+) -> tuple[Assignment, bool]:
     """An assignment in which no two slots could share their units more cheaply between them.
 
-    And whether every pair was small enough to tell. Only for slots without limits in common, see
+    And whether every pair was small enough and met before the deadline. Only for slots without limits in common, see
     `coupled`. Of plans that open exactly two slots and fulfill as much, none is cheaper.
     """
     price = objective_minor(instance, units)
@@ -46,7 +49,8 @@ def packed(instance: Instance, units: Assignment) -> tuple[Assignment, bool]:
         before = price
         for one, other in combinations(range(len(instance.slots)), 2):
             if one in units or other in units:
-                found = shared(instance, units, one, other)
+                timely = time.perf_counter() < deadline
+                found = shared(instance, units, one, other) if timely else None
                 all_tried = all_tried and found is not None
                 cheaper = price if found is None else objective_minor(instance, found)
                 if found is not None and cheaper < price:

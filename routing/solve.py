@@ -18,6 +18,10 @@ from routing.validate import validate, validate_order
 __all__ = ["Solution", "deadline_of", "solve", "solve_instance", "validate"]
 
 
+PAIR_MS = 0.06
+"""To build and presolve the exact model, for each line that a slot could take."""
+
+
 class Solution(msgspec.Struct, frozen=True):
     """A plan, the assignment it stands for and what prices proved on the way."""
 
@@ -60,7 +64,7 @@ def solve_instance(
         plan = assemble(instance, best, bound_minor=objective, found_by="greedy")
         return Solution(plan, best, priced)
     left_ms = (deadline - time.perf_counter()) * 1000
-    if left_ms < 1:
+    if left_ms < _model_ms(instance, slots):
         plan = assemble(instance, best, bound_minor=priced.bound_minor, found_by="greedy")
         return Solution(plan, best, priced)
     answer = improve(restrict(instance, slots), objective, left_ms)
@@ -70,6 +74,11 @@ def solve_instance(
     lowest = max(priced.bound_minor, answer.bound_minor)
     plan = assemble(instance, best, bound_minor=lowest, found_by=found_by, unproven="feasible")
     return Solution(plan, best, priced)
+
+
+def _model_ms(instance: Instance, slots: tuple[int, ...]) -> float:
+    """How long it takes until the exact model first looks at its limit of time, or longer."""
+    return 1 + PAIR_MS * sum(1 for k in slots for most in instance.units_max[k] if most)
 
 
 def _searched(

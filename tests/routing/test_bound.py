@@ -5,7 +5,7 @@ import math
 import pytest
 
 from routing.assemble import objective_minor
-from routing.bound import bound, relaxation
+from routing.bound import bound, opened_bound, relaxation
 from routing.branch import branch, covers_all
 from routing.candidates import candidates
 from routing.greedy import quick
@@ -73,3 +73,20 @@ def test_the_search_leaves_out_no_slot_of_a_cheaper_plan(shard: int) -> None:
         if least < found.objective_minor:
             assert optimum(restrict(instance, found.slots)) == least, number
     assert searched > 20
+
+
+def test_opening_exactly_some_slots_costs_at_least_what_their_price_steps_say() -> None:
+    """Compared with the exact model over the same slots, when it opens them all."""
+    compared = 0
+    for seed in range(9_300, 9_900):
+        instance = candidates(random_problem(seed), prune=False)
+        for size in (1, 2, 3):
+            few = restrict(instance, tuple(range(min(size, len(instance.slots)))))
+            relaxed, answer = relaxation(few), improve(few, None, SOLVER_MS)
+            units = answer.units or {}
+            taken = [sum(t.get(i, 0) for t in units.values()) for i in range(len(few.lines))]
+            if len(units) < len(few.slots) or taken != relaxed.wanted.tolist():
+                continue
+            compared += 1
+            assert opened_bound(relaxed, math.inf) <= answer.bound_minor + 1e-6, seed
+    assert compared > 150
