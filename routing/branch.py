@@ -24,7 +24,7 @@ DEPTH_FIRST = 80
 """How many of them follow the most promising line, for the sake of the incumbent; later ones are
 those of the least bound, for the sake of the proof."""
 
-SEARCH_SHARE = 0.75
+SEARCH_SHARE = 0.9
 """Of the time left; the rest is for the exact model."""
 
 ROUNDS = 14
