@@ -11,7 +11,12 @@ import asyncpg
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import (
+    HTTPException,
+    InternalServerException,
+    SerializationException,
+    ValidationException,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from services.database import DatabaseAwayError
@@ -71,6 +76,8 @@ KINDS: dict[str, Kind] = {
     "deadline-exceeded": Kind(503, "The answer was not ready in time"),
 }
 
+HUNG_UP = "client disconnected prematurely"
+"""How the framework says that a body did not arrive whole."""
 STATUS_KINDS = {
     400: "invalid-parameter",
     401: "unauthenticated",
@@ -163,8 +170,11 @@ def from_http(error: HTTPException) -> Refused:
     """Return the refusal for an error of the HTTP framework itself."""
     if isinstance(error, ValidationException):
         return from_validation(error)
-    if error.detail.startswith("JSON is malformed") or "truncated" in error.detail:
+    if isinstance(error.__cause__, SerializationException):
         return Refused("malformed-json", f"{error.detail}. Send one JSON object, UTF-8.")
+    if isinstance(error, InternalServerException) and error.detail == HUNG_UP:
+        # Nobody reads this answer; but the log must not say that the service failed.
+        return Refused("malformed-json", "The connection ended before the body did.")
     kind = STATUS_KINDS.get(error.status_code, "internal-error")
     return Refused(kind, f"{error.detail or KINDS[kind].title}.")
 

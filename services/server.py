@@ -8,6 +8,7 @@ import sys
 import uvicorn
 
 from services.app import create_app
+from services.connection import connection_with
 from services.observe import configure_logging
 from services.processes import end_with_parent, report_ready
 from services.settings import Settings
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> None:
     configure_logging(settings.log_level)
     config = uvicorn.Config(
         create_app(settings),
-        http="httptools",
+        http=connection_with(settings),
         ws="none",
         lifespan="on",
         log_config=None,

@@ -44,6 +44,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """ISO 4217 code of every amount of this deployment."""
     log_level: str = "info"
     body_bytes_max: int = 1_000_000
+    head_bytes_max: int = 65_536
+    """Longest address and headers of a request; beyond it the connection is closed."""
+    receive_ms: int = 30_000
+    """Time a request may take to arrive; after it the connection is closed."""
     batch_orders_max: int = 64
     """Orders solved and committed together at most."""
     batch_lines_max: int = 60
