@@ -8,7 +8,9 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, post
+from litestar.connection import ASGIConnection
 from litestar.datastructures import State
+from litestar.handlers.base import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
@@ -76,6 +78,17 @@ def hold_total_seconds(principal: Principal, settings: Settings) -> int:
     return settings.staff_hold_max_s if principal.role == "store" else settings.hold_total_max_s
 
 
+async def guard_own_allocation(
+    connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
+) -> None:
+    """Raise `not-found` for a store key and an allocation that its nodes have no part in."""
+    principal: Principal = connection.user
+    if principal.role == "store":
+        database = connection.app.state.runtime.database
+        async with database.connect() as driver:
+            await lifecycle.verify_own(driver, connection.path_params["allocation_id"], principal)
+
+
 @post(
     "/v1/quotes",
     status_code=200,
@@ -138,6 +151,7 @@ async def allocate(
 @get(
     "/v1/allocations/{allocation_id:uuid}",
     opt=allow("checkout", "store", "planner", "operator"),
+    guards=[guard_own_allocation],
     responses=raises("not-found"),
     tags=["checkout"],
 )
@@ -151,6 +165,7 @@ async def get_allocation(allocation_id: FromPath[UUID], state: State) -> Allocat
 @get(
     "/v1/allocations/{allocation_id:uuid}/decision",
     opt=allow("checkout", "store", "planner", "operator"),
+    guards=[guard_own_allocation],
     responses=raises("not-found"),
     tags=["checkout"],
 )
@@ -177,7 +192,7 @@ async def get_decision(
     "/v1/allocations/{allocation_id:uuid}/confirm",
     status_code=200,
     opt=allow("checkout", "store"),
-    guards=[guard_idempotency],
+    guards=[guard_idempotency, guard_own_allocation],
     operation_class=Write,
     responses=raises(
         *WRITE, "not-found", "illegal-state", "hold-expired", "order-already-allocated"
@@ -208,7 +223,7 @@ async def confirm(
     "/v1/allocations/{allocation_id:uuid}/extend",
     status_code=200,
     opt=allow("checkout", "store"),
-    guards=[guard_idempotency],
+    guards=[guard_idempotency, guard_own_allocation],
     operation_class=Write,
     responses=raises(*WRITE, *EXTEND_KINDS),
     tags=["checkout"],
@@ -250,7 +265,7 @@ async def end(
     "/v1/allocations/{allocation_id:uuid}/release",
     status_code=200,
     opt=allow("checkout", "store"),
-    guards=[guard_idempotency],
+    guards=[guard_idempotency, guard_own_allocation],
     operation_class=Write,
     responses=raises(*WRITE, "not-found", "illegal-state"),
     tags=["checkout"],
@@ -266,7 +281,7 @@ async def release(
     "/v1/allocations/{allocation_id:uuid}/cancel",
     status_code=200,
     opt=allow("checkout", "store"),
-    guards=[guard_idempotency],
+    guards=[guard_idempotency, guard_own_allocation],
     operation_class=Write,
     responses=raises(*WRITE, "not-found", "illegal-state"),
     tags=["checkout"],

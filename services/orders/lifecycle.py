@@ -16,6 +16,7 @@ from inventory.reserve import CapacityTake, Demand, Refusal, Take
 from services import records as shared_records
 from services.database import Database
 from services.ids import new_id
+from services.keys import Principal
 from services.orders import records
 from services.orders.answers import AllocationAnswer
 from services.orders.idempotency import Answer, answer
@@ -51,6 +52,19 @@ async def find(connection: asyncpg.Connection, allocation_id: UUID) -> Allocatio
     if row is None:
         raise unknown(allocation_id)
     return row
+
+
+async def verify_own(
+    connection: asyncpg.Connection, allocation_id: UUID, principal: Principal
+) -> None:
+    """Raise `not-found` unless the key made the allocation or one of its nodes takes part.
+
+    The same as for an id that does not exist, so that nobody can probe for other people's orders.
+    """
+    row = await find(connection, allocation_id)
+    nodes = {each.node for each in told(row).fulfillments}
+    if row.actor != principal.actor and nodes.isdisjoint(principal.node_ids):
+        raise unknown(allocation_id)
 
 
 def unknown(allocation_id: UUID) -> Refused:

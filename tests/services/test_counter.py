@@ -101,3 +101,30 @@ async def test_a_hold_at_the_counter_ends_by_itself_and_within_its_limit(
     refused = await caller.post(f"{path}/extend", {"hold_for": "P1D"}, role="store")
     assert problem_type(refused) == "illegal-state"
     await assert_audit_is_silent(database)
+
+
+async def test_a_store_key_sees_the_orders_of_its_nodes_and_its_own_and_no_others(
+    caller: Caller,
+) -> None:
+    """An order of another store looks exactly like one that does not exist."""
+    elsewhere = (await caller.post("/v1/allocations", basket("o-1", ("LAMP", 1)))).json()
+    theirs = f"/v1/allocations/{elsewhere['allocation_id']}"
+    nobodys = f"/v1/allocations/{UUID(int=0)}"
+    for call in ("", "/decision"):
+        seen = await caller.get(theirs + call, role="store")
+        missing = await caller.get(nobodys + call, role="store")
+        assert (seen.status_code, missing.status_code) == (404, 404)
+        assert seen.json()["title"] == missing.json()["title"]
+    for call in ("/confirm", "/release", "/cancel"):
+        refused = await caller.post(theirs + call, role="store")
+        assert (refused.status_code, problem_type(refused)) == (404, "not-found")
+    assert (await caller.get(theirs)).json()["status"] == "held"
+
+    collected = basket("o-2", ("MUG", 1))
+    collected["lines"][0] |= {"method": "pickup", "pickup_node": "ST-EAST"}
+    here = (await caller.post("/v1/allocations", collected)).json()
+    own = (await caller.post("/v1/allocations", basket("o-3", ("LAMP", 1)), role="store")).json()
+    for allocation in (here, own):
+        path = f"/v1/allocations/{allocation['allocation_id']}"
+        assert (await caller.get(path, role="store")).status_code == 200
+        assert (await caller.post(f"{path}/confirm", role="store")).status_code == 200
