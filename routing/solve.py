@@ -57,20 +57,22 @@ def solve_instance(
     objective = objective_minor(instance, best)
     priced = bound(instance, best, objective, deadline)
     slots = priced.slots_below(objective)
+    found_by = "greedy"
     if priced.bound_minor < objective and slots:
         best, slots, priced = _searched(instance, best, priced, deadline)
+        found_by = "search" if objective_minor(instance, best) < objective else found_by
         objective = objective_minor(instance, best)
     if priced.bound_minor >= objective or not slots:
-        plan = assemble(instance, best, bound_minor=objective, found_by="greedy")
+        plan = assemble(instance, best, bound_minor=objective, found_by=found_by)
         return Solution(plan, best, priced)
     left_ms = (deadline - time.perf_counter()) * 1000
     if left_ms < _model_ms(instance, slots):
-        plan = assemble(instance, best, bound_minor=priced.bound_minor, found_by="greedy")
+        plan = assemble(instance, best, bound_minor=priced.bound_minor, found_by=found_by)
         return Solution(plan, best, priced)
     answer = improve(restrict(instance, slots), objective, left_ms)
     if answer.units is not None:
         best = {slots[number]: taken for number, taken in answer.units.items()}
-    found_by = "greedy" if answer.units is None else "cp-sat"
+        found_by = "cp-sat"
     lowest = max(priced.bound_minor, answer.bound_minor)
     plan = assemble(instance, best, bound_minor=lowest, found_by=found_by, unproven="feasible")
     return Solution(plan, best, priced)

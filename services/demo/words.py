@@ -114,13 +114,14 @@ def checked_figure(summary: Summary) -> Figure:
 def cost_words(summary: Summary) -> str:
     """Return what is compared with what."""
     compared = summary.comparison
+    proven = compared.greedy_cheaper_proven
     return (
         "The greedy rule of common order routers: a node that has everything, the cheapest such; "
         "else the node with the most lines, and so on. It planned the same orders on the stock "
         f"each of them saw: {compared.compared:,} orders for which both ways fill the same units, "
-        f"of {compared.drawn:,} drawn. It costs less in {compared.greedy_cheaper:,}, mostly where our "
-        f"plan is not proven (all but {compared.greedy_cheaper_proven:,}); the others are dearer in "
-        "money and earlier, or saw other stock."
+        f"of {compared.drawn:,} drawn. It costs less in {compared.greedy_cheaper:,}: in "
+        f"{compared.greedy_cheaper - proven:,} of them our plan is not proven, in {proven:,} ours "
+        "is dearer in money and earlier, or saw other stock."
     )
 
 
