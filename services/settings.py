@@ -136,4 +136,4 @@ def decode(kind: type, value: object) -> object:
     """Build the kinds that msgspec does not know from text: paths."""
     if kind is Path:
         return Path(str(value))
-    raise NotImplementedError(f"no setting is a {kind}")
+    raise TypeError(f"no setting is a {kind}")
