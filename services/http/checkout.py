@@ -142,7 +142,7 @@ async def allocate(
     answer = await runtime.allocator.allocate(
         data,
         claim_of(request, data),
-        actor=request.user.actor,
+        principal=request.user,
         hold_s=hold_seconds(data.hold_for, request.user, runtime.settings),
     )
     return respond(answer, AllocationAnswer)

@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from services import records as shared_records
 from services.database import Database, DatabaseAwayError
 from services.ids import new_id
+from services.keys import Principal
 from services.observe import (
     allocations_total,
     batch_orders,
@@ -74,7 +75,7 @@ class Allocator:
         self.threads.shutdown()
 
     async def allocate(
-        self, request: AllocationRequest, claim: Claim, *, actor: str, hold_s: int
+        self, request: AllocationRequest, claim: Claim, *, principal: Principal, hold_s: int
     ) -> Answer:
         """Return the answer to an allocation: its plan held, or why not.
 
@@ -87,7 +88,7 @@ class Allocator:
             if first.claim.request_hash != claim.request_hash:
                 raise Refused("idempotency-key-reused", "Another body is under way with this key.")
             return await self.answer_of(first)
-        order = self.enqueue(request, claim, actor=actor, hold_s=hold_s)
+        order = self.enqueue(request, claim, principal=principal, hold_s=hold_s)
         order.answered.add_done_callback(lambda _done: self.under_way.pop(claim.scope, None))
         return await self.answer_of(order)
 
@@ -112,7 +113,7 @@ class Allocator:
         )
 
     def enqueue(
-        self, request: AllocationRequest, claim: Claim, *, actor: str, hold_s: int
+        self, request: AllocationRequest, claim: Claim, *, principal: Principal, hold_s: int
     ) -> Order:
         """Check a request and put it into the queue."""
         if len(self.waiting) >= self.settings.queue_orders_max or self.closing:
@@ -126,7 +127,7 @@ class Allocator:
         order = Order(
             request=request,
             claim=claim,
-            actor=actor,
+            principal=principal,
             zone=zone,
             allocation_id=new_id(),
             hold_s=hold_s,

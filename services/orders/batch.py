@@ -20,6 +20,7 @@ from routing.explain import Decision, decide
 from routing.plan import Plan
 from routing.problem import Capacity
 from services import records as shared_records
+from services.keys import Principal
 from services.observe import solve_seconds
 from services.orders import records
 from services.orders.idempotency import Answer, Claim
@@ -41,7 +42,7 @@ class Order(msgspec.Struct, kw_only=True):
 
     request: AllocationRequest
     claim: Claim
-    actor: str
+    principal: Principal
     zone: Zone | None
     allocation_id: UUID
     hold_s: int

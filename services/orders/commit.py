@@ -20,7 +20,7 @@ from services.orders import records
 from services.orders.answers import AllocationAnswer, quote_answer
 from services.orders.batch import Decided, Order
 from services.orders.idempotency import Answer, answer, refusal, replay, stored
-from services.orders.lifecycle import told
+from services.orders.lifecycle import may_see, told
 from services.orders.promise import valid_until
 from services.orders.records import order_lock
 from services.orders.translate import Reading, demand, totals
@@ -123,6 +123,12 @@ def settle_known(
             return Settled(order, "refused", refusal(refused))
     if row is None:
         return Settled(order, "refused", refusal(each.refused)) if each.refused else None
+    if not may_see(order.principal, row):
+        # Neither the plan nor its id: the order belongs to somebody else.
+        others = Refused(
+            "order-already-allocated", f"Order {row.order_id} has a live allocation elsewhere."
+        )
+        return Settled(order, "refused", refusal(others))
     if row.request_hash == order.claim.request_hash:
         return Settled(order, "known", answer(200, told(row)))
     taken = Refused(
@@ -160,7 +166,7 @@ async def take(
         demand(
             each.plan,
             each.order.allocation_id,
-            actor=each.order.actor,
+            actor=each.order.principal.actor,
             expires_at=now + timedelta(seconds=each.order.hold_s),
             view=reading.views[each.order.request.channel],
             limited=reading.network.limited,
@@ -211,7 +217,7 @@ def held_row(
         complete=not plan.shortfalls,
         request_hash=order.claim.request_hash,
         body=msgspec.json.encode(body),
-        actor=order.actor,
+        actor=order.principal.actor,
         expires_at=expires_at,
         created_at=now,
         confirmed_at=None,

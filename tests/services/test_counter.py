@@ -120,6 +120,11 @@ async def test_a_store_key_sees_the_orders_of_its_nodes_and_its_own_and_no_other
         assert (refused.status_code, problem_type(refused)) == (404, "not-found")
     assert (await caller.get(theirs)).json()["status"] == "held"
 
+    for lines in ((("LAMP", 1),), (("LAMP", 2),)):
+        again = await caller.post("/v1/allocations", basket("o-1", *lines), role="store")
+        assert (again.status_code, problem_type(again)) == (409, "order-already-allocated")
+        assert elsewhere["allocation_id"] not in again.text
+
     collected = basket("o-2", ("MUG", 1))
     collected["lines"][0] |= {"method": "pickup", "pickup_node": "ST-EAST"}
     here = (await caller.post("/v1/allocations", collected)).json()
