@@ -19,7 +19,7 @@ from services.http.document import complete
 from services.http.examples import show_examples
 from services.observe import Observed, configure_logging
 from services.problems import Refused, handle
-from services.runtime import Runtime
+from services.runtime import Runtime, prepare
 from services.settings import Settings
 
 ASSETS = "/docs/assets"
@@ -41,24 +41,23 @@ TAGS = [
 ]
 
 
-def create_app(settings: Settings) -> Observed:
+def create_app(settings: Settings, runtime: Runtime | None = None) -> Observed:
     """Return the application; it connects when it is started and lets go when it is stopped.
 
-    Raises `ValueError` when no database is named: the supervisor names the embedded one.
+    It works on `runtime` where one is given, such as one with another allocator to measure the way
+    through HTTP alone (`server.serve` serves it), and else on what `settings` describe. Raises `ValueError` when no database is named: the supervisor names the embedded one.
     """
-    if settings.database_url is None:
-        raise ValueError("Set DATABASE_URL, or start the service with `nom serve`.")
     configure_logging(settings.log_level)
-    runtime = Runtime(settings, settings.database_url)
+    resources = runtime or prepare(settings)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        app.state.runtime = runtime
-        await runtime.open()
+        app.state.runtime = resources
+        await resources.open()
         try:
             yield
         finally:
-            await runtime.close()
+            await resources.close()
 
     app = Litestar(
         route_handlers=[*HANDLERS, documents()],

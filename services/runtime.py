@@ -28,3 +28,13 @@ class Runtime:
         await self.allocator.close()
         await self.network.close()
         await self.database.close()
+
+
+def prepare(settings: Settings) -> Runtime:
+    """Return the resources that `settings` describe; nothing is connected yet.
+
+    Raises `ValueError` when no database is named: the supervisor names the embedded one.
+    """
+    if settings.database_url is None:
+        raise ValueError("Set DATABASE_URL, or start the service with `nom serve`.")
+    return Runtime(settings, settings.database_url)

@@ -9,7 +9,7 @@ import uvicorn
 
 from services.app import create_app
 from services.connection import connection_with
-from services.observe import configure_logging
+from services.observe import Observed
 from services.processes import end_with_parent, report_ready
 from services.settings import Settings
 
@@ -42,9 +42,13 @@ def main(arguments: list[str]) -> None:
     """Serve until SIGTERM; the arguments are the numbers of the socket and of the ready pipe."""
     listener, ready = (int(argument) for argument in arguments)
     settings = Settings.from_environment(os.environ)
-    configure_logging(settings.log_level)
+    serve(create_app(settings), settings, listener, ready)
+
+
+def serve(app: Observed, settings: Settings, listener: int, ready: int) -> None:
+    """Serve `app` until SIGTERM on the bound socket `listener`; report on the pipe `ready`."""
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         http=connection_with(settings),
         ws="none",
         lifespan="on",

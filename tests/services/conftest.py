@@ -12,6 +12,7 @@ from services import keys
 from services.app import create_app
 from services.database import Database
 from services.observe import Observed
+from services.runtime import prepare
 from services.settings import Settings
 from tests.services.caller import Caller
 from tests.services.place import furnish
@@ -28,14 +29,15 @@ async def caller(settings: Settings, database: Database) -> AsyncIterator[Caller
         "planner": await keys.create(database, "planner", (), None),
         "operator": await keys.create(database, "operator", (), None),
     }
-    app = create_app(settings)
+    runtime = prepare(settings)
+    app = create_app(settings, runtime)
     # Litestar's ASGI types are narrower than httpx's, which are plain mappings.
     transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)
     async with (
         started(app),
         httpx.AsyncClient(transport=transport, base_url="http://nom.test") as client,
     ):
-        yield Caller(client, secrets, app.app.state.runtime)
+        yield Caller(client, secrets, runtime)
 
 
 @asynccontextmanager
