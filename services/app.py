@@ -45,7 +45,8 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Observed:
     """Return the application; it connects when it is started and lets go when it is stopped.
 
     It works on `runtime` where one is given, such as one with another allocator to measure the way
-    through HTTP alone (`server.serve` serves it), and else on what `settings` describe. Raises `ValueError` when no database is named: the supervisor names the embedded one.
+    through HTTP alone (`server.serve` serves it), and else on what `settings` describe. Raises
+    `ValueError` when no database is named: the supervisor names the embedded one.
     """
     configure_logging(settings.log_level)
     resources = runtime or prepare(settings)
