@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
+from math import ceil
 from time import monotonic
 
 import asyncpg
@@ -40,12 +41,41 @@ from services.settings import Settings
 
 log = structlog.get_logger()
 
+PACE_S = 1.0
+"""Time over which the pace of answers is measured."""
+RETRY_AFTER_MAX_S = 30
+"""Longest time after which a refused caller is asked to come again."""
 NOT_THE_ORDERS_FAULT = (
     DatabaseAwayError,
     PoolTimeoutError,
     asyncpg.LockNotAvailableError,
     asyncpg.QueryCanceledError,
 )
+
+
+class Pace:
+    """How many orders a second have been answered of late."""
+
+    def __init__(self, now_s: float) -> None:
+        """Begin to count at `now_s`, on the monotonic clock."""
+        self.since_s = now_s
+        self.answered = 0
+        self.per_s = 0.0
+
+    def count(self, now_s: float) -> None:
+        """Take note of one answer."""
+        self.answered += 1
+        past_s = now_s - self.since_s
+        if past_s >= PACE_S:
+            self.per_s = self.answered / past_s
+            self.since_s = now_s
+            self.answered = 0
+
+    def seconds_for(self, orders: int) -> int:
+        """Return how long so many orders take, in whole seconds from 1 to `RETRY_AFTER_MAX_S`."""
+        if self.per_s == 0:
+            return 1
+        return min(RETRY_AFTER_MAX_S, max(1, ceil(orders / self.per_s)))
 
 
 class Allocator:
@@ -62,6 +92,22 @@ class Allocator:
         self.lanes: list[asyncio.Task[None]] = []
         self.threads = ThreadPoolExecutor(settings.solver_threads, thread_name_prefix="solver")
         self.closing = False
+        self.pace = Pace(monotonic())
+
+    @property
+    def full(self) -> bool:
+        """Whether no further order is taken: the queue is at its limit, or the worker stops."""
+        return self.closing or len(self.waiting) >= self.settings.queue_orders_max
+
+    @property
+    def busy(self) -> bool:
+        """Whether orders need all there is, so that reads should wait: the queue is half full."""
+        return self.closing or len(self.waiting) * 2 > self.settings.queue_orders_max
+
+    @property
+    def retry_after_s(self) -> int:
+        """Seconds until what waits now will be answered, at the pace of late; at least one."""
+        return self.pace.seconds_for(len(self.waiting))
 
     async def open(self) -> None:
         """Start the lanes."""
@@ -116,12 +162,8 @@ class Allocator:
         self, request: AllocationRequest, claim: Claim, *, principal: Principal, hold_s: int
     ) -> Order:
         """Check a request and put it into the queue."""
-        if len(self.waiting) >= self.settings.queue_orders_max or self.closing:
-            raise Refused(
-                "too-many-requests",
-                f"{len(self.waiting)} orders are waiting. Send the request again with the same key "
-                "after a second.",
-            )
+        if self.full:
+            raise too_many(len(self.waiting), self.retry_after_s)
         zone = verify(request, self.network.current, datetime.now(UTC))
         arrived_at = monotonic()
         order = Order(
@@ -273,6 +315,7 @@ class Allocator:
     def finish(self, order: Order, given: Answer, outcome: str) -> None:
         """Hand an order its answer."""
         allocations_total.labels(outcome).inc()
+        self.pace.count(monotonic())
         if not order.answered.done():
             order.answered.set_result(given)
 
@@ -280,6 +323,15 @@ class Allocator:
         """Answer every order of a batch that could not be worked on."""
         for order in orders:
             self.finish(order, refusal(from_exception(error)), "refused")
+
+
+def too_many(waiting: int, retry_after_s: int) -> Refused:
+    """Return the refusal of a request that comes while `waiting` orders are all that fit."""
+    after = "a second" if retry_after_s == 1 else f"{retry_after_s} seconds"
+    return Refused(
+        "too-many-requests",
+        f"{waiting} orders are waiting. Send the request again with the same key after {after}.",
+    )
 
 
 def retold(before: shared_records.StoredAnswer, claimed: Claim) -> Answer:
