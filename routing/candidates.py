@@ -13,11 +13,12 @@ import msgspec
 import numpy as np
 
 from routing import cost, promise
+from routing.dates import Dates
 from routing.dominance import Dominated, Offers, dominated, offers
 from routing.instance import Instance, OpenLimit, Reason, Slot, UnitLimit, Verdict
 from routing.plan import Promise
 from routing.problem import Capacity, Lane, Method, Node, Problem, Stock
-from routing.survey import Dates, Survey, survey
+from routing.survey import Survey, survey
 
 LATER_DATES_MAX = 10
 """Work dates offered after one whose capacity may be too small."""
@@ -50,7 +51,7 @@ def look(problem: Problem) -> Outlook:
     Raises `ProblemError` for a reference to a calendar or tariff that is not given.
     """
     surveyed = survey(problem)
-    dates = Dates(surveyed)
+    dates = Dates(problem.now, problem.destination_time_zone, problem.calendars)
     return Outlook(surveyed, dates, offers(surveyed, dates))
 
 

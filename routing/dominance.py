@@ -6,8 +6,10 @@ import msgspec
 import numpy as np
 
 from routing.cost import Steps, parcel_steps, saving_min
+from routing.dates import Dates
+from routing.grid import Ints
 from routing.problem import Lane, Node, ProblemError, Tariff
-from routing.survey import Bools, Dates, Ints, Survey
+from routing.survey import Bools, Survey
 
 DOMINATORS_MAX = 64
 """How many of the best-stocked nodes are tried as dominators; fewer only prune less."""

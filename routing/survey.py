@@ -1,17 +1,13 @@
 """What every node could do for the order, before any choice: stock, eligibility, first dates."""
 
-from datetime import date, datetime
-
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from routing import promise
-from routing.plan import Promise
+from routing.grid import Ints
 from routing.problem import Calendar, Lane, Line, Node, Problem, ProblemError, Stock, Tariff
 
 Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,66 +146,3 @@ def _eligible(
             able = set(nodes[n].capabilities)
             can_pickup[n, i] = holds[n, i] and able.issuperset(("pickup", *line.requires))
     return can_ship, can_pickup
-
-
-class Dates:
-    """Dates of the nodes of one problem, each distinct rule computed once.
-
-    Hundreds of nodes share a handful of calendars, cut-offs and zones, so remembering by those is
-    what keeps dates out of the cost of an order.
-    """
-
-    def __init__(self, surveyed: Survey) -> None:
-        self._now = surveyed.problem.now
-        self._destination = surveyed.problem.destination_time_zone
-        self._calendars = surveyed.calendars
-        self._starts: dict[tuple[object, ...], date | None] = {}
-        self._dispatches: dict[tuple[object, ...], tuple[date, datetime] | None] = {}
-        self._deliveries: dict[tuple[object, ...], Promise | None] = {}
-
-    def calendar(self, node: Node) -> Calendar:
-        """The node's calendar. Raises `ProblemError` when the problem has no such calendar."""
-        try:
-            return self._calendars[node.calendar_id]
-        except KeyError as error:
-            message = f"node {node.node_id} names calendar {node.calendar_id}, which is not given"
-            raise ProblemError(message) from error
-
-    def start(self, node: Node) -> date | None:
-        """The first work date that counts for the order, none when the node never works."""
-        key = (node.time_zone, node.calendar_id, node.cut_off)
-        if key not in self._starts:
-            try:
-                self._starts[key] = promise.start_date(node, self.calendar(node), self._now)
-            except promise.NeverError:
-                self._starts[key] = None
-        return self._starts[key]
-
-    def dispatch(self, node: Node, start_on: date) -> tuple[date, datetime] | None:
-        """The dispatch date and `ship_by` of work started on `start_on`, none when never."""
-        key = (node.time_zone, node.calendar_id, node.cut_off, node.handling_days, start_on)
-        if key not in self._dispatches:
-            try:
-                work_on = promise.dispatch_date(node, self.calendar(node), start_on)
-                self._dispatches[key] = work_on, promise.dispatch_instant(node, work_on)
-            except promise.NeverError:
-                self._dispatches[key] = None
-        return self._dispatches[key]
-
-    def delivery(self, lane: Lane, ship_by: datetime) -> Promise | None:
-        """The promise of a parcel handed over by `ship_by`, none when the carrier never moves.
-
-        Raises `ProblemError` when the problem has no such calendar.
-        """
-        key = (lane.calendar_id, lane.transit_days_min, lane.transit_days_max, ship_by)
-        if key not in self._deliveries:
-            try:
-                self._deliveries[key] = promise.delivery_promise(
-                    lane, self._calendars, ship_by, self._destination
-                )
-            except promise.NeverError:
-                self._deliveries[key] = None
-            except KeyError as error:
-                message = f"lane {lane.node_id} {lane.service} names unknown calendar {error}"
-                raise ProblemError(message) from error
-        return self._deliveries[key]

@@ -1,0 +1,309 @@
+"""A destination made ready: every date, price step and ability of the nodes that can reach it.
+
+A terrain is prepared once per destination and stays valid until the first cut-off or local
+midnight that would change a date. Every order of that window is planned on it, so that no order
+pays for dates, tariffs or the order of node ids. It holds no stock and no capacity.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from hashlib import blake2b
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+import numpy as np
+
+from routing import promise
+from routing.cost import NO_PARCEL, Steps, parcel_steps, saving_min
+from routing.dates import Dates, First
+from routing.grid import Ints
+from routing.plan import Promise
+from routing.problem import Calendar, Lane, Node, ProblemError, Tariff
+
+ABILITIES_MAX = 60
+"""Most capabilities, besides `ship` and `pickup`, that are kept as bits of a number."""
+
+SHIP, PICKUP = 1, 2
+UNKNOWN_ABILITY = 1 << (ABILITIES_MAX + 2)
+
+_TICK = timedelta(microseconds=1)
+_SECOND = timedelta(seconds=1)
+_DAY = timedelta(days=1)
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """The master data behind a terrain, in canonical order; nothing here depends on the time."""
+
+    time_zone: str
+    """Of the destination."""
+    nodes: tuple[Node, ...]
+    """By id; their `capacity` is empty, as it changes with every order."""
+    lanes: tuple[Lane, ...]
+    """By node and service."""
+    calendars: tuple[Calendar, ...]
+    tariffs: tuple[Tariff, ...]
+
+
+class Rows(NamedTuple):
+    """Arrays over R nodes by id and L lanes that ever deliver, by node and service."""
+
+    row_of: Ints
+    """`[numbers]`: row of a node number, -1 where the node is not in the terrain."""
+    abilities: Ints
+    """`[R]`: bits of what the node can do; 0 where it never works."""
+    lane_starts: Ints
+    """`[R + 1]`: the lanes of row r are those from `lane_starts[r]` on."""
+    lane_tariff: Ints
+    """`[L]`."""
+    lane_latest: Ints
+    """`[L]`: latest promise as an ordinal."""
+    ready: Ints
+    """`[R]`: work date as an ordinal, 0 where the node never works."""
+    order_minor: Ints
+    """`[R]`: handling of a fulfillment."""
+    unit_minor: Ints
+    """`[R]`: handling of a unit."""
+
+
+class Stairs(NamedTuple):
+    """The price staircases of T tariffs for orders up to some weight, and what each saves."""
+
+    starts: Ints
+    """`[T + 2]`: steps of each tariff, and last those of a pickup, which costs nothing to send."""
+    grams: Ints
+    minor: Ints
+    savings: Ints
+    """`[T, T]`: the least that sending by tariff b saves over a, see `saving_min`."""
+
+
+class Terrain(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A destination during `from_at <= now < until_at`."""
+
+    facts: Facts
+    digest: bytes
+    """Of the facts; equal facts have equal digests at any time and under any numbering."""
+    from_at: datetime
+    until_at: datetime
+    ordered_on: date
+    """The destination's local date."""
+    rows: Rows
+    row_of: dict[str, int]
+    """Row of each node id."""
+    todays: tuple[date, ...]
+    """By row: the node's local date."""
+    dispatches: tuple[First | None, ...]
+    """By row; none where the node never works."""
+    promises: tuple[Promise, ...]
+    """By lane."""
+    lanes: tuple[Lane, ...]
+    """Those that ever deliver, as in `rows`."""
+    abilities: dict[str, int]
+    """The bit of each capability."""
+    stairs: dict[int, Stairs] = msgspec.field(default_factory=dict)
+    """Staircases by span of grams, filled as orders ask for them."""
+
+    def covers(self, now: datetime) -> bool:
+        """Whether an order placed at `now` sees the dates of this terrain."""
+        return self.from_at <= now < self.until_at
+
+    def staircases(self, weight_grams: int) -> Stairs:
+        """The price steps of every tariff for an order of this weight, remembered by span."""
+        span = 1 << max(10, weight_grams.bit_length())
+        found = self.stairs.get(span)
+        if found is None:
+            found = self.stairs[span] = _stairs(self.facts.tariffs, span)
+        return found
+
+
+def facts(
+    nodes: Iterable[Node],
+    lanes: Iterable[Lane],
+    calendars: Iterable[Calendar],
+    tariffs: Iterable[Tariff],
+    time_zone: str,
+) -> Facts:
+    """Master data in canonical order. Nodes and lanes are those that can serve the destination."""
+    return Facts(
+        time_zone=time_zone,
+        nodes=tuple(
+            msgspec.structs.replace(node, capacity=()) if node.capacity else node
+            for node in sorted(nodes, key=lambda node: node.node_id)
+        ),
+        lanes=tuple(sorted(lanes, key=lambda lane: (lane.node_id, lane.service))),
+        calendars=tuple(sorted(calendars, key=lambda calendar: calendar.calendar_id)),
+        tariffs=tuple(sorted(tariffs, key=lambda tariff: tariff.tariff_id)),
+    )
+
+
+def body(terrain: Terrain) -> bytes:
+    """The facts as bytes, to be kept once per digest; `read_body` reads them back."""
+    return msgspec.msgpack.encode(terrain.facts)
+
+
+def read_body(encoded: bytes) -> Facts:
+    """The facts that `body` wrote. Raises `msgspec.DecodeError` for anything else."""
+    return msgspec.msgpack.decode(encoded, type=Facts)
+
+
+def prepare(known: Facts, numbers: Mapping[str, int], now: datetime) -> Terrain:
+    """The terrain of a destination at `now`, an instant in UTC.
+
+    `numbers` gives each node the stable number by which a `Basket` names it; a node without one
+    can never be asked for. Raises `ProblemError` for a reference to a calendar or tariff that is
+    not given.
+    """
+    dates = Dates(now, known.time_zone, known.calendars)
+    dispatches = tuple(dates.first(node) for node in known.nodes)
+    row_of = {node.node_id: row for row, node in enumerate(known.nodes)}
+    lanes, promises = _delivering(known, dates, row_of, dispatches)
+    abilities = _abilities(known.nodes)
+    from_at, until_at = _window(known, now)
+    return Terrain(
+        facts=known,
+        digest=blake2b(msgspec.msgpack.encode(known), digest_size=16).digest(),
+        from_at=from_at,
+        until_at=until_at,
+        ordered_on=promise.local_date(now, known.time_zone),
+        rows=Rows(
+            row_of=_numbered(numbers, row_of),
+            abilities=_bits(known.nodes, dispatches, abilities),
+            lane_starts=_starts(lanes, row_of),
+            lane_tariff=_tariffs(known.tariffs, lanes),
+            lane_latest=_ints(promised.latest.toordinal() for promised in promises),
+            ready=_ints(found.work_on.toordinal() if found else 0 for found in dispatches),
+            order_minor=_ints(node.handling_order_minor for node in known.nodes),
+            unit_minor=_ints(node.handling_unit_minor for node in known.nodes),
+        ),
+        row_of=row_of,
+        todays=_todays(known.nodes, now),
+        dispatches=dispatches,
+        promises=promises,
+        lanes=lanes,
+        abilities=abilities,
+    )
+
+
+def _ints(values: Iterable[int]) -> Ints:
+    return np.array([*values], np.int64)
+
+
+def _todays(nodes: tuple[Node, ...], now: datetime) -> tuple[date, ...]:
+    zones = {node.time_zone for node in nodes}
+    today = {time_zone: promise.local_date(now, time_zone) for time_zone in zones}
+    return tuple(today[node.time_zone] for node in nodes)
+
+
+def _delivering(
+    known: Facts,
+    dates: Dates,
+    row_of: Mapping[str, int],
+    dispatches: tuple[First | None, ...],
+) -> tuple[tuple[Lane, ...], tuple[Promise, ...]]:
+    """The lanes that ever deliver and what the first parcel on each is promised for."""
+    lanes, promises = [], []
+    for lane in known.lanes:
+        row = row_of.get(lane.node_id)
+        dispatched = None if row is None else dispatches[row]
+        promised = dates.delivery(lane, dispatched.ship_by) if dispatched else None
+        if promised is not None:
+            lanes.append(lane)
+            promises.append(promised)
+    return tuple(lanes), tuple(promises)
+
+
+def _starts(lanes: tuple[Lane, ...], row_of: Mapping[str, int]) -> Ints:
+    counts = np.bincount(_ints(row_of[lane.node_id] for lane in lanes), minlength=len(row_of))
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _tariffs(tariffs: tuple[Tariff, ...], lanes: tuple[Lane, ...]) -> Ints:
+    index = {tariff.tariff_id: t for t, tariff in enumerate(tariffs)}
+    for lane in lanes:
+        if lane.tariff_id not in index:
+            raise ProblemError(f"a lane names tariff {lane.tariff_id}, which is not given")
+    return _ints(index[lane.tariff_id] for lane in lanes)
+
+
+def _numbered(numbers: Mapping[str, int], row_of: Mapping[str, int]) -> Ints:
+    found = np.full(max(numbers.values(), default=-1) + 1, -1, np.int64)
+    for node_id, row in row_of.items():
+        number = numbers.get(node_id)
+        if number is not None:
+            found[number] = row
+    return found
+
+
+def _abilities(nodes: tuple[Node, ...]) -> dict[str, int]:
+    names = {name for node in nodes for name in node.capabilities} - {"ship", "pickup"}
+    bits = {name: 4 << bit for bit, name in enumerate(sorted(names)[:ABILITIES_MAX])}
+    return {"ship": SHIP, "pickup": PICKUP, **bits}
+
+
+def _bits(
+    nodes: tuple[Node, ...],
+    dispatches: tuple[First | None, ...],
+    abilities: Mapping[str, int],
+) -> Ints:
+    return _ints(
+        sum(abilities.get(name, 0) for name in set(node.capabilities)) if dispatched else 0
+        for node, dispatched in zip(nodes, dispatches, strict=True)
+    )
+
+
+def _stairs(tariffs: tuple[Tariff, ...], span: int) -> Stairs:
+    steps: list[Steps] = [parcel_steps(tariff.brackets, span - 1) for tariff in tariffs]
+    savings = saving_min(steps, span) if steps else np.zeros((0, 0), np.int64)
+    every = [*steps, NO_PARCEL]
+    return Stairs(
+        starts=_ints(np.cumsum([0, *(len(step.weights_grams) for step in every)])),
+        grams=_ints(grams for step in every for grams in step.weights_grams),
+        minor=_ints(minor for step in every for minor in step.prices_minor),
+        savings=np.ascontiguousarray(savings),
+    )
+
+
+def _window(known: Facts, now: datetime) -> tuple[datetime, datetime]:
+    """The longest stretch around `now` in which no local date and no start date changes.
+
+    A start date changes with the node's local date and right after its cut-off.
+    """
+    zones = {known.time_zone, *(node.time_zone for node in known.nodes)}
+    windows = [_same_date(time_zone, now) for time_zone in sorted(zones)]
+    from_at = max(start for start, _ in windows)
+    until_at = min(end for _, end in windows)
+    for time_zone, cut_off in {(node.time_zone, node.cut_off) for node in known.nodes}:
+        last = promise.local_instant(promise.local_date(now, time_zone), cut_off, time_zone)
+        if now <= last:
+            until_at = min(until_at, last + _TICK)
+        else:
+            from_at = max(from_at, last + _TICK)
+    return from_at, until_at
+
+
+def _same_date(time_zone: str, now: datetime) -> tuple[datetime, datetime]:
+    """A stretch around `now`, its end excluded, in which the local date stays the same.
+
+    It runs from midnight to midnight, and where clocks are changed between them only to the change:
+    clocks set back over midnight show yesterday's date again.
+    """
+    zone = ZoneInfo(time_zone)
+    local = now.astimezone(zone)
+    midnight = datetime.combine(local.date(), datetime.min.time(), now.tzinfo)
+    start = midnight - (local.utcoffset() or timedelta())
+    return _same_offset(zone, now, start), _same_offset(zone, now, start + _DAY - _TICK) + _TICK
+
+
+def _same_offset(zone: ZoneInfo, now: datetime, far: datetime) -> datetime:
+    """The instant nearest to `far`, to a second, up to which clocks are not changed from `now`."""
+    offset = now.astimezone(zone).utcoffset()
+    if far.astimezone(zone).utcoffset() == offset:
+        return far
+    near = now
+    while abs(far - near) > _SECOND:
+        middle = near + (far - near) / 2
+        if middle.astimezone(zone).utcoffset() == offset:
+            near = middle
+        else:
+            far = middle
+    return near
