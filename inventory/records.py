@@ -31,10 +31,30 @@ class Range(Protocol):
 LIVE = "('held', 'confirmed')"
 PROMISABLE = "greatest(u.quantity - u.received, 0) * u.trust_percent / 100"
 
+
+def noted(kind: str, *keys: str) -> str:
+    """Return the statement, a part of every one that writes, that notes which rows it changes.
+
+    `kind` is one of `tables.CHANGE_KINDS` and `keys` are expressions for the arrays of the rows'
+    keys, such as `$1::text[]`; where the first is empty nothing is noted. Whoever follows changes
+    reads these rows again, so a write without its note stays unseen until a view is loaded anew.
+    """
+    columns = ", ".join(f"key_{part}" for part in range(1, len(keys) + 1))
+    return (
+        f"INSERT INTO change (kind, {columns}) SELECT '{kind}', {', '.join(keys)} "
+        f"WHERE cardinality({keys[0]}) > 0"
+    )
+
+
+NOTE_STOCK = noted("stock", "$1::text[]", "$2::text[]")
+NOTE_SUPPLY = noted("supply", "$4::text[]", "$5::text[]")
+NOTE_CAPACITY = noted("capacity", "$1::text[]", "$2::date[]::text[]", "$3::text[]")
+NOTE_BUFFERS = noted("buffer", "$1::text[]", "$2::text[]", "$3::text[]")
+
 # A change of promises never writes a larger shortage; it can only make one smaller.
 CHANGE_STOCK = """
     UPDATE stock s
-    SET reserved = s.reserved + d.quantity,
+    SET version = s.version + 1, reserved = s.reserved + d.quantity,
         shortage = least(s.shortage,
                          greatest(s.reserved + d.quantity - s.on_hand + s.unavailable, 0))
     FROM unnest($1::text[], $2::text[], $3::bigint[]) AS d (sku, node_id, quantity)
@@ -42,7 +62,7 @@ CHANGE_STOCK = """
 """
 CHANGE_SUPPLY = f"""
     UPDATE supply u
-    SET promised = u.promised + d.quantity,
+    SET version = u.version + 1, promised = u.promised + d.quantity,
         shortage = least(u.shortage, greatest(u.promised + d.quantity - {PROMISABLE}, 0))
     FROM unnest($4::text[], $5::text[], $6::bigint[]) AS d (sku, supply_id, quantity)
     WHERE u.sku = d.sku AND u.supply_id = d.supply_id
@@ -182,13 +202,20 @@ async def ensure_capacity(
     """Make the capacity rows that do not exist yet from their node's default for a day."""
     await connection.execute(
         """
-        INSERT INTO capacity (node_id, work_on, slot, unit, planned, maximum)
-        SELECT node_id, k.work_on, k.slot, n.capacity_unit, n.capacity_planned, n.capacity_maximum
-        FROM unnest($1::text[], $2::date[], $3::text[]) AS k (node_id, work_on, slot)
-        JOIN node n USING (node_id)
-        WHERE n.capacity_maximum IS NOT NULL AND k.slot = 'day'
-        ORDER BY node_id, k.work_on, k.slot
-        ON CONFLICT DO NOTHING
+        WITH made AS (
+            INSERT INTO capacity (node_id, work_on, slot, unit, planned, maximum)
+            SELECT node_id, k.work_on, k.slot, n.capacity_unit, n.capacity_planned,
+                   n.capacity_maximum
+            FROM unnest($1::text[], $2::date[], $3::text[]) AS k (node_id, work_on, slot)
+            JOIN node n USING (node_id)
+            WHERE n.capacity_maximum IS NOT NULL AND k.slot = 'day'
+            ORDER BY node_id, k.work_on, k.slot
+            ON CONFLICT DO NOTHING
+            RETURNING node_id, work_on, slot
+        )
+        INSERT INTO change (kind, key_1, key_2, key_3)
+        SELECT 'capacity', array_agg(node_id), array_agg(work_on::text), array_agg(slot)
+        FROM made HAVING count(*) > 0
         """,
         node_ids,
         dates,
@@ -202,7 +229,8 @@ async def take(
     """Raise the counters of locked rows and insert the reservations they stand for."""
     await connection.execute(
         f"""
-        WITH stock_taken AS ({CHANGE_STOCK}), supply_taken AS ({CHANGE_SUPPLY})
+        WITH stock_taken AS ({CHANGE_STOCK}), supply_taken AS ({CHANGE_SUPPLY}),
+             stock_noted AS ({NOTE_STOCK}), supply_noted AS ({NOTE_SUPPLY})
         INSERT INTO reservation (sku, reservation_id, node_id, line_id, quantity, supply_id,
                                  promise_on, holder_kind, holder_id, actor, expires_at, state)
         SELECT * FROM unnest($7::text[], $8::uuid[], $9::text[], $10::text[], $11::bigint[],
@@ -218,20 +246,26 @@ async def take(
 async def change_promises(connection: asyncpg.Connection, stock: Columns, supply: Columns) -> None:
     """Add these amounts, negative to give back, to the promises of locked rows."""
     await connection.execute(
-        f"WITH stock_changed AS ({CHANGE_STOCK}) {CHANGE_SUPPLY}", *stock, *supply
+        f"""
+        WITH stock_changed AS ({CHANGE_STOCK}), stock_noted AS ({NOTE_STOCK}),
+             supply_noted AS ({NOTE_SUPPLY})
+        {CHANGE_SUPPLY}
+        """,
+        *stock,
+        *supply,
     )
 
 
 async def take_capacity(connection: asyncpg.Connection, used: Columns, holds: Columns) -> None:
     """Raise `used` of locked capacity rows and record who holds how much of them."""
     await connection.execute(
-        """
+        f"""
         WITH taken AS (
-            UPDATE capacity c SET used = c.used + d.quantity
+            UPDATE capacity c SET version = c.version + 1, used = c.used + d.quantity
             FROM unnest($1::text[], $2::date[], $3::text[], $4::bigint[])
                  AS d (node_id, work_on, slot, quantity)
             WHERE (c.node_id, c.work_on, c.slot) = (d.node_id, d.work_on, d.slot)
-        )
+        ), noted AS ({NOTE_CAPACITY})
         INSERT INTO capacity_hold AS h (node_id, work_on, slot, holder_id, quantity)
         SELECT * FROM unnest($5::text[], $6::date[], $7::text[], $8::uuid[], $9::bigint[])
         ON CONFLICT (node_id, work_on, slot, holder_id) DO UPDATE
@@ -246,8 +280,9 @@ async def take_capacity(connection: asyncpg.Connection, used: Columns, holds: Co
 async def give_back_capacity(connection: asyncpg.Connection, used: Columns) -> None:
     """Lower `used` of locked capacity rows."""
     await connection.execute(
-        """
-        UPDATE capacity c SET used = c.used - d.quantity
+        f"""
+        WITH noted AS ({NOTE_CAPACITY})
+        UPDATE capacity c SET version = c.version + 1, used = c.used - d.quantity
         FROM unnest($1::text[], $2::date[], $3::text[], $4::bigint[])
              AS d (node_id, work_on, slot, quantity)
         WHERE (c.node_id, c.work_on, c.slot) = (d.node_id, d.work_on, d.slot)
@@ -391,17 +426,18 @@ async def post(connection: asyncpg.Connection, stock: Columns, movements: Column
     passes over nulls: without the CASE every movement would pass for a snapshot as of now.
     """
     await connection.execute(
-        """
+        f"""
         WITH changed AS (
             UPDATE stock s
-            SET on_hand = s.on_hand + d.on_hand, unavailable = s.unavailable + d.unavailable,
+            SET version = s.version + 1,
+                on_hand = s.on_hand + d.on_hand, unavailable = s.unavailable + d.unavailable,
                 reserved = s.reserved + d.reserved, shortage = d.shortage,
                 as_of = CASE WHEN d.as_of IS NULL THEN s.as_of ELSE least(d.as_of, now()) END
             FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[],
                         $6::bigint[], $7::timestamptz[])
                  AS d (sku, node_id, on_hand, unavailable, reserved, shortage, as_of)
             WHERE s.sku = d.sku AND s.node_id = d.node_id
-        )
+        ), noted AS ({NOTE_STOCK})
         INSERT INTO movement (sku, movement_id, node_id, kind, quantity, happened_at, reference,
                               reason, source, actor)
         SELECT sku, coalesce(movement_id, gen_random_uuid()), node_id, kind, quantity,
@@ -443,8 +479,11 @@ async def split_pegs(connection: asyncpg.Connection, kept: Columns, split: Colum
 async def set_supply(connection: asyncpg.Connection, counters: Columns) -> None:
     """Set the counters of locked supply rows."""
     await connection.execute(
-        """
-        UPDATE supply u SET received = d.received, promised = d.promised, shortage = d.shortage
+        f"""
+        WITH noted AS ({noted("supply", "$1::text[]", "$2::text[]")})
+        UPDATE supply u
+        SET version = u.version + 1, received = d.received, promised = d.promised,
+            shortage = d.shortage
         FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
              AS d (sku, supply_id, received, promised, shortage)
         WHERE u.sku = d.sku AND u.supply_id = d.supply_id
@@ -710,13 +749,86 @@ async def read_capacity(
     )
 
 
+# Following changes: a change is new to a snapshot that sees it, when the one before did not
+
+
+async def current_snapshot(connection: asyncpg.Connection) -> str:
+    """Return the snapshot at hand, in the form in which statements take it back."""
+    snapshot: str = await connection.fetchval("SELECT pg_current_snapshot()::text")
+    return snapshot
+
+
+async def read_changes(connection: asyncpg.Connection, seen: str) -> list[asyncpg.Record]:
+    """Read the changes that the snapshot `seen` did not see yet, and the snapshot that does.
+
+    Always returns a row; without changes its kind is null. `gone` tells that changes which `seen`
+    did not see may have been deleted.
+    """
+    return await connection.fetch(
+        """
+        SELECT pg_current_snapshot()::text AS snapshot,
+               pg_snapshot_xmax(f.seen::pg_snapshot) > pg_snapshot_xmax($1::text::pg_snapshot)
+               OR EXISTS (
+                   SELECT FROM pg_snapshot_xip($1::text::pg_snapshot) AS running
+                   WHERE pg_visible_in_snapshot(running, f.seen::pg_snapshot)
+               ) AS gone,
+               c.kind, c.key_1, c.key_2, c.key_3
+        FROM change_floor f
+        LEFT JOIN change c
+            ON c.xid >= (pg_snapshot_xmin($1::text::pg_snapshot)::text)::bigint
+            AND NOT pg_visible_in_snapshot((c.xid::text)::xid8, $1::text::pg_snapshot)
+        """,
+        seen,
+    )
+
+
+async def advance_floor(connection: asyncpg.Connection, before: datetime) -> bool:
+    """Let changes be deleted up to the snapshot set aside before an instant; false when none was.
+
+    A floor from the future was restored from another server, whose transactions had other numbers:
+    it starts anew, and whoever follows loads anew.
+    """
+    status = await connection.execute(
+        """
+        UPDATE change_floor
+        SET seen = CASE WHEN restored THEN pg_current_snapshot()::text ELSE next_seen END,
+            next_seen = pg_current_snapshot()::text, next_at = now()
+        FROM (
+            SELECT pg_snapshot_xmax(next_seen::pg_snapshot)
+                   > pg_snapshot_xmax(pg_current_snapshot()) AS restored
+            FROM change_floor
+        ) AS found
+        WHERE next_at < $1 OR restored
+        """,
+        before,
+    )
+    return status == "UPDATE 1"
+
+
+async def delete_changes(connection: asyncpg.Connection, limit: int) -> int:
+    """Delete at most `limit` changes that the floor sees, or that no transaction here wrote."""
+    done: str = await connection.execute(
+        """
+        DELETE FROM change WHERE ctid = ANY (ARRAY(
+            SELECT c.ctid FROM change c, change_floor f
+            WHERE pg_visible_in_snapshot((c.xid::text)::xid8, f.seen::pg_snapshot)
+               OR c.xid >= (pg_snapshot_xmax(pg_current_snapshot())::text)::bigint
+            ORDER BY c.xid LIMIT $1
+        ))
+        """,
+        limit,
+    )
+    return int(done.removeprefix("DELETE "))
+
+
 # Supply
 
 
 async def put_supply(connection: asyncpg.Connection, supply: Columns) -> None:
     """Insert supply or replace what is known of it, recording at once what it falls short of."""
     await connection.execute(
-        """
+        f"""
+        WITH noted AS ({noted("supply", "$1::text[]", "$2::text[]")})
         INSERT INTO supply AS u (sku, supply_id, node_id, kind, expected_on, quantity,
                                  trust_percent)
         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::date[],
@@ -724,7 +836,8 @@ async def put_supply(connection: asyncpg.Connection, supply: Columns) -> None:
                       AS d (sku, supply_id, node_id, kind, expected_on, quantity, trust_percent)
         ORDER BY sku, supply_id
         ON CONFLICT (sku, supply_id) DO UPDATE
-        SET node_id = excluded.node_id, kind = excluded.kind, expected_on = excluded.expected_on,
+        SET version = u.version + 1,
+            node_id = excluded.node_id, kind = excluded.kind, expected_on = excluded.expected_on,
             quantity = excluded.quantity, trust_percent = excluded.trust_percent,
             shortage = greatest(0, u.promised - greatest(excluded.quantity - u.received, 0)
                                                 * excluded.trust_percent / 100),
@@ -821,17 +934,22 @@ async def put_items(connection: asyncpg.Connection, items: str) -> None:
     """Insert or replace items."""
     await connection.execute(
         """
-        INSERT INTO item (sku, name, category, weight_grams, length_mm, width_mm, height_mm,
-                          requires)
-        SELECT * FROM jsonb_to_recordset($1::text::jsonb) AS r (
-            sku text, name text, category text, weight_grams int, length_mm int, width_mm int,
-            height_mm int, requires text[])
-        ORDER BY sku
-        ON CONFLICT (sku) DO UPDATE SET
-            name = excluded.name, category = excluded.category,
-            weight_grams = excluded.weight_grams, length_mm = excluded.length_mm,
-            width_mm = excluded.width_mm, height_mm = excluded.height_mm,
-            requires = excluded.requires, changed_at = now()
+        WITH put AS (
+            INSERT INTO item (sku, name, category, weight_grams, length_mm, width_mm, height_mm,
+                              requires)
+            SELECT * FROM jsonb_to_recordset($1::text::jsonb) AS r (
+                sku text, name text, category text, weight_grams int, length_mm int,
+                width_mm int, height_mm int, requires text[])
+            ORDER BY sku
+            ON CONFLICT (sku) DO UPDATE SET
+                name = excluded.name, category = excluded.category,
+                weight_grams = excluded.weight_grams, length_mm = excluded.length_mm,
+                width_mm = excluded.width_mm, height_mm = excluded.height_mm,
+                requires = excluded.requires, changed_at = now()
+            RETURNING sku
+        )
+        INSERT INTO change (kind, key_1)
+        SELECT 'item', array_agg(sku) FROM put HAVING count(*) > 0
         """,
         items,
     )
@@ -862,7 +980,8 @@ async def find_items(connection: asyncpg.Connection, skus: Sequence[str]) -> lis
 async def put_buffers(connection: asyncpg.Connection, buffers: Columns) -> None:
     """Insert or replace buffer rules."""
     await connection.execute(
-        """
+        f"""
+        WITH noted AS ({NOTE_BUFFERS})
         INSERT INTO buffer (sku, node_id, channel, quantity)
         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
                       AS r (sku, node_id, channel, quantity)
@@ -876,7 +995,8 @@ async def put_buffers(connection: asyncpg.Connection, buffers: Columns) -> None:
 async def delete_buffers(connection: asyncpg.Connection, keys: Columns) -> str:
     """Delete buffer rules, so that less specific ones apply again."""
     return await connection.execute(
-        """
+        f"""
+        WITH noted AS ({NOTE_BUFFERS})
         DELETE FROM buffer b
         USING unnest($1::text[], $2::text[], $3::text[]) AS k (sku, node_id, channel)
         WHERE (b.sku, b.node_id, b.channel) = (k.sku, k.node_id, k.channel)
@@ -888,13 +1008,15 @@ async def delete_buffers(connection: asyncpg.Connection, keys: Columns) -> str:
 async def put_capacity(connection: asyncpg.Connection, capacity: Columns) -> list[asyncpg.Record]:
     """Insert or replace capacity; a row in use keeps its unit, and is then not returned."""
     return await connection.fetch(
-        """
+        f"""
+        WITH noted AS ({NOTE_CAPACITY})
         INSERT INTO capacity AS c (node_id, work_on, slot, unit, planned, maximum)
         SELECT * FROM unnest($1::text[], $2::date[], $3::text[], $4::text[], $5::bigint[],
                              $6::bigint[]) AS r (node_id, work_on, slot, unit, planned, maximum)
         ORDER BY node_id, work_on, slot
         ON CONFLICT (node_id, work_on, slot) DO UPDATE
-        SET unit = excluded.unit, planned = excluded.planned, maximum = excluded.maximum
+        SET version = c.version + 1,
+            unit = excluded.unit, planned = excluded.planned, maximum = excluded.maximum
         WHERE c.unit = excluded.unit OR c.used = 0
         RETURNING node_id, work_on, slot
         """,

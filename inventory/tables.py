@@ -40,6 +40,9 @@ MOVEMENT_KINDS = (
 )
 """Every kind a movement may have; what each does to the counters stands in `ledger.KINDS`."""
 
+CHANGE_KINDS = ("stock", "supply", "capacity", "item", "buffer")
+"""What a change may be about: the tables of which processes keep a view in memory."""
+
 NOW = sa.text("now()")
 ZERO = sa.text("0")
 
@@ -57,6 +60,11 @@ def instant(name: str, *, nullable: bool = False, default: bool = False) -> sa.C
 def count(name: str) -> sa.Column[int]:
     """Return a column for a number of units that starts at zero."""
     return sa.Column(name, sa.BigInteger, nullable=False, server_default=ZERO)
+
+
+def version() -> sa.Column[int]:
+    """Return a column that every write of its row counts up: the higher of two is the newer."""
+    return sa.Column("version", sa.BigInteger, nullable=False, server_default=ZERO)
 
 
 node = sa.Table(
@@ -116,6 +124,7 @@ stock = sa.Table(
     count("unavailable"),
     count("shortage"),
     instant("as_of", nullable=True),
+    version(),
     sa.PrimaryKeyConstraint("sku", "node_id"),
     sa.CheckConstraint("reserved >= 0 AND unavailable >= 0 AND shortage >= 0", name="counters"),
     # A promise without stock behind it is only ever a recorded shortage, never an accident.
@@ -214,6 +223,7 @@ supply = sa.Table(
     count("promised"),
     count("shortage"),
     instant("changed_at", default=True),
+    version(),
     sa.PrimaryKeyConstraint("sku", "supply_id"),
     sa.CheckConstraint("kind IN ('purchase_order', 'transfer', 'production')", name="kind"),
     sa.CheckConstraint("trust_percent BETWEEN 0 AND 100", name="trust_percent"),
@@ -235,6 +245,7 @@ capacity = sa.Table(
     sa.Column("planned", sa.BigInteger),
     sa.Column("maximum", sa.BigInteger, nullable=False),
     count("used"),
+    version(),
     sa.PrimaryKeyConstraint("node_id", "work_on", "slot"),
     sa.CheckConstraint("unit IN ('orders', 'units')", name="unit"),
     sa.CheckConstraint("maximum >= 0 AND used >= 0", name="counters"),
@@ -285,4 +296,42 @@ feed_message = sa.Table(
     sa.Column("records", sa.Integer, nullable=False),
     instant("received_at", default=True),
     sa.PrimaryKeyConstraint("source", "sequence", "kind"),
+)
+
+change = sa.Table(
+    "change",
+    metadata,
+    sa.Column(
+        "xid",
+        sa.BigInteger,
+        nullable=False,
+        server_default=sa.text("(pg_current_xact_id()::text)::bigint"),
+        comment="The transaction that wrote it; snapshots say which transactions they see.",
+    ),
+    instant("recorded_at", default=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("key_1", pg.ARRAY(sa.Text), nullable=False),
+    sa.Column("key_2", pg.ARRAY(sa.Text), nullable=False, server_default="{}"),
+    sa.Column("key_3", pg.ARRAY(sa.Text), nullable=False, server_default="{}"),
+    sa.CheckConstraint(f"kind IN {CHANGE_KINDS}", name="kind"),
+    sa.Index(None, "xid"),
+    comment="Which rows a transaction wrote, for the views that processes keep; kept for minutes.",
+)
+
+change_floor = sa.Table(
+    "change_floor",
+    metadata,
+    sa.Column("only", sa.Boolean, primary_key=True, server_default=sa.true()),
+    sa.Column(
+        "seen",
+        sa.Text,
+        nullable=False,
+        comment="A snapshot; changes that it sees may have been deleted.",
+    ),
+    sa.Column(
+        "next_seen", sa.Text, nullable=False, comment="The snapshot up to which to delete next."
+    ),
+    instant("next_at", default=True),
+    sa.CheckConstraint('"only"', name="only"),
+    comment="One row; tells a follower whether changes it has not seen may be gone.",
 )
