@@ -1,0 +1,305 @@
+"""Which sets of slots could still beat the incumbent: a search under the bound by prices.
+
+Each step forces a slot open or shuts it, and moves prices again for what is left. A part is given
+up only when its bound reaches the incumbent, so the plans not looked at are none that are cheaper.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from routing.ascent import FORCED, FREE, SHUT, Ascent, ascend
+from routing.compiled import compiled
+from routing.facts import REAL, SLACK_MINOR, Bytes, Facts, Floats
+from routing.grid import Ints
+from routing.settle import Best, settle
+
+PARTS_MAX = 4_096
+"""Parts waiting at a time."""
+
+STUCK_MAX = 64
+"""Sets of slots not closed that are told apart."""
+
+TRIED_MAX = 4_096
+"""Sets of slots remembered as tried, a power of two."""
+
+DEPTH_FIRST = 60
+"""How many parts follow the most promising line, for the sake of the incumbent; later ones are
+those of the least bound, for the sake of the proof."""
+
+ROOT_ROUNDS, ROUNDS = 80, 14
+"""Price adjustments for the whole order and for each part."""
+
+
+class Parts(NamedTuple):
+    """What is left to explore, P parts at most; and what could not be closed."""
+
+    status: Bytes
+    """`[P, K]`: SHUT, FREE or FORCED."""
+    prices: Floats
+    """`[P, I]`: prices to begin with."""
+    value: Floats
+    """`[P]`: no plan of the part has a smaller objective."""
+    stuck_status: Bytes
+    """`[S, K]`: sets of slots that could not be closed."""
+    stuck_value: Floats
+    """`[S]`"""
+    tried: Ints
+    """`[H]`: a mark for every set of slots tried for the sake of the incumbent."""
+    counts: Ints
+    """`[4]`: parts waiting, parts looked at, sets stuck, whether parts were lost for want of room."""
+    least: Floats
+    """`[K]`: no plan at all that opens the slot has a smaller objective, from the whole order."""
+
+
+WAITING, SEEN, STUCK, LOST = range(4)
+
+
+@compiled
+def whole(facts: Facts, prices: Floats) -> Parts:
+    """The whole order as the only part."""
+    slots, lines = len(facts.opening), len(facts.wanted)
+    parts = Parts(
+        np.empty((PARTS_MAX, slots), np.int8),
+        np.empty((PARTS_MAX, lines)),
+        np.empty(PARTS_MAX),
+        np.empty((STUCK_MAX, slots), np.int8),
+        np.empty(STUCK_MAX),
+        np.zeros(TRIED_MAX, np.int64),
+        np.zeros(4, np.int64),
+        np.zeros(slots),
+    )
+    parts.status[0] = FREE
+    for k in range(facts.prices[REAL], slots):
+        parts.status[0, k] = FORCED
+    parts.prices[0] = prices
+    parts.value[0] = -1e300
+    parts.counts[WAITING] = 1
+    return parts
+
+
+@compiled
+def advance(facts: Facts, room: Ascent, parts: Parts, best: Best, work_max: int) -> int:
+    """Explore parts until the work is done or nothing is left; returns the work done."""
+    work = 0
+    status = np.empty(len(facts.opening), np.int8)
+    while parts.counts[WAITING] > 0 and work < work_max:
+        place = parts.counts[WAITING] - 1
+        if parts.counts[SEEN] >= DEPTH_FIRST:
+            for other in range(place, -1, -1):
+                if parts.value[other] < parts.value[place]:
+                    place = other
+        value = parts.value[place]
+        status[:] = parts.status[place]
+        room.trial[:] = parts.prices[place]
+        last = parts.counts[WAITING] - 1
+        parts.counts[WAITING] = last
+        parts.status[place] = parts.status[last]
+        parts.prices[place] = parts.prices[last]
+        parts.value[place] = parts.value[last]
+        work += 50 + last // 8
+        if not beaten(best, value):
+            work += explore(facts, room, parts, best, (status, value))
+    return work
+
+
+@compiled
+def beaten(best: Best, value: float) -> bool:
+    """Whether no plan of at least this objective is cheaper than the incumbent."""
+    return bool(value > best.objective[0] - 1 + SLACK_MINOR)
+
+
+@compiled
+def explore(facts: Facts, room: Ascent, parts: Parts, best: Best, part: tuple[Bytes, float]) -> int:
+    """Bound a part and split it; nothing more when it is given up."""
+    status, value = part
+    if not covers(facts, status, FREE):
+        return len(facts.lines)
+    root = parts.counts[SEEN] == 0
+    parts.counts[SEEN] += 1
+    rounds = ROOT_ROUNDS if root else ROUNDS
+    found, work = ascend(facts, room, status, float(best.objective[0]), rounds)
+    value = max(value, found)
+    if root:
+        parts.least[:] = room.least
+        parts.value[PARTS_MAX - 1] = value
+    if beaten(best, value):
+        return work
+    work += guessed(facts, room, parts, best, status)
+    if beaten(best, value) or not narrowed(facts, room, best, status, found):
+        return work + 3 * len(facts.lines)
+    if covers(facts, status, FORCED):
+        slots = np.flatnonzero(status == FORCED)
+        closed, more = settle(facts, slots, best)
+        work += more
+        if not closed and not beaten(best, value):
+            stick(parts, status, value)
+        ranked = np.flatnonzero(status == FREE)
+    else:
+        ranked = holders(facts, status)
+    ranked = ranked[np.argsort(room.best_rest[ranked], kind="mergesort")]
+    split(parts, room, best, (status, value, ranked))
+    return work + 3 * len(facts.lines)
+
+
+@compiled
+def covers(facts: Facts, status: Bytes, least: int) -> bool:
+    """Whether the slots of at least this status hold all that is wanted."""
+    held = np.zeros(len(facts.wanted))
+    for k in range(len(status)):
+        if status[k] >= least:
+            for n in range(facts.starts[k], facts.starts[k + 1]):
+                held[facts.lines[n]] += facts.most[n]
+    for i in range(len(held)):
+        if held[i] < facts.wanted[i]:
+            return False
+    return True
+
+
+@compiled
+def narrowed(facts: Facts, room: Ascent, best: Best, status: Bytes, found: float) -> bool:
+    """Shut slots that no cheaper plan opens and force those every cheaper one does, in `status`.
+
+    Returns whether what is left can hold all that is wanted.
+    """
+    held = np.zeros(len(facts.wanted))
+    for k in range(len(status)):
+        if status[k] == FREE:
+            if beaten(best, room.least[k]):
+                status[k] = SHUT
+            elif beaten(best, found - room.best_rest[k]):
+                status[k] = FORCED
+        if status[k] != SHUT:
+            for n in range(facts.starts[k], facts.starts[k + 1]):
+                held[facts.lines[n]] += facts.most[n]
+    for i in range(len(held)):
+        if held[i] < facts.wanted[i]:
+            return False
+    for k in range(len(status)):
+        if status[k] == FREE:
+            for n in range(facts.starts[k], facts.starts[k + 1]):
+                i = facts.lines[n]
+                if held[i] - facts.most[n] < facts.wanted[i]:
+                    status[k] = FORCED
+                    break
+    return True
+
+
+@compiled
+def holders(facts: Facts, status: Bytes) -> Ints:
+    """The free slots that have units of the line fewest of them have, of those not yet held."""
+    lines = len(facts.wanted)
+    held = np.zeros(lines)
+    free = np.zeros(lines, np.int64)
+    for k in range(len(status)):
+        for n in range(facts.starts[k], facts.starts[k + 1]):
+            if status[k] == FORCED:
+                held[facts.lines[n]] += facts.most[n]
+            elif status[k] == FREE:
+                free[facts.lines[n]] += 1
+    line = -1
+    for i in range(lines):
+        if held[i] < facts.wanted[i] and (line < 0 or free[i] < free[line]):
+            line = i
+    found = np.empty(len(status), np.int64)
+    count = 0
+    for k in range(len(status)):
+        if status[k] == FREE:
+            for n in range(facts.starts[k], facts.starts[k + 1]):
+                if facts.lines[n] == line:
+                    found[count] = k
+                    count += 1
+    return found[:count]
+
+
+@compiled
+def split(parts: Parts, room: Ascent, best: Best, part: tuple[Bytes, float, Ints]) -> None:
+    """Every plan of a part opens one of the ranked slots: a part for each that opens it and none
+    ranked before, the most promising last.
+    """
+    status, value, ranked = part
+    for place in range(len(ranked) - 1, -1, -1):
+        k = ranked[place]
+        lowest = max(value, room.least[k])
+        if beaten(best, lowest):
+            continue
+        number = parts.counts[WAITING]
+        if number == PARTS_MAX - 1:
+            status[k] = FORCED
+            stick(parts, status, lowest)
+            status[k] = FREE
+            parts.counts[LOST] = 1
+            continue
+        parts.status[number] = status
+        for before in range(place):
+            parts.status[number, ranked[before]] = SHUT
+        parts.status[number, k] = FORCED
+        parts.prices[number] = room.prices
+        parts.value[number] = lowest
+        parts.counts[WAITING] = number + 1
+
+
+@compiled
+def stick(parts: Parts, status: Bytes, value: float) -> None:
+    """Note a set of slots that could not be closed; beyond a limit, as one with the last noted."""
+    number = parts.counts[STUCK]
+    if number == STUCK_MAX:
+        number -= 1
+        for k in range(len(status)):
+            parts.stuck_status[number, k] = max(status[k], parts.stuck_status[number, k])
+        parts.stuck_value[number] = min(value, parts.stuck_value[number])
+        return
+    parts.stuck_status[number] = status
+    parts.stuck_value[number] = value
+    parts.counts[STUCK] = number + 1
+
+
+@compiled
+def guessed(facts: Facts, room: Ascent, parts: Parts, best: Best, status: Bytes) -> int:
+    """Try the plan that prices suggest: slots worth opening, and more until all is held."""
+    lines = len(facts.wanted)
+    likely = np.empty(len(status), np.bool_)
+    left = facts.wanted.copy()
+    for k in range(len(status)):
+        likely[k] = status[k] == FORCED or (status[k] == FREE and room.best_rest[k] < 0)
+        if likely[k]:
+            for n in range(facts.starts[k], facts.starts[k + 1]):
+                left[facts.lines[n]] -= facts.most[n]
+    work = len(facts.lines)
+    while left.max() > 0:
+        chosen, most = -1, -1e300
+        for k in range(len(status)):
+            if status[k] == FREE and not likely[k]:
+                worth, fresh = -room.best_rest[k], 0.0
+                for n in range(facts.starts[k], facts.starts[k + 1]):
+                    i = facts.lines[n]
+                    gain = max(0.0, room.prices[i] - facts.costs[n])
+                    new = max(0.0, min(facts.most[n], left[i]))
+                    worth -= gain * (facts.most[n] - new)
+                    fresh += new
+                if fresh > 0 and worth > most:
+                    chosen, most = k, worth
+        work += len(facts.lines)
+        if chosen < 0:
+            return work
+        likely[chosen] = True
+        for n in range(facts.starts[chosen], facts.starts[chosen + 1]):
+            left[facts.lines[n]] -= facts.most[n]
+    if fresh_set(parts, likely):
+        _, more = settle(facts, np.flatnonzero(likely), best)
+        work += more
+    return work + lines
+
+
+@compiled
+def fresh_set(parts: Parts, likely: Bytes) -> bool:
+    """Whether a set of slots was not tried before; only the incumbent hangs on the answer."""
+    mark = np.int64(1469598103934665603)
+    for k in range(len(likely)):
+        if likely[k]:
+            mark = (mark ^ (k + 1)) * np.int64(1099511628211)
+    place = mark & (TRIED_MAX - 1)
+    if parts.tried[place] == mark:
+        return False
+    parts.tried[place] = mark
+    return True

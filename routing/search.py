@@ -1,0 +1,120 @@
+"""The cheapest way to fulfill a grid, found and proven as far as time allows."""
+
+import math
+import time
+
+import msgspec
+import numpy as np
+
+from routing.ascent import Ascent, ascent
+from routing.facts import MISSING, SLACK_MINOR, Facts, Floats, facts, objective_of
+from routing.grid import Grid, Ints
+from routing.parts import STUCK, WAITING, Parts, advance, whole
+from routing.rules import quickest
+from routing.settle import Best
+
+__all__ = ["Found", "search"]
+
+SLICE_S = 0.0015
+"""How long machine code runs before the clock is read again, about."""
+
+WORK_FIRST = 40_000
+"""Work until the clock is read for the first time."""
+
+WORK_LEAST = 1_000
+
+
+class Found(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """What the search found and what it proved."""
+
+    units: Ints
+    """`[K, I]`: the units of the cheapest plan found."""
+    objective_minor: int
+    bound_minor: int
+    """No plan has a smaller objective."""
+    slots: tuple[int, ...]
+    """No cheaper plan opens any other slot; none when the plan is proven."""
+    least_minor: tuple[int, ...]
+    """By slot: no plan that opens it has a smaller objective."""
+    improved: bool
+    """Whether the plan is cheaper than what simple rules find, or than the one to begin with."""
+
+
+def search(grid: Grid, deadline: float, start: Ints | None = None) -> Found:
+    """The cheapest plan of a grid, found and proven as far as `deadline` allows.
+
+    `deadline` is a reading of `time.perf_counter`. `start` are the units `[K, I]` of a plan to
+    begin with, which stands unless there is a cheaper one; else simple rules find one.
+    """
+    units, objective = _begun(grid, start)
+    known = facts(grid, objective)
+    best = Best(units, np.array([objective], np.int64))
+    if not len(known.opening) or (grid.complete and known.prices[MISSING]):
+        least = (objective,) * len(units)
+        return Found(
+            units=units,
+            objective_minor=objective,
+            bound_minor=objective,
+            slots=(),
+            least_minor=least,
+            improved=False,
+        )
+    room, parts = ascent(known), whole(known, _first_prices(known, units))
+    _explored(known, (room, parts, best), deadline)
+    return _found(parts, best, len(units), objective)
+
+
+def _begun(grid: Grid, start: Ints | None) -> tuple[Ints, int]:
+    """A plan to begin with and its objective."""
+    known = facts(grid, 0)
+    if start is not None:
+        return start, objective_of(known, start)
+    units, objective = quickest(known, grid.complete)
+    return units, int(objective)
+
+
+def _explored(known: Facts, state: tuple[Ascent, Parts, Best], deadline: float) -> None:
+    """Explore parts until nothing is left or the deadline is near, in short turns by the clock."""
+    room, parts, best = state
+    work_max = WORK_FIRST
+    now = time.perf_counter()
+    while parts.counts[WAITING] and now < deadline:
+        work = advance(known, room, parts, best, work_max)
+        before, now = now, time.perf_counter()
+        pace = work / max(now - before, 1e-6)
+        work_max = max(WORK_LEAST, int(pace * min(SLICE_S, deadline - now)))
+
+
+def _found(parts: Parts, best: Best, slots: int, before: int) -> Found:
+    """What the parts left over say."""
+    objective = int(best.objective[0])
+    waiting, stuck = int(parts.counts[WAITING]), int(parts.counts[STUCK])
+    values = np.concatenate([parts.value[:waiting], parts.stuck_value[:stuck]])
+    status = np.concatenate([parts.status[:waiting], parts.stuck_status[:stuck]])
+    left = values <= objective - 1 + SLACK_MINOR
+    lowest = float(values[left].min()) if left.any() else float(objective)
+    least = np.minimum(np.maximum(np.ceil(parts.least[:slots] - SLACK_MINOR), 0), 2**62)
+    return Found(
+        units=best.units,
+        objective_minor=objective,
+        bound_minor=min(objective, max(0, math.ceil(max(lowest, -1.0) - SLACK_MINOR))),
+        slots=tuple(np.flatnonzero(status[left][:, :slots].any(axis=0)).tolist()),
+        least_minor=tuple(least.astype(np.int64).tolist()),
+        improved=objective < before,
+    )
+
+
+def _first_prices(known: Facts, units: Ints) -> Floats:
+    """Each opened slot's price shared by its units, half by weight and half by count."""
+    prices = np.zeros(len(known.wanted))
+    wanted = np.maximum(known.wanted, 1.0)
+    for k in np.flatnonzero(units.any(axis=1)).tolist():
+        row = units[k]
+        weight, count = int(row @ known.weights_grams), int(row.sum())
+        steps = slice(known.step_starts[k], known.step_starts[k + 1])
+        step = np.searchsorted(known.step_grams[steps], weight)
+        paid = known.step_minor[steps][step] + known.opening[k]
+        heavy = known.grams / weight if weight else np.full(len(row), 1 / count)
+        waiting = known.time_minor[k] / wanted
+        prices += (paid * (heavy + 1 / count) / 2 + known.unit_minor[k] + waiting) * row / wanted
+    return prices
