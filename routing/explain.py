@@ -5,20 +5,21 @@ one, what ruled out every other node, the plan and a runner-up. Sentences, price
 and the replay are pure functions of the record.
 """
 
-import time
+from datetime import date
 from typing import Any
 
 import msgspec
 
 from routing import sentences
 from routing.assemble import assemble, objective_minor
-from routing.candidates import Outlook, candidates, choose, look, verdicts
+from routing.bound import Bound
+from routing.candidates import Choice, Outlook, candidates, choose, look, verdicts
 from routing.greedy import quick
 from routing.instance import Assignment, Instance, Verdict
 from routing.model import improve
-from routing.plan import Plan
+from routing.plan import Plan, Status
 from routing.problem import Problem
-from routing.solve import Solution, deadline_of, solve_instance
+from routing.solve import deadline_of, solve_instance
 from routing.validate import validate_order
 
 NODES_MAX = 24
@@ -31,6 +32,10 @@ READING_LIMIT_MS = 5_000
 """Solver time a reader may spend on one question."""
 
 
+Parts = dict[tuple[str, str | None, date], dict[str, int]]
+"""Units by node id, service (none for pickup) and work date, then by line id."""
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The record of one plan; encode it with `msgspec.msgpack`."""
 
@@ -41,7 +46,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     runner_up: Plan | None
     """The best plan of simple rules without the node that fulfills most units of the plan.
 
-    None for an empty plan, and where the time limit was used up before.
+    None for an empty plan.
     """
     runner_up_without: str | None
     """That node."""
@@ -54,13 +59,33 @@ def decide(problem: Problem) -> Decision:
     outlook = look(problem)
     choice = choose(outlook)
     solution = solve_instance(choice.instance, deadline)
-    main = _main_node(solution.plan)
-    kept, late_verdicts = _kept(choice.instance, solution)
+    return _decision(outlook, choice, solution.plan, solution.priced)
+
+
+def decision_on(problem: Problem, parts: Parts, proof: tuple[Status, str, int]) -> Decision:
+    """The decision for a plan that was made: `parts` and its status, its step and its bound.
+
+    Raises `ValueError` for a part that the problem does not offer.
+    """
+    outlook = look(problem)
+    choice = choose(outlook)
+    units = _units(choice.instance, parts)
+    status, found_by, bound_minor = proof
+    plan = assemble(
+        choice.instance, units, bound_minor=bound_minor, found_by=found_by, unproven=status
+    )
+    solution = solve_instance(choice.instance, deadline_of(problem), units)
+    return _decision(outlook, choice, plan, solution.priced)
+
+
+def _decision(outlook: Outlook, choice: Choice, plan: Plan, priced: Bound) -> Decision:
+    main = _main_node(plan)
+    kept, late_verdicts = _kept(choice.instance, plan, priced)
     return Decision(
-        plan=solution.plan,
-        problem=_cut_down(problem, kept),
+        plan=plan,
+        problem=_cut_down(outlook.surveyed.problem, kept),
         verdicts=verdicts(outlook, choice) + late_verdicts,
-        runner_up=_runner_up(outlook, main) if main and time.perf_counter() < deadline else None,
+        runner_up=_runner_up(outlook, main) if main else None,
         runner_up_without=main,
     )
 
@@ -196,15 +221,15 @@ def _runner_up(outlook: Outlook, main: str) -> Plan:
     return assemble(instance, quick(instance), bound_minor=0, found_by="rules")
 
 
-def _kept(instance: Instance, solution: Solution) -> tuple[set[str], tuple[Verdict, ...]]:
+def _kept(instance: Instance, plan: Plan, priced: Bound) -> tuple[set[str], tuple[Verdict, ...]]:
     """Nodes to keep in full, and verdicts on the other candidates.
 
     A node is priced out when every plan that uses it costs at least as much as the chosen one.
     """
-    objective = solution.plan.objective_minor
-    chosen = {f.node_id for f in solution.plan.fulfillments}
+    objective = plan.objective_minor
+    chosen = {f.node_id for f in plan.fulfillments}
     least: dict[str, int] = {}
-    for slot, minor in zip(instance.slots, solution.priced.least_minor, strict=True):
+    for slot, minor in zip(instance.slots, priced.least_minor, strict=True):
         node_id = slot.node.node_id
         least[node_id] = min(minor, least.get(node_id, minor))
     others = sorted((minor, node_id) for node_id, minor in least.items() if node_id not in chosen)
@@ -247,20 +272,26 @@ def _patient(problem: Problem) -> Problem:
 
 def _assignment(instance: Instance, plan: Plan) -> Assignment:
     """The plan as units by slot and line. Raises `ValueError` for a slot that is not there."""
+    parts: Parts = {}
+    for f in plan.fulfillments:
+        taken = parts.setdefault((f.node_id, f.service, f.work_on), {})
+        for part in f.lines:
+            taken[part.line_id] = taken.get(part.line_id, 0) + part.quantity
+    return _units(instance, parts)
+
+
+def _units(instance: Instance, parts: Parts) -> Assignment:
     slots = {
-        (slot.node.node_id, slot.method, slot.service, slot.work_on): k
-        for k, slot in enumerate(instance.slots)
+        (slot.node.node_id, slot.service, slot.work_on): k for k, slot in enumerate(instance.slots)
     }
     lines = {line.line_id: i for i, line in enumerate(instance.lines)}
     units: Assignment = {}
-    for f in plan.fulfillments:
-        k = slots.get((f.node_id, f.method, f.service, f.work_on))
-        if k is None:
-            raise ValueError(f"the record offers no {f.method} from {f.node_id} on {f.work_on}")
-        for part in f.lines:
-            taken = units.setdefault(k, {})
-            taken[lines[part.line_id]] = taken.get(lines[part.line_id], 0) + part.quantity
+    for place, taken in parts.items():
+        if place not in slots:
+            node_id, service, work_on = place
+            raise ValueError(f"nothing offers {service or 'pickup'} from {node_id} on {work_on}")
+        units[slots[place]] = {lines[line_id]: count for line_id, count in sorted(taken.items())}
     return units
 
 
-__all__ = ["Decision", "decide", "explain", "replay", "why_not"]
+__all__ = ["Decision", "decide", "decision_on", "explain", "replay", "why_not"]

@@ -32,8 +32,8 @@ _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """The master data behind a terrain, in canonical order; nothing here depends on the time."""
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """The master data that serves a destination, in canonical order, whatever the time."""
 
     time_zone: str
     """Of the destination."""
@@ -80,9 +80,9 @@ class Stairs(NamedTuple):
 class Terrain(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A destination during `from_at <= now < until_at`."""
 
-    facts: Facts
+    destination: Destination
     digest: bytes
-    """Of the facts; equal facts have equal digests at any time and under any numbering."""
+    """Of the master data alone: the same at any time and under any numbering."""
     from_at: datetime
     until_at: datetime
     ordered_on: date
@@ -112,19 +112,19 @@ class Terrain(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         span = 1 << max(10, weight_grams.bit_length())
         found = self.stairs.get(span)
         if found is None:
-            found = self.stairs[span] = _stairs(self.facts.tariffs, span)
+            found = self.stairs[span] = _stairs(self.destination.tariffs, span)
         return found
 
 
-def facts(
+def destination(
     nodes: Iterable[Node],
     lanes: Iterable[Lane],
     calendars: Iterable[Calendar],
     tariffs: Iterable[Tariff],
     time_zone: str,
-) -> Facts:
+) -> Destination:
     """Master data in canonical order. Nodes and lanes are those that can serve the destination."""
-    return Facts(
+    return Destination(
         time_zone=time_zone,
         nodes=tuple(
             msgspec.structs.replace(node, capacity=()) if node.capacity else node
@@ -137,16 +137,16 @@ def facts(
 
 
 def body(terrain: Terrain) -> bytes:
-    """The facts as bytes, to be kept once per digest; `read_body` reads them back."""
-    return msgspec.msgpack.encode(terrain.facts)
+    """The master data as bytes, to be kept once per digest; `read_body` reads them back."""
+    return msgspec.msgpack.encode(terrain.destination)
 
 
-def read_body(encoded: bytes) -> Facts:
-    """The facts that `body` wrote. Raises `msgspec.DecodeError` for anything else."""
-    return msgspec.msgpack.decode(encoded, type=Facts)
+def read_body(encoded: bytes) -> Destination:
+    """The master data that `body` wrote. Raises `msgspec.DecodeError` for anything else."""
+    return msgspec.msgpack.decode(encoded, type=Destination)
 
 
-def prepare(known: Facts, numbers: Mapping[str, int], now: datetime) -> Terrain:
+def prepare(known: Destination, numbers: Mapping[str, int], now: datetime) -> Terrain:
     """The terrain of a destination at `now`, an instant in UTC.
 
     `numbers` gives each node the stable number by which a `Basket` names it; a node without one
@@ -160,7 +160,7 @@ def prepare(known: Facts, numbers: Mapping[str, int], now: datetime) -> Terrain:
     abilities = _abilities(known.nodes)
     from_at, until_at = _window(known, now)
     return Terrain(
-        facts=known,
+        destination=known,
         digest=blake2b(msgspec.msgpack.encode(known), digest_size=16).digest(),
         from_at=from_at,
         until_at=until_at,
@@ -195,7 +195,7 @@ def _todays(nodes: tuple[Node, ...], now: datetime) -> tuple[date, ...]:
 
 
 def _delivering(
-    known: Facts,
+    known: Destination,
     dates: Dates,
     row_of: Mapping[str, int],
     dispatches: tuple[First | None, ...],
@@ -263,7 +263,7 @@ def _stairs(tariffs: tuple[Tariff, ...], span: int) -> Stairs:
     )
 
 
-def _window(known: Facts, now: datetime) -> tuple[datetime, datetime]:
+def _window(known: Destination, now: datetime) -> tuple[datetime, datetime]:
     """The longest stretch around `now` in which no local date and no start date changes.
 
     A start date changes with the node's local date and right after its cut-off.

@@ -1,0 +1,47 @@
+"""A problem asked the other way: a prepared destination and a basket on it."""
+
+import random
+
+import numpy as np
+
+from routing.basket import Basket
+from routing.problem import Problem
+from routing.terrain import Terrain, destination, prepare
+
+
+def on_terrain(problem: Problem, chance: random.Random | None = None) -> tuple[Terrain, Basket]:
+    """The terrain of a problem's network and its basket; `chance` numbers the nodes at random."""
+    numbers = [*range(len(problem.nodes) + 3)]
+    if chance is not None:
+        chance.shuffle(numbers)
+    numbering = {node.node_id: numbers[n] for n, node in enumerate(problem.nodes)}
+    served = destination(
+        problem.nodes,
+        problem.lanes,
+        problem.calendars,
+        problem.tariffs,
+        problem.destination_time_zone,
+    )
+    return prepare(served, numbering, problem.now), basket(problem, numbering)
+
+
+def basket(problem: Problem, numbering: dict[str, int]) -> Basket:
+    """The order of a problem with its stock by node number."""
+    cells: dict[str, list[tuple[int, int]]] = {}
+    for held in problem.stock:
+        if held.node_id in numbering:
+            cells.setdefault(held.sku, []).append((numbering[held.node_id], held.available))
+    return Basket(
+        now=problem.now,
+        lines=problem.lines,
+        policy=problem.policy,
+        stock={
+            sku: (
+                np.array([number for number, _ in rows], np.int32),
+                np.array([units for _, units in rows], np.int64),
+            )
+            for sku, rows in cells.items()
+        },
+        supply={(held.node_id, held.sku): held.supply for held in problem.stock if held.supply},
+        capacity={node.node_id: node.capacity for node in problem.nodes if node.capacity},
+    )

@@ -1,0 +1,79 @@
+"""A basket on a prepared destination gets the plan of the problem it poses, and its record."""
+
+import random
+
+import msgspec
+import pytest
+
+from routing.check import check
+from routing.explain import explain, replay, why_not
+from routing.plan_basket import plan_basket
+from routing.problem import Policy, ProblemError
+from routing.record import RecordError, digest_of, expand
+from routing.solve import solve
+from routing.terrain import body
+from tests.routing.baskets import on_terrain
+from tests.routing.random_problems import random_problem
+from tests.routing.sparse_network import Network
+
+replace = msgspec.structs.replace
+
+
+@pytest.mark.parametrize("start", range(7_000, 7_400, 100))
+def test_a_basket_gets_the_plan_of_its_problem_however_nodes_are_numbered(start: int) -> None:
+    """The numbering is the caller's affair; the plan is not."""
+    for seed in range(start, start + 100):
+        problem = random_problem(seed)
+        expected = solve(problem)
+
+        terrain, basket = on_terrain(problem, random.Random(seed))
+        planned = plan_basket(terrain, basket, 10_000)
+
+        assert check(problem, planned.plan) == [], seed
+        assert planned.plan == expected, seed
+
+
+def test_a_record_expands_to_the_plan_and_replays_bit_for_bit() -> None:
+    """What is written at checkout must be enough for an auditor years later."""
+    for seed in range(7_400, 7_500):
+        problem = random_problem(seed)
+        terrain, basket = on_terrain(problem, random.Random(seed))
+        planned = plan_basket(terrain, basket, 10_000)
+
+        decision = expand(planned.record, body(terrain))
+
+        assert msgspec.msgpack.encode(decision.plan) == msgspec.msgpack.encode(planned.plan), seed
+        assert msgspec.msgpack.encode(replay(decision)) == msgspec.msgpack.encode(planned.plan)
+        assert msgspec.json.encode(explain(decision))
+        for node in problem.nodes:
+            assert why_not(decision, node.node_id).startswith(node.node_id)
+
+
+def test_a_record_of_an_ordinary_order_takes_about_a_kilobyte() -> None:
+    """One is written per allocation, and writing is what the database has least of."""
+    network = Network(1)
+    for seed in range(5):
+        terrain, basket = on_terrain(network.problem(seed, 4, Policy()))
+
+        planned = plan_basket(terrain, basket, 250)
+
+        assert len(planned.record) < 400 + 3 * sum(len(rows) for rows, _ in basket.stock.values())
+
+
+def test_a_record_is_read_only_with_the_master_data_it_was_made_on() -> None:
+    """Explaining a plan by another network would be a lie."""
+    terrain, basket = on_terrain(random_problem(1))
+    other, _ = on_terrain(random_problem(2))
+    record = plan_basket(terrain, basket, 1_000).record
+
+    assert digest_of(record) == terrain.digest
+    with pytest.raises(RecordError, match=terrain.digest.hex()):
+        expand(record, body(other))
+
+
+def test_an_order_outside_the_time_of_its_terrain_is_refused() -> None:
+    """Its dates would be wrong."""
+    terrain, basket = on_terrain(random_problem(1))
+
+    with pytest.raises(ProblemError, match="prepare it anew"):
+        plan_basket(terrain, replace(basket, now=terrain.until_at), 1_000)
