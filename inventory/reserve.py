@@ -108,6 +108,40 @@ async def reserve(
     one, a reservation named twice) before any statement is sent; asyncpg.UniqueViolationError
     when a reservation of that name exists, which fails the whole batch.
     """
+    needs, locked, refusals = await _admit(connection, demands)
+    fits = [index for index, refusal in enumerate(refusals) if refusal is None]
+    if fits:
+        await _write(connection, [demands[i] for i in fits], state)
+        await _write_capacity(connection, [(demands[i].holder_id, needs[i]) for i in fits], locked)
+    return refusals
+
+
+async def admitted(
+    connection: asyncpg.Connection, demands: Sequence[Demand]
+) -> list[Refusal | None]:
+    """Lock what the demands need and say of each whether it fits, as `reserve` does.
+
+    Only the supply they are pegged to is taken. The caller writes the rest in this transaction:
+    stock, capacity and reservations. Raises ValueError as `reserve` does.
+    """
+    if not demands:
+        return []
+    _, _, refusals = await _admit(connection, demands)
+    supply: Counter[SupplyKey] = Counter()
+    for demand, refusal in zip(demands, refusals, strict=True):
+        if refusal is None:
+            for take in demand.takes:
+                if take.supply_id is not None:
+                    supply[take.sku, take.supply_id] += take.quantity
+    if supply:
+        await records.change_promises(connection, changes(Counter()), changes(supply))
+    return refusals
+
+
+async def _admit(
+    connection: asyncpg.Connection, demands: Sequence[Demand]
+) -> tuple[list[Needs], Locked, list[Refusal | None]]:
+    """Lock what the demands need, in the order of locks, and walk them."""
     _check(demands)
     needs = [sum_demand(demand) for demand in demands]
     capacity = {key for need in needs for key in need.capacity}
@@ -119,14 +153,7 @@ async def reserve(
         supply={key for need in needs for key in need.supply},
         capacity=capacity,
     )
-    refusals = admit(needs, locked)
-    admitted = [index for index, refusal in enumerate(refusals) if refusal is None]
-    if admitted:
-        await _write(connection, [demands[i] for i in admitted], state)
-        await _write_capacity(
-            connection, [(demands[i].holder_id, needs[i]) for i in admitted], locked
-        )
-    return refusals
+    return needs, locked, admit(needs, locked)
 
 
 def sum_demand(demand: Demand) -> Needs:

@@ -6,7 +6,7 @@ describes the tables. Nothing here spans a network call or a solve.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -120,9 +120,25 @@ class Database:
 
         Raises what `work` raises; after `RETRIES_MAX` lost races the last one.
         """
+        return await self.again(self.transaction, work)
+
+    async def run_alone(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        """Run `work`, which sends a single statement, as `run` does.
+
+        A statement outside any transaction is one by itself, without the two round trips for its
+        beginning and its end.
+        """
+        return await self.again(self.connect, work)
+
+    async def again(
+        self,
+        scope: Callable[[], AbstractAsyncContextManager[asyncpg.Connection]],
+        work: Callable[[asyncpg.Connection], Awaitable[T]],
+    ) -> T:
+        """Run `work` on what `scope` yields until it does not lose a race."""
         for attempt in range(RETRIES_MAX):
             try:
-                async with self.transaction() as connection:
+                async with scope() as connection:
                     return await work(connection)
             except TRANSIENT as error:
                 retries_total.inc()

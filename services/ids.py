@@ -5,6 +5,8 @@ import time
 from uuid import UUID
 
 RANDOM_BYTES = 10
+NUMBERS = 1 << 16
+"""How many ids one id can be numbered into."""
 
 
 def new_id() -> UUID:
@@ -14,3 +16,14 @@ def new_id() -> UUID:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return UUID(int=value)
+
+
+def numbered(of: UUID, number: int) -> UUID:
+    """Return the id of the `number`th part of `of`: its last two bytes are the number.
+
+    The same parts have the same ids, and 58 random bits beside the millisecond keep the parts of
+    two things apart. Raises ValueError from `NUMBERS` on.
+    """
+    if not 0 <= number < NUMBERS:
+        raise ValueError(f"part {number} of {of} cannot be named; the last is {NUMBERS - 1}")
+    return UUID(int=of.int & -NUMBERS | number)

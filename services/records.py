@@ -53,12 +53,21 @@ async def revoke_key(connection: asyncpg.Connection, key_id: str) -> bool:
     return done == "UPDATE 1"
 
 
+def lock_number(name: bytes) -> int:
+    """Return the number under which a name of eight bytes or more is locked: its first eight."""
+    return int.from_bytes(name[:8], "big", signed=True)
+
+
 async def lock_names(connection: asyncpg.Connection, names: Sequence[bytes]) -> None:
     """Hold an advisory lock on each name (16 bytes or more) until the transaction ends.
 
     Numbers are sorted, so two batches that share names wait for each other instead of deadlocking.
     """
-    numbers = sorted({int.from_bytes(name[:8], "big", signed=True) for name in names})
+    await lock_numbers(connection, sorted({lock_number(name) for name in names}))
+
+
+async def lock_numbers(connection: asyncpg.Connection, numbers: Sequence[int]) -> None:
+    """Hold an advisory lock on each of these sorted numbers until the transaction ends."""
     await connection.execute(
         "SELECT pg_advisory_xact_lock(number) FROM unnest($1::bigint[]) AS number", numbers
     )

@@ -33,11 +33,15 @@ from services.orders.answers import QuoteAnswer, quote_answer
 from services.orders.batch import Decided, Order
 from services.orders.commit import Settled, commit
 from services.orders.idempotency import Answer, Claim, refusal, replay
+from services.orders.planned import commitments
 from services.orders.request import AllocationRequest, QuoteRequest, verify
 from services.orders.translate import Reading
 from services.planning.network import NetworkCache
 from services.problems import Refused, from_exception
 from services.settings import Settings
+
+Outcome = tuple[Order, Settled]
+"""An order with how it came out of its commit."""
 
 log = structlog.get_logger()
 
@@ -249,13 +253,13 @@ class Allocator:
         )
         settled = await self.commit(decided, reading)
         again = []
-        for each in settled:
-            if each.answer is None:
-                each.order.attempts += 1
-                again.append(each.order)
+        for order, how in settled:
+            if how.answer is None:
+                order.attempts += 1
+                again.append(order)
                 lost_races_total.inc()
             else:
-                self.finish(each.order, each.answer, each.outcome)
+                self.finish(order, how.answer, how.outcome)
         self.waiting.extendleft(reversed(again))
 
     def answer_known(self, order: Order, before: dict[bytes, shared_records.StoredAnswer]) -> bool:
@@ -268,17 +272,16 @@ class Allocator:
             return True
         return False
 
-    async def commit(self, decided: Sequence[Decided], reading: Reading) -> list[Settled]:
+    async def commit(self, decided: Sequence[Decided], reading: Reading) -> list[Outcome]:
         """Commit a batch; when one order's statement fails, find it by halves and commit the rest.
 
         When the connection dies at the commit, what became of it is looked up by key.
         """
-
-        async def work(connection: asyncpg.Connection) -> list[Settled]:
-            return await commit(connection, decided, reading, self.settings)
-
         try:
-            return await self.database.run(work)
+            done = await commit(
+                self.database, commitments(decided, reading, self.settings), self.settings
+            )
+            return list(zip((each.order for each in decided), done.settled, strict=True))
         except DatabaseAwayError as error:
             return await self.look_up(decided, error)
         except NOT_THE_ORDERS_FAULT as error:
@@ -294,7 +297,7 @@ class Allocator:
                 *await self.commit(decided[half:], reading),
             ]
 
-    async def look_up(self, decided: Sequence[Decided], error: Exception) -> list[Settled]:
+    async def look_up(self, decided: Sequence[Decided], error: Exception) -> list[Outcome]:
         """Return the stored answers of orders whose commit may or may not have happened.
 
         Taking the keys' locks first waits for a server process that is still committing.
@@ -306,7 +309,10 @@ class Allocator:
                 await shared_records.lock_names(connection, scopes)
                 stored = await shared_records.find_answers(connection, scopes)
         return [
-            Settled(each.order, "known", retold(stored[each.order.claim.scope], each.order.claim))
+            (
+                each.order,
+                Settled("known", retold(stored[each.order.claim.scope], each.order.claim)),
+            )
             if each.order.claim.scope in stored
             else unsettled(each.order, error)
             for each in decided
@@ -342,6 +348,6 @@ def retold(before: shared_records.StoredAnswer, claimed: Claim) -> Answer:
         return refusal(refused)
 
 
-def unsettled(order: Order, error: Exception) -> Settled:
+def unsettled(order: Order, error: Exception) -> Outcome:
     """Return how an order stands whose transaction failed."""
-    return Settled(order, "refused", refusal(from_exception(error)))
+    return order, Settled("refused", refusal(from_exception(error)))

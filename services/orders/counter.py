@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Literal
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -11,7 +11,7 @@ from inventory import resolve
 from inventory.reserve import Demand, Take, reserve
 from services import records as shared_records
 from services.database import Database
-from services.ids import new_id
+from services.ids import new_id, numbered
 from services.orders import records
 from services.orders.idempotency import Answer, answer
 from services.problems import Refused
@@ -56,7 +56,7 @@ async def hold(
         expires_at=now + timedelta(seconds=hold_s),
         takes=(
             Take(
-                reservation_id=uuid5(holder, LINE),
+                reservation_id=numbered(holder, 0),
                 line_id=LINE,
                 sku=sku,
                 node_id=node_id,

@@ -5,7 +5,7 @@ State decides, not clocks: a hold whose time is over can be confirmed until the 
 """
 
 from datetime import timedelta
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -15,7 +15,7 @@ from inventory.availability import read_cells
 from inventory.reserve import CapacityTake, Demand, Refusal, Take
 from services import records as shared_records
 from services.database import Database
-from services.ids import new_id
+from services.ids import new_id, numbered
 from services.keys import Principal
 from services.orders import records
 from services.orders.answers import AllocationAnswer
@@ -166,9 +166,10 @@ async def same_demand(
     cells = await read_cells(connection, skus, channel=row.channel, today=now.date())
     buffers = {(cell.sku, cell.node_id): cell.buffer for cell in cells}
     again = new_id()
+    parts = [(each, line) for each in body.fulfillments for line in each.lines]
     takes = [
         Take(
-            reservation_id=uuid5(again, f"{number}.{line.line_id}.{line.supply_id}"),
+            reservation_id=numbered(again, number),
             line_id=line.line_id,
             sku=line.sku,
             node_id=each.node,
@@ -177,8 +178,7 @@ async def same_demand(
             supply_id=line.supply_id,
             promise_on=each.promise.latest,
         )
-        for number, each in enumerate(body.fulfillments)
-        for line in each.lines
+        for number, (each, line) in enumerate(parts)
     ]
     return Demand(
         holder_kind="allocation",

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -37,26 +38,39 @@ def order_lock(order_id: str) -> bytes:
     return zlib.crc32(order_id.encode()).to_bytes(4, "big") + b"ordr" + order_id.encode()
 
 
-async def insert_allocations(connection: asyncpg.Connection, rows: Sequence[AllocationRow]) -> None:
-    """Add held allocations."""
-    await connection.execute(
-        "INSERT INTO allocation (order_id, allocation_id, channel, zone_id, state, complete,"
-        " request_hash, body, actor, expires_at, created_at)"
-        " SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[],"
-        " $6::bool[], $7::bytea[], $8::bytea[], $9::text[], $10::timestamptz[],"
-        " $11::timestamptz[])",
-        [row.order_id for row in rows],
-        [row.allocation_id for row in rows],
-        [row.channel for row in rows],
-        [row.zone_id for row in rows],
-        [row.state for row in rows],
-        [row.complete for row in rows],
-        [row.request_hash for row in rows],
-        [row.body for row in rows],
-        [row.actor for row in rows],
-        [row.expires_at for row in rows],
-        [row.created_at for row in rows],
-    )
+class Held(msgspec.Struct, frozen=True):
+    """What became of a call that would hold a batch of orders."""
+
+    held: bool
+    """False when something is not as the batch expects; then nothing was changed."""
+    cells: list[int]
+    """Positions, from 1, of the stock records the batch takes from."""
+    free: list[int]
+    """Units of each that are now neither promised nor unavailable."""
+    versions: list[int]
+    clock: datetime
+    """The database's."""
+
+
+HOLD_ORDERS = f"SELECT * FROM hold_orders({', '.join(f'${n}' for n in range(1, 33))})"
+
+
+async def hold_orders(
+    connection: asyncpg.Connection,
+    names: Sequence[int],
+    columns: Sequence[Sequence[Any]],
+    *,
+    sure: bool,
+) -> Held:
+    """Take the stock of a batch of orders and write all that is kept of them, in one call.
+
+    Unless the caller is `sure` of it under locks it holds, the call locks `names`, and holds
+    nothing at all when an order or its key is known already or when not everything fits.
+    """
+    row = await connection.fetchrow(HOLD_ORDERS, sure, names, *columns)
+    if row is None:
+        raise RuntimeError("hold_orders returned no row")
+    return Held(row[0], row[1] or [], row[2] or [], row[3] or [], row[4])
 
 
 async def find_live(
@@ -132,18 +146,6 @@ async def set_body(
         allocation_id,
         body,
         expires_at,
-    )
-
-
-async def insert_decisions(
-    connection: asyncpg.Connection, allocation_ids: Sequence[UUID], decisions: Sequence[bytes]
-) -> None:
-    """Keep why plans are what they are."""
-    await connection.execute(
-        "INSERT INTO decision (allocation_id, record)"
-        " SELECT * FROM unnest($1::uuid[], $2::bytea[])",
-        list(allocation_ids),
-        list(decisions),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
@@ -13,6 +13,7 @@ import pytest
 
 from inventory.reserve import Demand, Take, reserve
 from services.database import Database
+from services.ids import numbered
 from services.settings import Settings
 from tests.services.caller import Caller, basket, problem_type
 from tests.services.place import NEW_YORK
@@ -101,7 +102,7 @@ async def test_an_order_whose_statement_fails_harms_no_other_in_its_batch(
         await until_queued(caller, QUEUED)
         culprit = list(caller.runtime.allocator.waiting)[QUEUED // 2]
         # The rarest of accidents, made certain: its reservation's id exists already.
-        taken = await reserve(connection, [others_demand(uuid5(culprit.allocation_id, "0"))])
+        taken = await reserve(connection, [others_demand(numbered(culprit.allocation_id, 0))])
         assert taken == [None]
     answers = {task: await task for task in [*first, *queued]}
     failed = [answer for answer in answers.values() if answer.status_code != 201]

@@ -20,8 +20,7 @@ PATIENCE_S = 60
 POLLS = 1_000
 POLL_S = 0.02
 WAITING = (
-    "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT;'"
-    " AND application_name = 'nom'"
+    "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name = 'nom'"
 )
 
 
