@@ -104,24 +104,25 @@ def _cell(
         buffer=buffer,
         buffer_rule=rule,
         available=max(free - buffer, 0),
-        supply=_promisable(free, arrivals) if arrivals else (),
+        supply=promisable(free, [(row[2], row[3], row[4]) for row in arrivals]) if arrivals else (),
     )
 
 
-def _promisable(free: int, arrivals: Sequence[asyncpg.Record]) -> tuple[SupplyCell, ...]:
+def promisable(free: int, arrivals: Sequence[tuple[str, date, int]]) -> tuple[SupplyCell, ...]:
     """Return what each arrival adds to the units that can be promised, in order of their dates.
 
-    A record that is short, or an arrival promised beyond what it will bring, takes from the other
-    arrivals: those units belong to promises already made. So what can be promised by a date is the
-    smallest balance from that date on.
+    `free` is what the record has now; arrivals are (supply_id, expected_on, units free). A record
+    that is short, or an arrival promised beyond what it will bring, takes from the other arrivals:
+    those units belong to promises already made. So what can be promised by a date is the smallest
+    balance from that date on.
     """
     balance = min(free, 0)
-    balances = [balance := balance + row["free"] for row in arrivals]
+    balances = [balance := balance + arrival[2] for arrival in arrivals]
     by_date = [max(min(balances[i:]), 0) for i in range(len(balances))]
     gains = [after - before for before, after in zip([0, *by_date], by_date, strict=False)]
     return tuple(
-        SupplyCell(row["supply_id"], row["expected_on"], gain)
-        for row, gain in zip(arrivals, gains, strict=True)
+        SupplyCell(supply_id, expected_on, gain)
+        for (supply_id, expected_on, _), gain in zip(arrivals, gains, strict=True)
         if gain
     )
 

@@ -104,7 +104,10 @@ class Book:
     and never more than are free.
     """
 
-    def __init__(self, locked: Locked, pegs: Collection[Peg] = ()) -> None:
+    def __init__(
+        self, locked: Locked, pegs: Collection[Peg] = (), made: Collection[StockKey] = ()
+    ) -> None:
+        """Open the book on locked rows; `made` are the records that did not exist before."""
         self.rows = locked.stock
         self.balances = {
             key: Balance(row.on_hand, row.unavailable, row.reserved)
@@ -114,6 +117,7 @@ class Book:
         self.as_of: dict[StockKey, datetime] = {}
         """What `write` sets as the instant of a record's last snapshot."""
         self._supply_before = locked.supply
+        self._made = made
         self._movements: list[Movement] = []
         self._pegs: dict[StockKey, list[Peg]] = defaultdict(list)
         for peg in pegs:
@@ -192,11 +196,12 @@ class Book:
         ]
 
     def _changed(self) -> list[StockKey]:
-        """Return the records whose counters or snapshot have changed, in order."""
+        """Return the records that are new or whose counters or snapshot have changed, in order."""
         return sorted(
             key
             for key, balance in self.balances.items()
             if key in self.as_of
+            or key in self._made
             or (balance.on_hand, balance.unavailable, balance.reserved)
             != (self.rows[key].on_hand, self.rows[key].unavailable, self.rows[key].reserved)
         )
@@ -263,7 +268,7 @@ async def open_book(
         open_rows = await records.find_supply(connection, *transpose(list(waiting)))
         sources |= {(row[0], row[1]) for row in open_rows}
     supply = await lock(connection, supply=sources)
-    return Book(Locked(stock.stock, supply.supply, {}), pegs), made
+    return Book(Locked(stock.stock, supply.supply, {}), pegs, made), made
 
 
 def transpose(rows: Sequence[Sequence[object]]) -> list[list[Any]]:

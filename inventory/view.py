@@ -1,0 +1,382 @@
+"""What this process knows of stock: values in memory, each as new as the last change heard of.
+
+A view is never the authority. It says what is worth trying; `reserve` decides by the locked rows,
+so a stale view costs a retry and never an oversell.
+
+Values come from four sides: the load at the start, the changes that a follower hears of, rows read
+again for a certain order, and the values that this process's own commits returned. They may arrive
+in any order, because each row carries the version that its last write gave it, and an older one is
+ignored. Plans that are not committed yet are pending: what they take counts as gone until they are
+settled or given up.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from inventory.availability import SupplyCell, promisable
+from inventory.buffers import buffer_at
+from inventory.nodes import CapacityLeft
+from inventory.reserve import SUPPLY_GRACE_DAYS
+from inventory.slices import NODE, Arrays, Ints, Numbers, Slices
+from inventory.tables import ANY
+from inventory.viewed import (
+    DailyDefault,
+    ItemFacts,
+    Loaded,
+    Taking,
+    ViewedCapacity,
+    ViewedSupply,
+)
+
+__all__ = ["DailyDefault", "ItemFacts", "StockView", "Taking"]
+
+KEPT_MAX = 100_000
+"""Resolved buffers remembered; beyond it all are forgotten and resolved again as needed."""
+NOTHING_KEPT: Ints = np.zeros(1, np.int64)
+NO_NODES: Numbers = np.zeros(0, np.int32)
+NO_UNITS: Ints = np.zeros(0, np.int64)
+NO_SUPPLY: Mapping[str, tuple[SupplyCell, ...]] = MappingProxyType({})
+
+
+class StockView:
+    """Stock, supply, capacity, items and buffers as this process knows them; no SQL, no clock."""
+
+    def __init__(self) -> None:
+        """Start without a single record."""
+        self.numbers: dict[str, int] = {}
+        """A number for each node ever seen, from 0 on; none is ever taken back."""
+        self.node_ids: list[str] = []
+        """Nodes by number."""
+        self.seen_at: float | None = None
+        """Monotonic seconds at which the last look at the database began; none before the first."""
+        self.slots: dict[str, int] = {}
+        self.slices = Slices()
+        self._facts: list[ItemFacts | None] = []
+        self._shared_facts: dict[ItemFacts, ItemFacts] = {}
+        self._supply: dict[str, dict[str, ViewedSupply]] = {}
+        self._capacity: dict[str, dict[tuple[date, str], ViewedCapacity]] = {}
+        self._capacity_left: dict[str, tuple[object, tuple[CapacityLeft, ...]]] = {}
+        self._rules: dict[str, dict[tuple[str, str, str], int]] = {}
+        self._kept: dict[tuple[str, str], Ints] = {}
+        self._pending_supply: Counter[tuple[str, str]] = Counter()
+        self._pending_capacity: dict[str, Counter[tuple[date, str, str]]] = {}
+        self._replaying: list[tuple[str, list[Any]]] | None = None
+
+    # Reading: each a few microseconds
+
+    def held(self, sku: str, channel: str) -> tuple[Numbers, Ints]:
+        """Return the nodes with units of `sku` for `channel`: numbers, rising, and units above 0.
+
+        Buffers and what is pending are taken off. Nodes that are switched off are among them.
+        """
+        slot = self.slots.get(sku)
+        if slot is None:
+            return NO_NODES, NO_UNITS
+        return self.slices.free(slot, self.kept(sku, channel) if self._rules else NOTHING_KEPT)
+
+    def item(self, sku: str) -> ItemFacts | None:
+        """Return what is known of an item; none when there is no such item."""
+        slot = self.slots.get(sku)
+        return None if slot is None else self._facts[slot]
+
+    def supply(self, sku: str, today: date) -> Mapping[str, tuple[SupplyCell, ...]]:
+        """Return what may be promised of expected goods, by node and date; pending taken off.
+
+        What is late is expected today, and nothing more than `SUPPLY_GRACE_DAYS` late is offered.
+        """
+        rows = self._supply.get(sku)
+        if not rows:
+            return NO_SUPPLY
+        arrivals: dict[str, list[tuple[date, str, date, int]]] = {}
+        for supply_id, row in rows.items():
+            late = (today - row.expected_on).days
+            if row.quantity > row.received and late <= SUPPLY_GRACE_DAYS:
+                free = row.free - self._pending_supply[sku, supply_id]
+                there_on = max(row.expected_on, today)
+                own = arrivals.setdefault(row.node_id, [])
+                own.append((row.expected_on, supply_id, there_on, free))
+        free_now = self._free_by_node(sku) if arrivals else {}
+        found = {
+            node_id: promisable(free_now[node_id], [arrival[1:] for arrival in sorted(own)])
+            for node_id, own in arrivals.items()
+            # Supply is promised from where its sku has a stock record, which the guard locks.
+            if node_id in free_now
+        }
+        return {node_id: cells for node_id, cells in found.items() if cells}
+
+    def capacity(
+        self, node_id: str, daily: DailyDefault | None, from_on: date, days: int
+    ) -> tuple[CapacityLeft, ...]:
+        """Return what a limited node has left from `from_on` on, by date; pending taken off.
+
+        Dates without a row have what `daily` says, where it is given. The same tuple comes back
+        until something changes, so that what is made of it can be kept beside it.
+        """
+        asked = (daily, from_on, days)
+        known = self._capacity_left.get(node_id)
+        if known is None or known[0] != asked:
+            known = (asked, self._capacity_now(node_id, daily, from_on, days))
+            self._capacity_left[node_id] = known
+        return known[1]
+
+    def buffer(self, sku: str, node_id: str, channel: str) -> tuple[int, str | None]:
+        """Return the units kept back at a record from a channel, and the rule that says so."""
+        own = self._rules.get(sku)
+        if own is not None:
+            units, rule = buffer_at(own, sku, node_id, channel)
+            if rule is not None:
+                return units, rule
+        return buffer_at(self._rules.get(ANY, {}), sku, node_id, channel)
+
+    def cells(self, sku: str) -> Numbers:
+        """Return a sku's records: rows of node number, on hand, reserved, unavailable, pending."""
+        slot = self.slots.get(sku)
+        return self.slices.cells(slot) if slot is not None else np.zeros((0, 5), np.int32)
+
+    def kept(self, sku: str, channel: str) -> Ints:
+        """Return the buffers of a sku in a channel: one for all nodes, or one for each record."""
+        slot = self.slots[sku]
+        known = self._kept.get((sku, channel))
+        if known is None or (known.size > 1 and known.size != self.slices.length(slot)):
+            if len(self._kept) >= KEPT_MAX:
+                self._kept.clear()
+            known = self._resolve(sku, slot, channel)
+            self._kept[sku, channel] = known
+        return known
+
+    def seen_age_s(self, now: float) -> float:
+        """Return how old this view may be at the monotonic instant `now`; endless before a load."""
+        return float("inf") if self.seen_at is None else now - self.seen_at
+
+    # Plans under way
+
+    def take(
+        self,
+        stock: Sequence[tuple[str, str, int]],
+        supply: Sequence[tuple[str, str, int]] = (),
+        capacity: Sequence[tuple[str, date, str, int, int]] = (),
+    ) -> Taking:
+        """Count what a plan takes as gone until `give_back` or `settle`.
+
+        Stock is (sku, node_id, units), supply (sku, supply_id, units), capacity (node_id, work_on,
+        slot, orders, units).
+        """
+        slots, numbers = self.slots, self.numbers
+        rows = [
+            (slots[sku], numbers[node_id], units)
+            for sku, node_id, units in stock
+            if sku in slots and node_id in numbers
+        ]
+        taking = Taking(np.array(rows, np.int64).reshape(-1, 3), tuple(supply), tuple(capacity))
+        self._add(taking, 1)
+        return taking
+
+    def give_back(self, taking: Taking) -> None:
+        """End what `take` began, once: the plan was given up or has lost its race."""
+        self._add(taking, -1)
+
+    def settle(
+        self,
+        takings: Iterable[Taking],
+        stock: Sequence[Sequence[Any]] = (),
+        supply: Sequence[Sequence[Any]] = (),
+        capacity: Sequence[Sequence[Any]] = (),
+    ) -> None:
+        """End what `take` began for plans that are committed, and apply the rows they returned.
+
+        The rows are those of `apply_stock`, `apply_supply` and `apply_capacity`.
+        """
+        self.apply_stock(stock)
+        self.apply_supply(supply)
+        self.apply_capacity(capacity)
+        for taking in takings:
+            self._add(taking, -1)
+
+    # Applying what was read or written
+
+    def apply_stock(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Put rows (sku, node_id, on_hand, reserved, unavailable, version) in, unless older."""
+        if not rows:
+            return
+        self._remember("apply_stock", rows)
+        skus, node_ids, *counters = zip(*rows, strict=True)
+        slots = np.array([self.slot(sku) for sku in skus], np.int64)
+        numbers = [self.number(node_id) for node_id in node_ids]
+        self.slices.put(slots, np.array([numbers, *counters], np.int64).T.copy())
+
+    def apply_supply(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Put rows (sku, supply_id, then the fields of `ViewedSupply`) in, unless older."""
+        if not rows:
+            return
+        self._remember("apply_supply", rows)
+        for sku, supply_id, *values in rows:
+            row = ViewedSupply(*values)
+            known = self._supply.get(sku, {}).get(supply_id)
+            if known is None or row.version >= known.version:
+                self._supply.setdefault(sku, {})[supply_id] = row
+
+    def apply_capacity(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Put rows (node_id, work_on, slot, then the fields of `ViewedCapacity`) in, unless older."""
+        if not rows:
+            return
+        self._remember("apply_capacity", rows)
+        for node_id, work_on, slot, *values in rows:
+            row = ViewedCapacity(*values)
+            own = self._capacity.setdefault(node_id, {})
+            known = own.get((work_on, slot))
+            if known is None or row.version >= known.version:
+                own[work_on, slot] = row
+            self._capacity_left.pop(node_id, None)
+
+    def apply_items(self, rows: Sequence[Sequence[Any]], *, replace: bool) -> None:
+        """Put items (sku, weight_grams, requires) in; those known stay without `replace`.
+
+        Items carry no version: only the follower, whose reads come in order, may replace them.
+        """
+        if not rows:
+            return
+        if replace:
+            self._remember("apply_items", rows)
+        for sku, weight_grams, requires in rows:
+            slot = self.slot(sku)
+            if replace or self._facts[slot] is None:
+                facts = ItemFacts(weight_grams, tuple(requires))
+                self._facts[slot] = self._shared_facts.setdefault(facts, facts)
+
+    def apply_buffers(
+        self, keys: Iterable[tuple[str, str, str]], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Have of the rules with these keys (sku, node_id, channel) exactly `rows`, with units.
+
+        Buffers carry no version: only the follower, whose reads come in order, may apply them.
+        """
+        for key in keys:
+            own = self._rules.get(key[0], {})
+            own.pop(key, None)
+            if not own:
+                self._rules.pop(key[0], None)
+        for sku, node_id, channel, units in rows:
+            self._rules.setdefault(sku, {})[sku, node_id, channel] = units
+        self._kept.clear()
+
+    # Loading
+
+    def begin_load(self) -> None:
+        """Note from here on what is applied, so that a load does not set it back."""
+        self._replaying = []
+
+    def finish_load(self, loaded: Loaded, arrays: Arrays, count: int) -> None:
+        """Hold exactly what was loaded, and what has been applied meanwhile; pending stays.
+
+        `arrays` are what `slices.build` has made of the `count` stock records.
+        """
+        self._facts = [None] * len(self.slots)
+        self._supply, self._capacity, self._rules = {}, {}, {}
+        self._capacity_left.clear()
+        self._kept.clear()
+        self.slices.replace(arrays, count)
+        self.slices.make_room(len(self.slots))
+        noted, self._replaying = self._replaying or [], None
+        self.apply_items(loaded.items, replace=True)
+        self.apply_supply(loaded.supply)
+        self.apply_capacity(loaded.capacity)
+        self.apply_buffers((), loaded.buffers)
+        for name, applied in noted:
+            if name == "apply_items":
+                self.apply_items(applied, replace=True)
+            else:
+                getattr(self, name)(applied)
+
+    def forget_before(self, day: date) -> None:
+        """Forget capacity of dates before `day` and supply that has all come in."""
+        for node_id, own in self._capacity.items():
+            for key in [key for key in own if key[0] < day]:
+                del own[key]
+            self._capacity_left.pop(node_id, None)
+        for rows in self._supply.values():
+            for name in [name for name, row in rows.items() if row.quantity <= row.received]:
+                del rows[name]
+
+    def number(self, node_id: str) -> int:
+        """Return the node's number, the next one when it is new."""
+        number = self.numbers.get(node_id)
+        if number is None:
+            number = len(self.node_ids)
+            self.node_ids.append(node_id)
+            self.numbers[node_id] = number
+        return number
+
+    def slot(self, sku: str) -> int:
+        """Return the sku's slot, the next one when it is new."""
+        slot = self.slots.get(sku)
+        if slot is None:
+            slot = len(self.slots)
+            self.slices.make_room(slot + 1)
+            self._facts.append(None)
+            self.slots[sku] = slot
+        return slot
+
+    def _remember(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
+        if self._replaying is not None:
+            self._replaying.append((name, list(rows)))
+
+    def _add(self, taking: Taking, sign: int) -> None:
+        if len(taking.stock):
+            self.slices.add_pending(taking.stock, sign)
+        for sku, supply_id, units in taking.supply:
+            self._pending_supply[sku, supply_id] += sign * units
+            if not self._pending_supply[sku, supply_id]:
+                del self._pending_supply[sku, supply_id]
+        for node_id, work_on, slot, orders, units in taking.capacity:
+            own = self._pending_capacity.setdefault(node_id, Counter())
+            own[work_on, slot, "orders"] += sign * orders
+            own[work_on, slot, "units"] += sign * units
+            self._pending_capacity[node_id] = +own
+            self._capacity_left.pop(node_id, None)
+
+    def _free_by_node(self, sku: str) -> dict[str, int]:
+        """Return on hand less reserved and unavailable of each record, below zero when short."""
+        return {
+            self.node_ids[number]: on_hand - reserved - unavailable - pending
+            for number, on_hand, reserved, unavailable, pending in self.cells(sku).tolist()
+        }
+
+    def _capacity_now(
+        self, node_id: str, daily: DailyDefault | None, from_on: date, days: int
+    ) -> tuple[CapacityLeft, ...]:
+        end = from_on + timedelta(days=days)
+        own: dict[tuple[date, str], ViewedCapacity] = {}
+        if daily is not None:
+            row = ViewedCapacity(daily.unit, daily.planned, daily.maximum, 0, 0)
+            own = {(from_on + timedelta(days=day), "day"): row for day in range(days)}
+        own |= self._capacity.get(node_id, {})
+        pending = self._pending_capacity.get(node_id, Counter())
+        found = []
+        for (work_on, slot), row in sorted(own.items(), key=lambda each: each[0]):
+            if from_on <= work_on < end:
+                used = row.used + pending.get((work_on, slot, row.unit), 0)
+                found.append(
+                    CapacityLeft(
+                        node_id=node_id,
+                        work_on=work_on,
+                        slot=slot,
+                        unit=row.unit,  # type: ignore[arg-type]
+                        remaining=row.maximum - used,
+                        planned_remaining=None if row.planned is None else row.planned - used,
+                    )
+                )
+        return tuple(found)
+
+    def _resolve(self, sku: str, slot: int, channel: str) -> Ints:
+        """Return the buffers of a sku's records, as one figure where no rule names a node."""
+        named = [key for name in (sku, ANY) for key in self._rules.get(name, ())]
+        if all(key[1] == ANY for key in named):
+            return np.array([self.buffer(sku, ANY, channel)[0]], np.int64)
+        numbers = self.slices.cells(slot)[:, NODE].tolist()
+        units = [self.buffer(sku, self.node_ids[number], channel)[0] for number in numbers]
+        return np.array(units or [0], np.int64)
