@@ -16,8 +16,9 @@ from services import __version__
 from services.http import availability, checkout, operator, planner, stock, store
 from services.http.access import KeyMiddleware, guard_role
 from services.http.document import complete
+from services.http.door import Door
 from services.http.examples import show_examples
-from services.observe import Observed, configure_logging
+from services.observe import Journal, configure_logging
 from services.problems import Refused, handle
 from services.runtime import Runtime, prepare
 from services.settings import Settings
@@ -41,7 +42,7 @@ TAGS = [
 ]
 
 
-def create_app(settings: Settings, runtime: Runtime | None = None) -> Observed:
+def create_app(settings: Settings, runtime: Runtime | None = None) -> Door:
     """Return the application; it connects when it is started and lets go when it is stopped.
 
     It works on `runtime` where one is given, such as one with another allocator to measure the way
@@ -76,7 +77,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Observed:
     )
     complete(app)
     show_examples(app.openapi_schema)
-    return Observed(app)
+    return Door(app, resources, Journal(settings.log_level))
 
 
 def documents() -> Router:

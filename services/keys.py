@@ -1,7 +1,9 @@
 """API keys: random secrets of which only a hash is kept, and what each role may do."""
 
+import asyncio
 import hashlib
 import secrets
+from functools import partial
 from time import monotonic
 from typing import Literal, get_args
 
@@ -59,6 +61,13 @@ async def create(
     return secret
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """What was found for a secret, and until when that is trusted, on the monotonic clock."""
+
+    principal: Principal | None
+    until_s: float
+
+
 class Keyring:
     """The keys a worker has seen lately, so that most calls need no look-up."""
 
@@ -66,13 +75,34 @@ class Keyring:
         """Trust a looked-up key for `cache_s` seconds; a revoked key works no longer than that."""
         self.database = database
         self.cache_s = cache_s
-        self.known: dict[str, tuple[float, Principal | None]] = {}
+        self.seen: dict[str, Seen] = {}
+        self.looking: dict[str, asyncio.Task[Principal | None]] = {}
 
     async def find(self, secret: str) -> Principal | None:
-        """Return whose secret this is, or nothing when it is no live key."""
-        cached = self.known.get(secret)
-        if cached is not None and cached[0] > monotonic():
-            return cached[1]
+        """Return whose secret this is, or nothing when it is no live key.
+
+        A live key is looked up again before its time is over, and once for all who wait: a busy
+        caller never waits for it, and cannot fill the pool with the same question.
+        """
+        seen = self.seen.get(secret)
+        left_s = 0.0 if seen is None else seen.until_s - monotonic()
+        if seen is None or left_s <= 0:
+            return await asyncio.shield(self.look_up(secret))
+        if left_s < self.cache_s / 2 and seen.principal is not None:
+            self.look_up(secret)
+        return seen.principal
+
+    def look_up(self, secret: str) -> asyncio.Task[Principal | None]:
+        """Return the look-up of a secret that is under way, or begin one."""
+        task = self.looking.get(secret)
+        if task is None:
+            task = self.looking[secret] = asyncio.create_task(self.read(secret))
+            task.add_done_callback(partial(self.forget, secret))
+        return task
+
+    async def read(self, secret: str) -> Principal | None:
+        """Read a key from the database and remember what was found."""
+        asked_s = monotonic()
         async with self.database.connect() as connection:
             row = await records.find_key(connection, digest(secret))
         principal = None
@@ -80,7 +110,13 @@ class Keyring:
             principal = Principal(
                 row["key_id"], row["role"], tuple(row["node_ids"]), row["partner_id"]
             )
-        if len(self.known) >= CACHE_KEYS_MAX:
-            self.known.clear()
-        self.known[secret] = (monotonic() + self.cache_s, principal)
+        if len(self.seen) >= CACHE_KEYS_MAX:
+            self.seen.clear()
+        self.seen[secret] = Seen(principal, asked_s + self.cache_s)
         return principal
+
+    def forget(self, secret: str, task: asyncio.Task[Principal | None]) -> None:
+        """End a look-up; one that failed has told those who waited, and the next call tries again."""
+        del self.looking[secret]
+        if not task.cancelled():
+            task.exception()

@@ -25,9 +25,9 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 PREFIX = "urn:nom:problem:"
-RETRY_AFTER_S = "1"
-"""When to come back after 429 and 503: a full queue is worked off, and a database restarted, in a
-second or a few."""
+RETRY_AFTER_S = 1
+"""When to come back after 429 and 503 unless it is known better: a full queue is worked off, and a
+database restarted, in a second or a few."""
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -111,6 +111,7 @@ class Refused(Exception):  # noqa: N818 - an answer, not a failure
         self.kind = kind
         self.detail = detail
         self.extra = extra
+        self.retry_after_s = RETRY_AFTER_S
 
     @property
     def status(self) -> int:
@@ -136,16 +137,16 @@ def answer(refused: Refused) -> Response[dict[str, object]]:
         document(refused),
         status_code=refused.status,
         media_type=MEDIA_TYPE,
-        headers=headers_of(refused.status),
+        headers=headers_of(refused.status, refused.retry_after_s),
     )
 
 
-def headers_of(status: int) -> dict[str, str]:
+def headers_of(status: int, retry_after_s: int = RETRY_AFTER_S) -> dict[str, str]:
     """Return the headers that an answer's status asks for."""
     if status == 401:
         return {"WWW-Authenticate": 'Bearer realm="nom"'}
     if status in (429, 503):
-        return {"Retry-After": RETRY_AFTER_S}
+        return {"Retry-After": str(retry_after_s)}
     return {}
 
 
@@ -213,10 +214,14 @@ def from_exception(error: Exception) -> Refused:
     )
 
 
-def handle(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, object]]:
-    """Answer any exception as `problem+json`; log those that are the service's fault."""
+def refused_for(error: Exception, path: str) -> Refused:
+    """Return the refusal for anything raised while a call was handled; log the service's faults."""
     refused = from_exception(error)
-    request.state["problem"] = refused.kind
     if refused.kind == "internal-error":
-        log.error("call failed", path=request.url.path, exc_info=error)
-    return answer(refused)
+        log.error("call failed", path=path, exc_info=error)
+    return refused
+
+
+def handle(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, object]]:
+    """Answer any exception as `problem+json`."""
+    return answer(refused_for(error, request.url.path))

@@ -55,6 +55,8 @@ def serve(app: Observed, settings: Settings, listener: int, ready: int) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Nothing here depends on who a proxy says the caller is, and asking costs 10 us a request.
+        proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,

@@ -13,6 +13,8 @@ AT_LEAST_ONE = (
     "batch_orders_max",
     "batch_lines_max",
     "queue_orders_max",
+    "reads_max",
+    "connections_max",
     "attempts_max",
     "import_chunk_rows",
     "import_chunk_ms",
@@ -54,6 +56,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of a batch, so that short baskets do not wait for many long ones; one order always."""
     queue_orders_max: int = 512
     """Orders that may wait in one worker; beyond it the answer is 429."""
+    reads_max: int = 512
+    """Quotes and questions about availability under way in one worker; beyond it 429."""
+    connections_max: int = 1_000
+    """Connections of callers that one worker holds; beyond it a request is answered 503."""
     decision_ms: int = 250
     """Time the optimizer may take for one order before it answers with its best plan so far."""
     deadline_ms: int = 5_000

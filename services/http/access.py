@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
@@ -14,6 +15,16 @@ from services.problems import Refused
 IDEMPOTENCY_KEY = "Idempotency-Key"
 IDEMPOTENCY_KEY_LENGTH_MAX = 200
 EVERYONE: tuple[Role, ...] = ("checkout", "store", "partner", "planner", "operator")
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who sends a request, and what is known of it beside its body."""
+
+    principal: Principal
+    idempotency_key: str
+    """Empty where the call needs none."""
+    facts: dict[str, Any]
+    """What its log line tells of it."""
 
 
 class KeyMiddleware(AbstractAuthenticationMiddleware):

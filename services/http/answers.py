@@ -17,6 +17,8 @@ from services.problems import KINDS, MEDIA_TYPE, headers_of
 T = TypeVar("T")
 
 JSON = "application/json"
+JSON_HEADER = (b"content-type", JSON.encode())
+PROBLEM_HEADER = (b"content-type", MEDIA_TYPE.encode())
 REPLAYED = "Idempotency-Replayed"
 """Header of an answer that was given before under the same key."""
 
@@ -87,13 +89,29 @@ def raises(*kinds: str) -> dict[int, ResponseSpec]:
     }
 
 
-def respond(answer: Answer, _kind: type[T]) -> Response[T]:
+def extra_headers(given: Answer) -> dict[str, str]:
+    """Return the headers of an answer beyond its type and length."""
+    replayed = {REPLAYED: "true"} if given.replayed else {}
+    return headers_of(given.status_code, given.retry_after_s) | replayed
+
+
+def raw_headers(given: Answer) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer as they go out."""
+    length = (b"content-length", b"%d" % len(given.body))
+    if given.status_code < 400 and not given.replayed:
+        return [JSON_HEADER, length]
+    kind = PROBLEM_HEADER if given.status_code >= 400 else JSON_HEADER
+    extra = extra_headers(given).items()
+    return [kind, length, *((name.lower().encode(), text.encode()) for name, text in extra)]
+
+
+def respond(given: Answer, _kind: type[T]) -> Response[T]:
     """Return the response of an answer that may have been stored; its body is a `T` in JSON."""
-    refused = answer.status_code >= 400
+    refused = given.status_code >= 400
     response: Response[Any] = Response(
-        answer.body,
-        status_code=answer.status_code,
+        given.body,
+        status_code=given.status_code,
         media_type=MEDIA_TYPE if refused else JSON,
-        headers=headers_of(answer.status_code) | ({REPLAYED: "true"} if answer.replayed else {}),
+        headers=extra_headers(given),
     )
     return cast("Response[T]", response)

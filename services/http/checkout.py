@@ -16,19 +16,19 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 
 from routing.explain import Decision, explain
-from services.http.access import IDEMPOTENCY_KEY, allow, guard_idempotency
+from services.http.access import IDEMPOTENCY_KEY, Caller, allow, guard_idempotency
 from services.http.answers import BODY, WRITE, Write, raises, respond
 from services.keys import Principal
-from services.observe import note
 from services.orders import lifecycle
 from services.orders import records as order_records
 from services.orders.answers import AllocationAnswer, QuoteAnswer
-from services.orders.idempotency import Answer, Claim, claim, once
+from services.orders.idempotency import Answer, Claim, answer, claim, once
 from services.orders.request import AllocationRequest, QuoteRequest
 from services.problems import Refused
 from services.runtime import Runtime
 from services.settings import Settings
 
+ALLOCATIONS = "/v1/allocations"
 PLAN_KINDS = (
     "too-many-lines",
     "quantity-not-positive",
@@ -50,6 +50,12 @@ class ExtendRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long to hold from now on."""
 
     hold_for: Annotated[timedelta, Meta(description="An ISO 8601 duration.", examples=["PT15M"])]
+
+
+def caller_of(request: Call) -> Caller:
+    """Return who sends a request that the framework handles."""
+    key = request.headers.get(IDEMPOTENCY_KEY, "")
+    return Caller(request.user, key, request.scope["state"]["facts"])
 
 
 def claim_of(request: Call, body: object) -> Claim:
@@ -89,24 +95,40 @@ async def guard_own_allocation(
             await lifecycle.verify_own(driver, connection.path_params["allocation_id"], principal)
 
 
+async def plan(runtime: Runtime, _caller: Caller, data: QuoteRequest) -> Answer:
+    """Answer a request for a quote."""
+    return answer(200, await runtime.allocator.quote(data))
+
+
+async def hold(runtime: Runtime, caller: Caller, data: AllocationRequest) -> Answer:
+    """Answer a request for an allocation."""
+    principal = caller.principal
+    caller.facts.update(order_id=data.order_id, lines=len(data.lines))
+    return await runtime.allocator.allocate(
+        data,
+        claim(principal, "POST", ALLOCATIONS, caller.idempotency_key, data),
+        principal=principal,
+        hold_s=hold_seconds(data.hold_for, principal, runtime.settings),
+    )
+
+
 @post(
     "/v1/quotes",
     status_code=200,
     opt=allow("checkout", "store"),
-    responses=raises(*PLAN_KINDS, *BODY),
+    responses=raises(*PLAN_KINDS, *BODY, "too-many-requests"),
     tags=["checkout"],
 )
-async def quote(data: JSONBody[QuoteRequest], state: State) -> QuoteAnswer:
+async def quote(data: JSONBody[QuoteRequest], request: Call, state: State) -> Response[QuoteAnswer]:
     """Plan a basket without holding anything.
 
     The plan an allocation would get now: nodes, dates, costs and how well it is proven.
     """
-    runtime: Runtime = state.runtime
-    return await runtime.allocator.quote(data)
+    return respond(await plan(state.runtime, caller_of(request), data), QuoteAnswer)
 
 
 @post(
-    "/v1/allocations",
+    ALLOCATIONS,
     opt=allow("checkout", "store"),
     guards=[guard_idempotency],
     operation_class=Write,
@@ -137,15 +159,7 @@ async def allocate(
     The cheapest plan over the whole network, with promise dates, its stock held until `expires_at`.
     Repeated with the same `Idempotency-Key` it gives the first answer again and holds nothing more.
     """
-    runtime: Runtime = state.runtime
-    note(request.scope, order_id=data.order_id, lines=len(data.lines))
-    answer = await runtime.allocator.allocate(
-        data,
-        claim_of(request, data),
-        principal=request.user,
-        hold_s=hold_seconds(data.hold_for, request.user, runtime.settings),
-    )
-    return respond(answer, AllocationAnswer)
+    return respond(await hold(state.runtime, caller_of(request), data), AllocationAnswer)
 
 
 @get(
@@ -209,14 +223,14 @@ async def confirm(
     """
     runtime: Runtime = state.runtime
     actor, network = request.user.actor, runtime.network.current
-    answer = await once(
+    given = await once(
         runtime.database,
         claim_of(request, None),
         lambda connection: lifecycle.confirm(
             connection, allocation_id, actor=actor, network=network
         ),
     )
-    return respond(answer, AllocationAnswer)
+    return respond(given, AllocationAnswer)
 
 
 @post(
@@ -234,7 +248,7 @@ async def extend(
     """Hold longer, counted from now; a hold is never shortened."""
     runtime: Runtime = state.runtime
     hold_s = hold_seconds(data.hold_for, request.user, runtime.settings)
-    answer = await once(
+    given = await once(
         runtime.database,
         claim_of(request, data),
         lambda connection: lifecycle.extend(
@@ -245,7 +259,7 @@ async def extend(
             actor=request.user.actor,
         ),
     )
-    return respond(answer, AllocationAnswer)
+    return respond(given, AllocationAnswer)
 
 
 async def end(
@@ -253,12 +267,12 @@ async def end(
 ) -> Response[AllocationAnswer]:
     """Release or cancel an allocation, once per key."""
     step = {"release": lifecycle.release, "cancel": lifecycle.cancel}[call]
-    answer: Answer = await once(
+    given: Answer = await once(
         runtime.database,
         claim_of(request, None),
         lambda connection: step(connection, allocation_id, actor=request.user.actor),
     )
-    return respond(answer, AllocationAnswer)
+    return respond(given, AllocationAnswer)
 
 
 @post(

@@ -334,10 +334,12 @@ class Allocator:
 def too_many(waiting: int, retry_after_s: int) -> Refused:
     """Return the refusal of a request that comes while `waiting` orders are all that fit."""
     after = "a second" if retry_after_s == 1 else f"{retry_after_s} seconds"
-    return Refused(
+    refused = Refused(
         "too-many-requests",
         f"{waiting} orders are waiting. Send the request again with the same key after {after}.",
     )
+    refused.retry_after_s = retry_after_s
+    return refused
 
 
 def retold(before: shared_records.StoredAnswer, claimed: Claim) -> Answer:

@@ -9,11 +9,14 @@ import msgspec
 from services import records
 from services.database import Database
 from services.keys import Principal
-from services.problems import Refused, document
+from services.problems import RETRY_AFTER_S, Refused, document
 
 STORED_REFUSAL = 409
 """The only refusal that is stored: repeating the request cannot change a 400 or 422 either, but a
 409 speaks about the state at that moment, and the caller must see the same story twice."""
+
+encode = msgspec.msgpack.Encoder(order="deterministic").encode
+"""Writes equal bodies as equal bytes, whatever the order of their fields was."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -30,6 +33,8 @@ class Answer(msgspec.Struct, frozen=True):
     status_code: int
     body: bytes
     replayed: bool = False
+    retry_after_s: int = RETRY_AFTER_S
+    """When to come back, after a refusal that will pass."""
 
 
 def claim(principal: Principal, method: str, path: str, key: str, body: object) -> Claim:
@@ -37,7 +42,7 @@ def claim(principal: Principal, method: str, path: str, key: str, body: object) 
     scope = f"{principal.key_id}\n{method}\n{path}\n{key}".encode()
     return Claim(
         scope=hashlib.sha256(scope).digest(),
-        request_hash=hashlib.sha256(msgspec.json.encode(body, order="sorted")).digest(),
+        request_hash=hashlib.sha256(encode(body)).digest(),
     )
 
 
@@ -48,7 +53,8 @@ def answer(status_code: int, body: object) -> Answer:
 
 def refusal(refused: Refused) -> Answer:
     """Return the answer of a refusal."""
-    return answer(refused.status, document(refused))
+    body = msgspec.json.encode(document(refused))
+    return Answer(refused.status, body, retry_after_s=refused.retry_after_s)
 
 
 def replay(stored: records.StoredAnswer, claimed: Claim) -> Answer:

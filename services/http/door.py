@@ -1,0 +1,240 @@
+"""The door: the calls that come by the thousand, answered without the framework, and overload.
+
+The framework costs several times what such a call should cost in all. So a request for one of
+`CALLS` that is plainly in order is checked, read, decoded, answered and written down here, with the
+same functions that the framework's handler of the call uses. Anything else goes on to that handler
+untouched: it refuses in the words of the API document, and nothing is worded twice.
+
+Overload is refused here too, before a body is read: reads first, orders when their queue is full.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache, partial
+from time import perf_counter
+from typing import Any
+
+import asyncpg
+import msgspec
+from litestar import Litestar
+from litestar.enums import ScopeType
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import HTTPScope, Receive, ReceiveMessage, Scope, Send
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from services.database import DatabaseAwayError
+from services.http import availability, checkout
+from services.http.access import IDEMPOTENCY_KEY_LENGTH_MAX, Caller
+from services.http.answers import raw_headers
+from services.http.query import availability_request
+from services.observe import Journal, Observed
+from services.orders.allocate import too_many
+from services.orders.idempotency import Answer, answer, refusal
+from services.orders.request import AllocationRequest, QuoteRequest
+from services.problems import Refused, refused_for
+from services.runtime import Runtime
+
+BEARER = frozenset({b"Bearer", b"bearer"})
+JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are not what the call takes."""
+AWAY = (DatabaseAwayError, PoolTimeoutError, asyncpg.PostgresError)
+"""What a look-up of a key raises when it is not the key's fault."""
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that is answered here."""
+
+    handler: HTTPRouteHandler
+    """The same call as the framework knows it: its address, its roles, its words."""
+    decode: Callable[[bytes], Any]
+    """Reads the body of a POST or the query of a GET; raises one of `UNREADABLE`."""
+    work: Callable[[Runtime, Caller, Any], Awaitable[Answer]]
+    is_read: bool = False
+    """Whether it changes nothing: it needs no idempotency key, and so many at once are enough."""
+    yields: bool = False
+    """Whether it makes room for orders before their queue is full."""
+
+
+async def look(runtime: Runtime, _caller: Caller, data: availability.AvailabilityRequest) -> Answer:
+    """Answer a question about availability."""
+    return answer(200, await availability.answer(data, runtime))
+
+
+CALLS = (
+    Call(
+        handler=checkout.allocate,
+        decode=msgspec.json.Decoder(AllocationRequest).decode,
+        work=checkout.hold,
+    ),
+    Call(
+        handler=checkout.quote,
+        decode=msgspec.json.Decoder(QuoteRequest).decode,
+        work=checkout.plan,
+        is_read=True,
+    ),
+    Call(
+        handler=availability.get_availability,
+        decode=availability_request,
+        work=look,
+        is_read=True,
+        yields=True,
+    ),
+    Call(
+        handler=availability.post_availability,
+        decode=msgspec.json.Decoder(availability.AvailabilityRequest).decode,
+        work=look,
+        is_read=True,
+        yields=True,
+    ),
+)
+
+
+class Door(Observed):
+    """The outermost layer of the application."""
+
+    def __init__(self, app: Litestar, runtime: Runtime, journal: Journal) -> None:
+        """Stand before `app`, whose resources are `runtime`."""
+        super().__init__(app, journal)
+        self.runtime = runtime
+        self.calls = {address(call.handler): call for call in CALLS}
+        self.reads = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request here if that is possible, else let the framework do it."""
+        rest: Receive | None = receive
+        if scope["type"] == ScopeType.HTTP:
+            call = self.calls.get((scope["method"], scope["path"]))
+            if call is not None:
+                rest = await self.attempt(call, scope, receive, send)
+        if rest is not None:
+            await super().__call__(scope, rest, send)
+
+    async def attempt(
+        self, call: Call, scope: HTTPScope, receive: Receive, send: Send
+    ) -> Receive | None:
+        """Answer a request that is plainly in order, or refuse it for overload.
+
+        In any other case nothing was sent, and what the framework shall receive is returned.
+        """
+        started_s = perf_counter()
+        lines = list(scope["headers"])
+        headers = dict(lines)
+        caller = await self.admit(call, headers)
+        if caller is None or len(headers) != len(lines):
+            return receive
+        given = self.overload(call)
+        if given is None:
+            raw: bytes | None = scope["query_string"]
+            rest = receive
+            if scope["method"] == "POST":
+                if not self.has_json(headers):
+                    return receive
+                raw, rest = await read(receive)
+            data = decoded(call, raw)
+            if data is None:
+                return rest
+            given = await self.given(call, caller, data)
+        request_id = self.journal.request_id(headers.get(b"x-request-id", b""))
+        address = (scope["method"], scope["path"], given.status_code)
+        self.journal.write(address, started_s, request_id, caller.facts)
+        sent_headers = [*raw_headers(given), (b"x-request-id", request_id)]
+        await send(
+            {"type": "http.response.start", "status": given.status_code, "headers": sent_headers}
+        )
+        await send({"type": "http.response.body", "body": given.body, "more_body": False})
+        return None
+
+    async def admit(self, call: Call, headers: Mapping[bytes, bytes]) -> Caller | None:
+        """Return who calls; nothing when the framework has something to say about that first."""
+        scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
+        key = headers.get(b"idempotency-key", b"")
+        if scheme not in BEARER or not (call.is_read or 0 < len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX):
+            return None
+        try:
+            principal = await self.runtime.keyring.find(secret.decode("latin-1").strip())
+        except AWAY:
+            return None
+        if principal is None or principal.role not in call.handler.opt["roles"]:
+            return None
+        facts = {"key_id": principal.key_id, "role": principal.role}
+        return Caller(principal, key.decode("latin-1"), facts)
+
+    def overload(self, call: Call) -> Answer | None:
+        """Return the refusal of a call for which there is no room now."""
+        allocator = self.runtime.allocator
+        if call.yields and allocator.busy:
+            return come_later(len(allocator.waiting), allocator.retry_after_s)
+        if allocator.full:
+            return come_later(len(allocator.waiting), allocator.retry_after_s)
+        if call.is_read and self.reads >= self.runtime.settings.reads_max:
+            return too_many_reads(self.reads)
+        return None
+
+    def has_json(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Tell whether a body is announced that is JSON, and no longer than is allowed."""
+        length = headers.get(b"content-length", b"")
+        return (
+            headers.get(b"content-type") in JSON_TYPES
+            and length.isdigit()
+            and int(length) <= self.runtime.settings.body_bytes_max
+        )
+
+    async def given(self, call: Call, caller: Caller, data: object) -> Answer:
+        """Return what the call answers, whatever is raised."""
+        self.reads += call.is_read
+        try:
+            return await call.work(self.runtime, caller, data)
+        except Exception as error:  # noqa: BLE001 - every failure has an answer, and is logged
+            return refusal(refused_for(error, address(call.handler)[1]))
+        finally:
+            self.reads -= call.is_read
+
+
+def address(handler: HTTPRouteHandler) -> tuple[str, str]:
+    """Return the method and the path of a handler that has one of each."""
+    (method,), (path,) = handler.http_methods, handler.paths
+    return method, path
+
+
+def decoded(call: Call, raw: bytes | None) -> object | None:
+    """Return what a request says; nothing when it cannot be read."""
+    if raw is None:
+        return None
+    try:
+        data: object = call.decode(raw)
+    except UNREADABLE:
+        return None
+    return data
+
+
+async def read(receive: Receive) -> tuple[bytes | None, Receive]:
+    """Return a body, or None where the caller hung up, and what gives the same once more."""
+    parts: list[bytes] = []
+    message = await receive()
+    while message["type"] == "http.request" and message.get("more_body", False):
+        parts.append(message["body"])
+        message = await receive()
+    raw = None
+    if message["type"] == "http.request":
+        raw = b"".join([*parts, message["body"]]) if parts else message["body"]
+        message = {"type": "http.request", "body": raw, "more_body": False}
+    return raw, partial(next_of, [message], receive)
+
+
+async def next_of(messages: list[ReceiveMessage], receive: Receive) -> ReceiveMessage:
+    """Return the next message of a request: those that were received before, then new ones."""
+    return messages.pop() if messages else await receive()
+
+
+@lru_cache(maxsize=128)
+def come_later(waiting: int, retry_after_s: int) -> Answer:
+    """Return the refusal of a call that comes while too many orders wait, encoded once."""
+    return refusal(too_many(waiting, retry_after_s))
+
+
+@lru_cache(maxsize=128)
+def too_many_reads(reads: int) -> Answer:
+    """Return the refusal of a read that comes while too many are under way, encoded once."""
+    return refusal(
+        Refused("too-many-requests", f"{reads} reads are under way. Ask again after a second.")
+    )
