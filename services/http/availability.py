@@ -84,7 +84,7 @@ def destination_of(
 @get(
     "/v1/availability",
     opt=ROLES,
-    responses=raises(*KINDS),
+    responses=raises(*KINDS, "too-many-requests"),
     tags=["availability"],
 )
 async def get_availability(  # noqa: PLR0913 - one argument for each parameter of the address
@@ -120,7 +120,7 @@ async def get_availability(  # noqa: PLR0913 - one argument for each parameter o
     "/v1/availability",
     status_code=200,
     opt=ROLES,
-    responses=raises(*BODY, *KINDS, "impossible-coordinates"),
+    responses=raises(*BODY, *KINDS, "impossible-coordinates", "too-many-requests"),
     tags=["availability"],
 )
 async def post_availability(
