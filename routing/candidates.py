@@ -7,13 +7,13 @@ A later start without such a reason is never cheaper, since promises only get la
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import msgspec
 import numpy as np
 
 from routing import cost, promise
-from routing.dates import Dates
+from routing.dates import Dates, First
 from routing.dominance import Dominated, Offers, dominated, offers
 from routing.instance import Instance, OpenLimit, Reason, Slot, UnitLimit, Verdict
 from routing.plan import Promise
@@ -39,12 +39,6 @@ class Choice(msgspec.Struct, frozen=True):
     needless: tuple[Dominated, ...]
 
 
-class _Start(msgspec.Struct, frozen=True):
-    start_on: date
-    work_on: date
-    ship_by: datetime
-
-
 def look(problem: Problem) -> Outlook:
     """Read a problem: stock, eligibility, first dates and tariffs of every node.
 
@@ -62,7 +56,7 @@ def choose(
 
     `prune=False` keeps dominated nodes; the optimum is the same.
     """
-    surveyed, dates, offered = outlook.surveyed, outlook.dates, outlook.offered
+    surveyed, offered = outlook.surveyed, outlook.offered
     usable = np.array([node.node_id not in without for node in surveyed.nodes], np.bool_)
     needless = dominated(surveyed, offered, usable) if prune else []
     gone = {each.node for each in needless}
@@ -71,7 +65,7 @@ def choose(
     for n in np.flatnonzero(usable).tolist():
         lanes = () if n in gone else offered.kept[n]
         if lanes or surveyed.can_pickup[n].any():
-            for slot in _node_slots(surveyed, dates, n, lanes):
+            for slot in _node_slots(outlook, n, lanes):
                 units = _units_max(surveyed, n, slot)
                 if any(units):
                     slots.append(slot)
@@ -84,16 +78,17 @@ def candidates(problem: Problem, *, prune: bool = True) -> Instance:
     return choose(look(problem), prune=prune).instance
 
 
-def _node_slots(surveyed: Survey, dates: Dates, n: int, lanes: tuple[Lane, ...]) -> Iterator[Slot]:
+def _node_slots(outlook: Outlook, n: int, lanes: tuple[Lane, ...]) -> Iterator[Slot]:
+    surveyed = outlook.surveyed
     node = surveyed.nodes[n]
     collects = bool(surveyed.can_pickup[n].any())
-    for start in _starts(surveyed, dates, n, len(lanes) + collects):
+    for start in _starts(surveyed, outlook.dates, n, len(lanes) + collects):
         if collects:
             yield _slot(node, "pickup", start, promise.pickup_promise(start.work_on))
-        yield from _shipments(surveyed, dates, node, lanes, start)
+        yield from _shipments(outlook, n, lanes, start)
 
 
-def _slot(node: Node, method: Method, start: _Start, promised: Promise) -> Slot:
+def _slot(node: Node, method: Method, start: First, promised: Promise) -> Slot:
     return Slot(
         node=node,
         method=method,
@@ -106,34 +101,30 @@ def _slot(node: Node, method: Method, start: _Start, promised: Promise) -> Slot:
     )
 
 
-def _shipments(
-    surveyed: Survey, dates: Dates, node: Node, lanes: tuple[Lane, ...], start: _Start
-) -> list[Slot]:
+def _shipments(outlook: Outlook, n: int, lanes: tuple[Lane, ...], start: First) -> list[Slot]:
     """One slot per service, without services that are neither cheaper nor sooner than another."""
+    surveyed, dates, offered = outlook.surveyed, outlook.dates, outlook.offered
     weight = sum(line.quantity * line.weight_grams for line in surveyed.lines)
-    slots = []
-    for lane in lanes:
+    slots: list[tuple[int, Slot]] = []
+    for place, lane in enumerate(lanes):
         promised = dates.delivery(lane, start.ship_by)
         if promised is not None:
             steps = cost.parcel_steps(surveyed.tariffs[lane.tariff_id].brackets, weight)
-            slot = _slot(node, "ship", start, promised)
-            slots.append(msgspec.structs.replace(slot, service=lane.service, steps=steps))
-    if len(slots) < 2:
-        return slots
-    saving = cost.saving_min([slot.steps for slot in slots], max(1, weight)).tolist()
-    kept: list[int] = list(range(len(slots)))
-    for a in range(len(slots)):
-        better = (
-            b
-            for b in kept
-            if b != a and saving[a][b] >= 0 and slots[b].promise.latest <= slots[a].promise.latest
-        )
-        if next(better, None) is not None:
+            slot = _slot(surveyed.nodes[n], "ship", start, promised)
+            slot = msgspec.structs.replace(slot, service=lane.service, steps=steps)
+            slots.append((int(offered.tariff[n, place]), slot))
+    kept = [*range(len(slots))]
+    for a, (tariff, slot) in enumerate(slots):
+        rivals = (slots[b] for b in kept if b != a)
+        if any(
+            offered.savings[tariff, other] >= 0 and rival.promise.latest <= slot.promise.latest
+            for other, rival in rivals
+        ):
             kept.remove(a)
-    return [slots[k] for k in kept]
+    return [slots[k][1] for k in kept]
 
 
-def _starts(surveyed: Survey, dates: Dates, n: int, kinds: int) -> list[_Start]:
+def _starts(surveyed: Survey, dates: Dates, n: int, kinds: int) -> list[First]:
     """The start dates the node offers, ascending; `kinds` slots may be opened on each."""
     node = surveyed.nodes[n]
     first = dates.start(node)
@@ -141,7 +132,7 @@ def _starts(surveyed: Survey, dates: Dates, n: int, kinds: int) -> list[_Start]:
         return []
     wanted = {first, *_supply_dates(surveyed, n, first)}
     units = int(min(surveyed.needs.sum(), surveyed.total[n].sum()))
-    found: dict[date, _Start] = {}
+    found: dict[date, First] = {}
     for day in sorted(wanted):
         start_on: date | None = _worked(dates, node, day)
         for _ in range(LATER_DATES_MAX + 1):
@@ -151,7 +142,7 @@ def _starts(surveyed: Survey, dates: Dates, n: int, kinds: int) -> list[_Start]:
             work_on, ship_by = dispatched
             remaining = [_room(limit, kinds, units) for limit in _capacity(node, work_on)]
             if all(room != "none" for room in remaining):
-                found[start_on] = _Start(start_on, work_on, ship_by)
+                found[start_on] = First(start_on, work_on, ship_by)
             if all(room == "ample" for room in remaining):
                 break
             start_on = _worked(dates, node, start_on + timedelta(days=1))

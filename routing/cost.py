@@ -42,12 +42,17 @@ NO_PARCEL = Steps((2**62,), (0,), ((2**62, 0),))
 """What a pickup costs to send: nothing at any weight."""
 
 
-def parcel_steps(brackets: tuple[Bracket, ...], weight_grams: int) -> Steps:
-    """V over weights up to at least `weight_grams`.
+def span_grams(weight_grams: int) -> int:
+    """The weight, above an order's own, up to which its staircases reach.
 
-    The span is rounded up to a power of two so that orders of similar weight share one staircase.
+    A power of two, so that orders of similar weight share them.
     """
-    return _steps(brackets, 1 << max(10, weight_grams.bit_length()))
+    return 1 << max(10, weight_grams.bit_length())
+
+
+def parcel_steps(brackets: tuple[Bracket, ...], weight_grams: int) -> Steps:
+    """V over weights up to at least `weight_grams`, in fact up to its `span_grams`."""
+    return _steps(brackets, span_grams(weight_grams))
 
 
 @lru_cache(maxsize=4096)

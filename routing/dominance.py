@@ -1,18 +1,49 @@
 """Which nodes another node makes needless: the exact pruning proved in README.md."""
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from routing.cost import Steps, parcel_steps, saving_min
+from routing.compiled import compiled
+from routing.cost import Steps, parcel_steps, saving_min, span_grams
 from routing.dates import Dates
 from routing.grid import Ints
-from routing.problem import Lane, Node, ProblemError, Tariff
+from routing.problem import Lane, ProblemError, Tariff
 from routing.survey import Bools, Survey
 
 DOMINATORS_MAX = 64
 """How many of the best-stocked nodes are tried as dominators; fewer only prune less."""
+
+
+WORD = 62
+"""Lines kept as bits of one number."""
+
+
+class Rivals(NamedTuple):
+    """N nodes that could ship some of an order, as arrays for compiled stages."""
+
+    holds: Ints
+    """`[N, words]`: the lines of which the node may ship some units, as bits."""
+    fills: Ints
+    """`[N, words]`: those it may ship in full, even if it ships all others of the sku too."""
+    lane_starts: Ints
+    """`[N + 1]`: the lanes of node n are those from here on."""
+    tariff: Ints
+    """`[L]`"""
+    latest: Ints
+    """`[L]`: latest promise of the first parcel as an ordinal."""
+    whole_minor: Ints
+    """`[N]`: the least price of the whole order as one parcel, handling of it included."""
+    order_minor: Ints
+    """`[N]`: handling of a fulfillment."""
+    unit_minor: Ints
+    """`[N]`: handling of a unit."""
+    slope_minor: Ints
+    """`[N]`: most that one day later can cost over the lines the node may ship."""
+    ample: Bools
+    """`[N]`: whether every limit of the node has room for anything this order could ask of it."""
 
 
 class Dominated(msgspec.Struct, frozen=True):
@@ -95,70 +126,147 @@ def _padded(rows: list[list[int]], filler: int) -> Ints:
 def _savings(tariffs: tuple[Tariff, ...], weight_grams: int) -> tuple[Ints, Ints]:
     if not tariffs:
         return np.zeros((0, 0), np.int64), np.zeros(0, np.int64)
-    span = 1 << weight_grams.bit_length()
-    steps, savings = _span_savings(tuple(tariff.brackets for tariff in tariffs), span)
+    steps, savings = _span_savings(
+        tuple(tariff.brackets for tariff in tariffs), span_grams(weight_grams)
+    )
     return savings, np.array([step.price_minor(weight_grams) for step in steps], np.int64)
 
 
 @lru_cache(maxsize=1024)
 def _span_savings(brackets: tuple[object, ...], span: int) -> tuple[tuple[Steps, ...], Ints]:
     """Remembered per set of tariffs and span, since the same destination asks for them again."""
-    steps = tuple(parcel_steps(rows, span) for rows in brackets)  # type: ignore[arg-type]
+    steps = tuple(parcel_steps(rows, span - 1) for rows in brackets)  # type: ignore[arg-type]
     return steps, saving_min(steps, span)
 
 
 def dominated(surveyed: Survey, offered: Offers, usable: Bools) -> list[Dominated]:
-    """Nodes whose shipments need not be considered, each with one usable node that replaces it.
-
-    A dropped node is compared with nodes not dropped before it, so the last of a chain of
-    equals survives and the optimum over what is left is the optimum over all.
-    """
+    """Nodes whose shipments need not be considered, each with one usable node that replaces it."""
     if not offered.prices.size:
         return []
     ships = usable & np.array([bool(lanes) for lanes in offered.kept], np.bool_)
     holds = surveyed.can_ship & ships[:, None]
     full = holds & (surveyed.on_hand >= surveyed.needs)[:, surveyed.sku_of]
-    slopes = _slopes(surveyed, holds)
-    handling = _handling(surveyed.nodes)
-    alive = np.flatnonzero(holds.any(axis=1))
-    dropped: list[Dominated] = []
-    gone: set[int] = set()
-    for m in _dominators(surveyed, offered, full):
-        if m in gone or not _ample(surveyed, offered, m):
-            continue
-        margin = _margins(offered, alive, m, slopes, handling)
-        covered = ~(holds[alive] & ~full[m]).any(axis=1)
-        out = covered & (margin >= 0) & (alive != m)
-        dropped.extend(
-            Dominated(int(n), m, int(saving))
-            for n, saving in zip(alive[out], margin[out], strict=True)
-        )
-        gone.update(alive[out].tolist())
-        alive = alive[~out]
-        if len(alive) == 1:
-            break
-    return dropped
+    by, saving = needless(_rivals(surveyed, offered, holds, full), offered.savings)
+    return [Dominated(n, int(by[n]), int(saving[n])) for n in np.flatnonzero(by >= 0).tolist()]
 
 
-def _slopes(surveyed: Survey, holds: Bools) -> Ints:
-    """`[N]`: most that one day later can cost over the lines a node may ship."""
+def _rivals(surveyed: Survey, offered: Offers, holds: Bools, full: Bools) -> Rivals:
     policy = surveyed.problem.policy
     per_line = [
         policy.delay_minor + (policy.lateness_minor if line.requested_by else 0)
         for line in surveyed.lines
     ]
-    slopes: Ints = holds.astype(np.int64) @ np.array(per_line, np.int64)
-    return slopes
+    given = offered.tariff >= 0
+    price = np.where(given, offered.prices[offered.tariff], 2**62).min(axis=1, initial=2**62)
+    order_minor = _ints([node.handling_order_minor for node in surveyed.nodes])
+    return Rivals(
+        holds=_words(holds),
+        fills=_words(full),
+        lane_starts=np.concatenate([[0], np.cumsum(given.sum(axis=1))]).astype(np.int64),
+        tariff=offered.tariff[given],
+        latest=offered.latest[given],
+        whole_minor=price + order_minor,
+        order_minor=order_minor,
+        unit_minor=_ints([node.handling_unit_minor for node in surveyed.nodes]),
+        slope_minor=holds.astype(np.int64) @ _ints(per_line),
+        ample=np.array([_ample(surveyed, offered, m) for m in range(len(surveyed.nodes))]),
+    )
 
 
-def _dominators(surveyed: Survey, offered: Offers, full: Bools) -> list[int]:
-    """Nodes worth trying: most lines held in full first, then cheapest, then in order."""
-    lines = full.sum(axis=1)
-    able = np.flatnonzero(lines)
-    price = np.where(offered.tariff[able] >= 0, offered.prices[offered.tariff[able]], 2**62)
-    handling = [surveyed.nodes[n].handling_order_minor for n in able]
-    order = np.lexsort((able, price.min(axis=1) + handling, -lines[able]))
-    return [int(n) for n in able[order][:DOMINATORS_MAX]]
+def _ints(values: list[int]) -> Ints:
+    return np.array(values, np.int64)
+
+
+@compiled
+def _words(lines: Bools) -> Ints:
+    """`[N, I]` as bits of `[N, words]`."""
+    count, width = lines.shape
+    words = np.zeros((count, (width + WORD - 1) // WORD), np.int64)
+    for n in range(count):
+        for i in range(width):
+            if lines[n, i]:
+                words[n, i // WORD] |= np.int64(1) << (i % WORD)
+    return words
+
+
+@compiled
+def needless(rivals: Rivals, savings: Ints) -> tuple[Ints, Ints]:
+    """`[N]`: the node that replaces each, -1 for none, and what it saves per shipment at least.
+
+    A dropped node is compared with nodes not dropped before it, so the last of a chain of
+    equals survives and the optimum over what is left is the optimum over all.
+    """
+    count, words = rivals.holds.shape
+    by = np.full(count, -1, np.int64)
+    saving = np.zeros(count, np.int64)
+    fills = np.zeros(count, np.int64)
+    alive = np.empty(count, np.int64)
+    left = 0
+    for n in range(count):
+        if rivals.holds[n].any():
+            alive[left] = n
+            left += 1
+        for word in range(words if rivals.ample[n] else 0):
+            fills[n] += _ones(rivals.fills[n, word])
+    for _ in range(DOMINATORS_MAX):
+        m = _strongest(alive[:left], fills, rivals.whole_minor)
+        if m < 0 or left < 2:
+            break
+        fills[m] = 0
+        kept = 0
+        for place in range(left):
+            n = alive[place]
+            margin = _margin(rivals, savings, m, n)
+            if margin >= 0:
+                by[n], saving[n] = m, margin
+            else:
+                alive[kept] = n
+                kept += 1
+        left = kept
+    return by, saving
+
+
+@compiled
+def _ones(word: int) -> int:
+    """How many bits of a word are set."""
+    count = 0
+    while word:
+        word &= word - 1
+        count += 1
+    return count
+
+
+@compiled
+def _strongest(alive: Ints, fills: Ints, whole_minor: Ints) -> int:
+    """The node to try next: most lines held in full, then cheapest, then in order; -1 for none."""
+    best = -1
+    for n in alive:
+        if fills[n] and (
+            best < 0
+            or fills[n] > fills[best]
+            or (fills[n] == fills[best] and whole_minor[n] < whole_minor[best])
+        ):
+            best = n
+    return best
+
+
+@compiled
+def _margin(rivals: Rivals, savings: Ints, m: int, n: int) -> int:
+    """The least any shipment of `n` saves by moving to `m`, over its services; -1 if it cannot."""
+    if n == m or rivals.unit_minor[n] < rivals.unit_minor[m]:
+        return -1
+    for word in range(rivals.holds.shape[1]):
+        if rivals.holds[n, word] & ~rivals.fills[m, word]:
+            return -1
+    lowest = 2**61
+    for one in range(rivals.lane_starts[n], rivals.lane_starts[n + 1]):
+        best = -(2**61)
+        for other in range(rivals.lane_starts[m], rivals.lane_starts[m + 1]):
+            later = max(0, rivals.latest[other] - rivals.latest[one])
+            saved = savings[rivals.tariff[one], rivals.tariff[other]]
+            best = max(best, saved - later * rivals.slope_minor[n])
+        lowest = min(lowest, best)
+    return int(max(-1, lowest + rivals.order_minor[n] - rivals.order_minor[m]))
 
 
 def _ample(surveyed: Survey, offered: Offers, m: int) -> bool:
@@ -171,22 +279,3 @@ def _ample(surveyed: Survey, offered: Offers, m: int) -> bool:
     return all(
         limit.remaining >= (orders if limit.unit == "orders" else units) for limit in node.capacity
     )
-
-
-def _margins(offered: Offers, alive: Ints, m: int, slopes: Ints, handling: Ints) -> Ints:
-    """`[alive]`: the least any shipment of each node saves by moving to `m`, over its services."""
-    mine = offered.tariff[m]
-    mine = mine[mine >= 0]
-    theirs = offered.tariff[alive]
-    saving = offered.savings[:, mine][theirs]
-    later = offered.latest[m][: len(mine)] - offered.latest[alive][:, :, None]
-    saving = (saving - np.maximum(later, 0) * slopes[alive][:, None, None]).max(axis=2)
-    saving[theirs < 0] = 2**61
-    lowest = saving.min(axis=1) + handling[alive, 0] - handling[m, 0]
-    return np.where(handling[alive, 1] >= handling[m, 1], lowest, -1)
-
-
-def _handling(nodes: tuple[Node, ...]) -> Ints:
-    """`[N, 2]`: handling per order and per unit."""
-    pairs = [(node.handling_order_minor, node.handling_unit_minor) for node in nodes]
-    return np.array(pairs, np.int64).reshape(-1, 2)

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from routing import promise
-from routing.cost import NO_PARCEL, Steps, parcel_steps, saving_min
+from routing.cost import NO_PARCEL, Steps, parcel_steps, saving_min, span_grams
 from routing.dates import Dates, First
 from routing.grid import Ints
 from routing.plan import Promise
@@ -109,7 +109,7 @@ class Terrain(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def staircases(self, weight_grams: int) -> Stairs:
         """The price steps of every tariff for an order of this weight, remembered by span."""
-        span = 1 << max(10, weight_grams.bit_length())
+        span = span_grams(weight_grams)
         found = self.stairs.get(span)
         if found is None:
             found = self.stairs[span] = _stairs(self.destination.tariffs, span)
