@@ -13,6 +13,7 @@ settled or given up.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -22,7 +23,7 @@ from inventory.availability import SupplyCell, promisable
 from inventory.buffers import buffer_at
 from inventory.nodes import CapacityLeft
 from inventory.reserve import SUPPLY_GRACE_DAYS
-from inventory.slices import NODE, Arrays, Ints, Numbers, Slices
+from inventory.slices import NODE, PENDING, Arrays, Ints, Numbers, Slices
 from inventory.tables import ANY
 from inventory.viewed import (
     DailyDefault,
@@ -31,6 +32,7 @@ from inventory.viewed import (
     Taking,
     ViewedCapacity,
     ViewedSupply,
+    daily_rows,
 )
 
 __all__ = ["DailyDefault", "ItemFacts", "StockView", "Taking"]
@@ -61,6 +63,8 @@ class StockView:
         self._supply: dict[str, dict[str, ViewedSupply]] = {}
         self._capacity: dict[str, dict[tuple[date, str], ViewedCapacity]] = {}
         self._capacity_left: dict[str, tuple[object, tuple[CapacityLeft, ...]]] = {}
+        self.capacity_changed: set[str] = set()
+        """Nodes whose capacity has changed; whoever keeps figures of it empties this."""
         self._rules: dict[str, dict[tuple[str, str, str], int]] = {}
         self._kept: dict[tuple[str, str], Ints] = {}
         self._pending_supply: Counter[tuple[str, str]] = Counter()
@@ -124,6 +128,23 @@ class StockView:
             self._capacity_left[node_id] = known
         return known[1]
 
+    def least_capacity(
+        self, node_id: str, daily: DailyDefault | None
+    ) -> tuple[tuple[str, int], ...]:
+        """Return, by unit, the least that any date of a limited node has left; pending taken off.
+
+        Cheaper than `capacity`, for asking whether a closer look is needed.
+        """
+        least: dict[str, int] = {} if daily is None else {daily.unit: daily.maximum}
+        pending = self._pending_capacity.get(node_id, Counter())
+        for (work_on, slot), row in self._capacity.get(node_id, {}).items():
+            left = row.maximum - row.used - pending[work_on, slot, row.unit]
+            least[row.unit] = min(left, least.get(row.unit, left))
+        if daily is not None:
+            taken = (units for key, units in pending.items() if key[2] == daily.unit)
+            least[daily.unit] = min(daily.maximum - max(taken, default=0), least[daily.unit])
+        return tuple(least.items())
+
     def buffer(self, sku: str, node_id: str, channel: str) -> tuple[int, str | None]:
         """Return the units kept back at a record from a channel, and the rule that says so."""
         own = self._rules.get(sku)
@@ -148,6 +169,11 @@ class StockView:
             known = self._resolve(sku, slot, channel)
             self._kept[sku, channel] = known
         return known
+
+    def is_pending(self, sku: str) -> bool:
+        """Return whether a plan under way takes some of a sku."""
+        slot = self.slots.get(sku)
+        return slot is not None and bool(self.slices.cells(slot)[:, PENDING].any())
 
     def seen_age_s(self, now: float) -> float:
         """Return how old this view may be at the monotonic instant `now`; endless before a load."""
@@ -181,19 +207,14 @@ class StockView:
         self._add(taking, -1)
 
     def settle(
-        self,
-        takings: Iterable[Taking],
-        stock: Sequence[Sequence[Any]] = (),
-        supply: Sequence[Sequence[Any]] = (),
-        capacity: Sequence[Sequence[Any]] = (),
+        self, takings: Iterable[Taking], stock: Sequence[tuple[str, str, int, int]] = ()
     ) -> None:
-        """End what `take` began for plans that are committed, and apply the rows they returned.
+        """End what `take` began for plans that are committed, whose commit left `stock` so.
 
-        The rows are those of `apply_stock`, `apply_supply` and `apply_capacity`.
+        Stock is (sku, node_id, units neither promised nor unavailable, version). What they took of
+        supply and capacity the next poll shows; until then a plan may count on it in vain.
         """
-        self.apply_stock(stock)
-        self.apply_supply(supply)
-        self.apply_capacity(capacity)
+        self.apply_free(stock)
         for taking in takings:
             self._add(taking, -1)
 
@@ -208,6 +229,16 @@ class StockView:
         slots = np.array([self.slot(sku) for sku in skus], np.int64)
         numbers = [self.number(node_id) for node_id in node_ids]
         self.slices.put(slots, np.array([numbers, *counters], np.int64).T.copy())
+
+    def apply_free(self, rows: Sequence[tuple[str, str, int, int]]) -> None:
+        """Set how free known records are by rows (sku, node_id, free, version), unless older."""
+        known = [row for row in rows if row[0] in self.slots and row[1] in self.numbers]
+        if not known:
+            return
+        self._remember("apply_free", known)
+        slots = np.array([self.slots[row[0]] for row in known], np.int64)
+        numbers = [(self.numbers[row[1]], row[2], row[3]) for row in known]
+        self.slices.put_free(slots, np.array(numbers, np.int64))
 
     def apply_supply(self, rows: Sequence[Sequence[Any]]) -> None:
         """Put rows (sku, supply_id, then the fields of `ViewedSupply`) in, unless older."""
@@ -231,7 +262,7 @@ class StockView:
             known = own.get((work_on, slot))
             if known is None or row.version >= known.version:
                 own[work_on, slot] = row
-            self._capacity_left.pop(node_id, None)
+            self._forget_capacity(node_id)
 
     def apply_items(self, rows: Sequence[Sequence[Any]], *, replace: bool) -> None:
         """Put items (sku, weight_grams, requires) in; those known stay without `replace`.
@@ -270,16 +301,17 @@ class StockView:
         """Note from here on what is applied, so that a load does not set it back."""
         self._replaying = []
 
-    def finish_load(self, loaded: Loaded, arrays: Arrays, count: int) -> None:
+    def finish_load(self, loaded: Loaded, arrays: Arrays) -> None:
         """Hold exactly what was loaded, and what has been applied meanwhile; pending stays.
 
-        `arrays` are what `slices.build` has made of the `count` stock records.
+        `arrays` are what `Loaded.build` has made of the stock records.
         """
         self._facts = [None] * len(self.slots)
         self._supply, self._capacity, self._rules = {}, {}, {}
         self._capacity_left.clear()
+        self.capacity_changed.update(self.numbers)
         self._kept.clear()
-        self.slices.replace(arrays, count)
+        self.slices.replace(arrays, loaded.records)
         self.slices.make_room(len(self.slots))
         noted, self._replaying = self._replaying or [], None
         self.apply_items(loaded.items, replace=True)
@@ -297,7 +329,7 @@ class StockView:
         for node_id, own in self._capacity.items():
             for key in [key for key in own if key[0] < day]:
                 del own[key]
-            self._capacity_left.pop(node_id, None)
+            self._forget_capacity(node_id)
         for rows in self._supply.values():
             for name in [name for name, row in rows.items() if row.quantity <= row.received]:
                 del rows[name]
@@ -337,7 +369,11 @@ class StockView:
             own[work_on, slot, "orders"] += sign * orders
             own[work_on, slot, "units"] += sign * units
             self._pending_capacity[node_id] = +own
-            self._capacity_left.pop(node_id, None)
+            self._forget_capacity(node_id)
+
+    def _forget_capacity(self, node_id: str) -> None:
+        self._capacity_left.pop(node_id, None)
+        self.capacity_changed.add(node_id)
 
     def _free_by_node(self, sku: str) -> dict[str, int]:
         """Return on hand less reserved and unavailable of each record, below zero when short."""
@@ -349,28 +385,14 @@ class StockView:
     def _capacity_now(
         self, node_id: str, daily: DailyDefault | None, from_on: date, days: int
     ) -> tuple[CapacityLeft, ...]:
-        end = from_on + timedelta(days=days)
-        own: dict[tuple[date, str], ViewedCapacity] = {}
-        if daily is not None:
-            row = ViewedCapacity(daily.unit, daily.planned, daily.maximum, 0, 0)
-            own = {(from_on + timedelta(days=day), "day"): row for day in range(days)}
-        own |= self._capacity.get(node_id, {})
+        own = daily_rows(daily, from_on, days) | self._capacity.get(node_id, {})
         pending = self._pending_capacity.get(node_id, Counter())
-        found = []
-        for (work_on, slot), row in sorted(own.items(), key=lambda each: each[0]):
-            if from_on <= work_on < end:
-                used = row.used + pending.get((work_on, slot, row.unit), 0)
-                found.append(
-                    CapacityLeft(
-                        node_id=node_id,
-                        work_on=work_on,
-                        slot=slot,
-                        unit=row.unit,  # type: ignore[arg-type]
-                        remaining=row.maximum - used,
-                        planned_remaining=None if row.planned is None else row.planned - used,
-                    )
-                )
-        return tuple(found)
+        end = from_on + timedelta(days=days)
+        return tuple(
+            row.left(node_id, work_on, slot, pending[work_on, slot, row.unit])
+            for (work_on, slot), row in sorted(own.items(), key=itemgetter(0))
+            if from_on <= work_on < end
+        )
 
     def _resolve(self, sku: str, slot: int, channel: str) -> Ints:
         """Return the buffers of a sku's records, as one figure where no rule names a node."""

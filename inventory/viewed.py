@@ -1,11 +1,12 @@
 """The values that a stock view holds and takes."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
 
+from inventory.nodes import CapacityLeft
 from inventory.slices import Ints
 
 
@@ -43,6 +44,18 @@ class ViewedCapacity(msgspec.Struct, frozen=True):
     used: int
     version: int
 
+    def left(self, node_id: str, work_on: date, slot: str, pending: int) -> CapacityLeft:
+        """Return what is left of it when `pending` more is taken."""
+        used = self.used + pending
+        return CapacityLeft(
+            node_id=node_id,
+            work_on=work_on,
+            slot=slot,
+            unit=self.unit,  # type: ignore[arg-type]
+            remaining=self.maximum - used,
+            planned_remaining=None if self.planned is None else self.planned - used,
+        )
+
 
 class DailyDefault(msgspec.Struct, frozen=True):
     """What a node can do on a date that has no row of its own."""
@@ -66,10 +79,28 @@ class Taking(msgspec.Struct, frozen=True):
 class Loaded(msgspec.Struct):
     """What a load has read, still in parts."""
 
-    slots: list[Ints] = []
-    rows: list[Ints] = []
-    """Node number, on hand, reserved, unavailable, version of each stock record."""
+    slots: list[Numbers] = []
+    cells: list[Numbers] = []
+    """Node number, on hand, reserved and unavailable of each stock record."""
+    versions: list[Ints] = []
+    records: int = 0
     items: list[Sequence[Any]] = []
     supply: list[Sequence[Any]] = []
     capacity: list[Sequence[Any]] = []
     buffers: list[Sequence[Any]] = []
+
+    def add(self, slots: Numbers, nodes: Ints, counters: Ints) -> None:
+        """Add stock records; counters are on hand, reserved, unavailable and version."""
+        cells = np.column_stack((nodes, np.clip(counters[:, :3], -UNITS_MAX - 1, UNITS_MAX)))
+        self.slots.append(slots)
+        self.cells.append(cells.astype(np.int32))
+        self.versions.append(counters[:, 3].copy())
+        self.records += len(slots)
+
+    def build(self) -> Arrays:
+        """Return the stock records in their places, and let go of the parts."""
+        slots = np.concatenate([*self.slots, np.zeros(0, np.int32)])
+        cells = np.concatenate([*self.cells, np.zeros((0, 4), np.int32)])
+        versions = np.concatenate([*self.versions, np.zeros(0, np.int64)])
+        self.slots, self.cells, self.versions = [], [], []
+        return build(slots, cells, versions)
