@@ -26,14 +26,14 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     written, so only the first process after an installation pays for compiling. A compiled function
     works on arrays and numbers only, checks no index, and may call other compiled functions.
     """
-    base = config.CACHE_DIR
+    base = config.CACHE_DIR  # type: ignore[attr-defined]
     # Numba compiles callees into their caller, but looks for changes in the caller's file alone.
     sources = _digest(function.__module__.rpartition(".")[2])
-    config.CACHE_DIR = str(Path(base or FOLDER / "__pycache__") / f"native-{sources}")
+    config.CACHE_DIR = str(Path(base or FOLDER / "__pycache__") / f"native-{sources}")  # type: ignore[attr-defined]
     try:
         result: Callable[P, R] = numba.njit(cache=True, nogil=True)(function)
     finally:
-        config.CACHE_DIR = base
+        config.CACHE_DIR = base  # type: ignore[attr-defined]
     return result
 
 
