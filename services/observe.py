@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from litestar import Litestar
 from litestar.enums import ScopeType
-from litestar.types import Message, Receive, Scope, Send
+from litestar.types import HTTPScope, Message, Receive, Scope, Send
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
 from prometheus_client import (
     CollectorRegistry,
@@ -26,6 +26,8 @@ from prometheus_client import (
 )
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
+UNROUTED = "unrouted"
+"""The one label of unrouted paths, or a scanner could fill the metrics with its guesses."""
 METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
 QUICK = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -168,10 +170,13 @@ class Observed:
         try:
             await self.app(scope, receive, observed_send)
         finally:
-            # Unrouted paths share one label, or a scanner could fill the metrics with its guesses.
-            path = str(scope.get("path_template") or "unrouted")
-            method = scope["method"] if scope["method"] in METHODS else "other"
-            self.journal.write((method, path, status), started_s, request_id, facts)
+            path = str(scope.get("path_template") or UNROUTED)
+            self.journal.write((known_method(scope), path, status), started_s, request_id, facts)
+
+
+def known_method(scope: HTTPScope) -> str:
+    """Return the method of a request as metrics name it."""
+    return scope["method"] if scope["method"] in METHODS else "other"
 
 
 def note(scope: Scope, **facts: object) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import socket
 import sys
 
@@ -9,7 +10,7 @@ import uvicorn
 
 from services.app import create_app
 from services.connection import connection_with
-from services.observe import Observed
+from services.http.door import Door
 from services.processes import end_with_parent, report_ready
 from services.settings import Settings
 
@@ -17,6 +18,8 @@ BACKLOG = 2048
 """Connections the system keeps waiting until a worker takes them."""
 KEEP_ALIVE_S = 75
 """Longer than the 60 s of common load balancers, so that it is never the server who hangs up."""
+FILES_SPARE = 200
+"""Files a worker may hold beside the connections of callers."""
 DRAIN_S = 10
 """How long requests under way may take to finish when the service stops."""
 
@@ -45,8 +48,9 @@ def main(arguments: list[str]) -> None:
     serve(create_app(settings), settings, listener, ready)
 
 
-def serve(app: Observed, settings: Settings, listener: int, ready: int) -> None:
+def serve(app: Door, settings: Settings, listener: int, ready: int) -> None:
     """Serve `app` until SIGTERM on the bound socket `listener`; report on the pipe `ready`."""
+    allow_files(settings.connections_max + FILES_SPARE)
     config = uvicorn.Config(
         app,
         http=connection_with(settings),
@@ -62,6 +66,14 @@ def serve(app: Observed, settings: Settings, listener: int, ready: int) -> None:
         timeout_graceful_shutdown=DRAIN_S,
     )
     Server(config, ready).run(sockets=[socket.socket(fileno=listener)])
+
+
+def allow_files(needed: int) -> None:
+    """Let this process hold so many open files, or as many as the system lets it."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < needed:
+        limit = needed if most == resource.RLIM_INFINITY else min(needed, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from services.http import availability, checkout
 from services.http.access import IDEMPOTENCY_KEY_LENGTH_MAX, Caller
 from services.http.answers import raw_headers
 from services.http.query import availability_request
-from services.observe import Journal, Observed
+from services.observe import UNROUTED, Journal, Observed, known_method
 from services.orders.allocate import too_many
 from services.orders.idempotency import Answer, answer, refusal
 from services.orders.request import AllocationRequest, QuoteRequest
@@ -39,6 +39,11 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that are not what the call takes."""
 AWAY = (DatabaseAwayError, PoolTimeoutError, asyncpg.PostgresError)
 """What a look-up of a key raises when it is not the key's fault."""
+VITAL = frozenset({"/health/live", "/health/ready", "/metrics"})
+"""What is answered however many connections there are."""
+CROWDED = refusal(
+    Refused("unavailable", "Too many connections are open. Close some, or share those there are.")
+)
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,14 +140,25 @@ class Door(Observed):
                 return rest
             given = await self.given(call, caller, data)
         request_id = self.journal.request_id(headers.get(b"x-request-id", b""))
-        address = (scope["method"], scope["path"], given.status_code)
-        self.journal.write(address, started_s, request_id, caller.facts)
-        sent_headers = [*raw_headers(given), (b"x-request-id", request_id)]
-        await send(
-            {"type": "http.response.start", "status": given.status_code, "headers": sent_headers}
+        self.journal.write(
+            (scope["method"], scope["path"], given.status_code),
+            started_s,
+            request_id,
+            caller.facts,
         )
-        await send({"type": "http.response.body", "body": given.body, "more_body": False})
+        await send_answer(send, given, request_id)
         return None
+
+    async def turn_away(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        """Answer a request on one connection too many, unless it asks how the service is."""
+        if scope["path"] in VITAL:
+            await self(scope, receive, send)
+            return
+        request_id = self.journal.request_id(b"")
+        self.journal.write(
+            (known_method(scope), UNROUTED, CROWDED.status_code), perf_counter(), request_id, {}
+        )
+        await send_answer(send, CROWDED, request_id, (b"connection", b"close"))
 
     async def admit(self, call: Call, headers: Mapping[bytes, bytes]) -> Caller | None:
         """Return who calls; nothing when the framework has something to say about that first."""
@@ -194,6 +210,15 @@ def address(handler: HTTPRouteHandler) -> tuple[str, str]:
     """Return the method and the path of a handler that has one of each."""
     (method,), (path,) = handler.http_methods, handler.paths
     return method, path
+
+
+async def send_answer(
+    send: Send, given: Answer, request_id: bytes, *headers: tuple[bytes, bytes]
+) -> None:
+    """Send an answer."""
+    lines = [*raw_headers(given), (b"x-request-id", request_id), *headers]
+    await send({"type": "http.response.start", "status": given.status_code, "headers": lines})
+    await send({"type": "http.response.body", "body": given.body, "more_body": False})
 
 
 def decoded(call: Call, raw: bytes | None) -> object | None:
