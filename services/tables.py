@@ -98,9 +98,22 @@ decision = sa.Table(
     metadata,
     sa.Column("allocation_id", sa.Uuid, nullable=False),
     instant("created_at", default=True),
-    sa.Column("record", sa.LargeBinary, nullable=False, comment="msgpack, zlib"),
+    sa.Column(
+        "record",
+        sa.LargeBinary,
+        nullable=False,
+        comment="See routing/record.py; needs the terrain of its digest to be read.",
+    ),
     sa.PrimaryKeyConstraint("allocation_id", "created_at"),
     postgresql_partition_by="RANGE (created_at)",
+)
+
+terrain = sa.Table(
+    "terrain",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False, comment="msgpack, zlib"),
+    instant("created_at", default=True),
 )
 
 event = sa.Table(

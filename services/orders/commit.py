@@ -36,23 +36,14 @@ class Settled(msgspec.Struct, frozen=True):
     """None when the order lost its race and is to be decided again."""
 
 
-class StockNow(msgspec.Struct, frozen=True):
-    """What a commit left at a stock record."""
-
-    sku: str
-    node_id: str
-    free: int
-    """Units neither promised nor unavailable."""
-    version: int
-
-
 class Committed(msgspec.Struct, frozen=True):
     """What a commit did."""
 
     settled: list[Settled]
     """In the orders' order."""
-    stock: list[StockNow]
-    """Every stock record it changed."""
+    stock: list[tuple[Any, ...]]
+    """Every stock record it changed, as it is now: sku, node_id, on hand, reserved, unavailable and
+    version."""
     clock: datetime
     """The database's, during the commit."""
 
@@ -91,12 +82,14 @@ def as_planned(each: Commitment) -> Settled:
     )
 
 
-def stock(arguments: Sequence[Sequence[Any]], held: Held) -> list[StockNow]:
+def stock(arguments: Sequence[Sequence[Any]], held: Held) -> list[tuple[Any, ...]]:
     """Return the stock records that a call changed, as they are now."""
     skus, node_ids = arguments[:2]
     return [
-        StockNow(skus[cell - 1], node_ids[cell - 1], free, version)
-        for cell, free, version in zip(held.cells, held.free, held.versions, strict=True)
+        (skus[cell - 1], node_ids[cell - 1], *counters)
+        for cell, *counters in zip(
+            held.cells, held.on_hand, held.reserved, held.unavailable, held.versions, strict=True
+        )
     ]
 
 

@@ -45,8 +45,10 @@ class Held(msgspec.Struct, frozen=True):
     """False when something is not as the batch expects; then nothing was changed."""
     cells: list[int]
     """Positions, from 1, of the stock records the batch takes from."""
-    free: list[int]
-    """Units of each that are now neither promised nor unavailable."""
+    on_hand: list[int]
+    """Of each record as it is now; so are the following."""
+    reserved: list[int]
+    unavailable: list[int]
     versions: list[int]
     clock: datetime
     """The database's."""
@@ -70,7 +72,7 @@ async def hold_orders(
     row = await connection.fetchrow(HOLD_ORDERS, sure, names, *columns)
     if row is None:
         raise RuntimeError("hold_orders returned no row")
-    return Held(row[0], row[1] or [], row[2] or [], row[3] or [], row[4])
+    return Held(row[0], *(values or [] for values in row[1:6]), row[6])
 
 
 async def find_live(

@@ -24,7 +24,8 @@ CREATE FUNCTION hold_orders(
     expiries timestamptz[], decisions bytea[],
     OUT held boolean,
     -- For each stock record: its position in the arguments, from 1, and what it is now.
-    OUT cells bigint[], OUT free bigint[], OUT versions bigint[],
+    OUT cells bigint[], OUT on_hands bigint[], OUT reserveds bigint[],
+    OUT unavailables bigint[], OUT versions bigint[],
     OUT clock timestamptz
 )
 LANGUAGE plpgsql
@@ -58,11 +59,14 @@ BEGIN
     END IF;
 
     -- Decided by what the locks return, and by nothing that was read before them.
-    SELECT array_agg(l.cell), array_agg(l.free - l.units), array_agg(l.version + 1),
-           count(*) FILTER (WHERE l.units + l.buffer <= l.free)
-    INTO cells, free, versions, room
+    SELECT array_agg(l.cell), array_agg(l.on_hand), array_agg(l.reserved + l.units),
+           array_agg(l.unavailable), array_agg(l.version + 1),
+           count(*) FILTER (
+               WHERE l.units + l.buffer <= l.on_hand - l.unavailable - l.reserved
+           )
+    INTO cells, on_hands, reserveds, unavailables, versions, room
     FROM (
-        SELECT k.cell, k.units, k.buffer, s.on_hand - s.unavailable - s.reserved AS free, s.version
+        SELECT k.cell, k.units, k.buffer, s.on_hand, s.reserved, s.unavailable, s.version
         FROM unnest(cell_skus, cell_node_ids, cell_units, cell_buffers) WITH ORDINALITY
              AS k (sku, node_id, units, buffer, cell)
         JOIN stock s USING (sku, node_id)
