@@ -76,6 +76,14 @@ demo: $(VENV)/.demo ## Replay real baskets over a real network (DEMO="--baskets 
 drill: $(VENV)/.dev ## Practise backup and restore on a throw-away database
 	@$(BIN)/python -m pytest tests/services/test_backup_drill.py
 
+.PHONY: bench
+bench: $(VENV)/.dev ## Measure the service beside what it is compared with (BENCH="--quick")
+	@$(BIN)/python -m tests.benchmarks run $(BENCH)
+
+.PHONY: bench-check
+bench-check: $(VENV)/.dev ## Compare a short run's ratios with the committed baseline
+	@$(BIN)/python -m tests.benchmarks check $(BENCH)
+
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet \
 	--universal --python-version 3.11 --generate-hashes --strip-extras --no-annotate \
 	--no-emit-index-url --no-emit-find-links --group setup $(UPGRADE)

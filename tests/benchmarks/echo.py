@@ -1,0 +1,88 @@
+"""The echo ceiling: the service's own application, with an allocator that does nothing.
+
+Server, workers, key check, decoding, log and metrics are the real ones; the answers are bodies that
+the real service gave before.
+
+Run as a module with the numbers of a listening socket and of a ready pipe; the bodies stand in the
+folder of `BENCHMARK_ECHO`.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import cast
+
+import msgspec
+from msgspec.structs import replace
+
+from services.app import create_app
+from services.http.access import Caller
+from services.http.availability import AvailabilityRequest
+from services.http.door import Door
+from services.orders.allocate import Allocator
+from services.orders.answers import QuoteAnswer
+from services.orders.idempotency import Answer
+from services.runtime import Runtime
+from services.server import serve
+from services.settings import Settings
+
+READS = "/v1/availability"
+"""Where reads are echoed, at their real address."""
+
+
+class Echo:
+    """An allocator that gives every order the same answer."""
+
+    full = busy = False
+    retry_after_s = 1
+    waiting = ()
+
+    def __init__(self, folder: Path) -> None:
+        """Read the answers."""
+        self.answer = Answer(201, (folder / "allocation").read_bytes())
+        self.quoted = msgspec.json.decode((folder / "quote").read_bytes(), type=QuoteAnswer)
+
+    async def allocate(self, *_given: object, **_named: object) -> Answer:
+        """Return the answer."""
+        return self.answer
+
+    async def quote(self, *_given: object, **_named: object) -> QuoteAnswer:
+        """Return the answer."""
+        return self.quoted
+
+
+class IdleRuntime(Runtime):
+    """A worker's resources of which only the database is used, to look up keys."""
+
+    async def open(self) -> None:
+        """Load nothing and follow nothing."""
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        await self.database.close()
+
+
+def echo_app(settings: Settings, folder: Path) -> Door:
+    """Return the application."""
+    runtime = IdleRuntime(settings, str(settings.database_url))
+    runtime.allocator = cast("Allocator", Echo(folder))
+    bodies = {name: (folder / name).read_bytes() for name in ("availability", "matrix")}
+
+    async def read(_runtime: Runtime, _caller: Caller, data: AvailabilityRequest) -> Answer:
+        """Answer a read, with the matrix where it asks for that."""
+        return Answer(200, bodies["matrix" if data.matrix else "availability"])
+
+    app = create_app(settings, runtime)
+    app.calls["GET", READS] = replace(app.calls["GET", READS], work=read)
+    return app
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until SIGTERM."""
+    listener, ready = (int(argument) for argument in arguments)
+    settings = Settings.from_environment(os.environ)
+    serve(echo_app(settings, Path(os.environ["BENCHMARK_ECHO"])), settings, listener, ready)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,182 @@
+"""The report of a run: a table to read, the figures as JSON, a picture."""
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import psutil
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from services import __version__
+from tests.benchmarks import picture
+from tests.benchmarks.figures import Spread
+from tests.benchmarks.ratios import RATIOS, Ratio, reckon, spreads
+from tests.benchmarks.rows import ROWS
+
+WIDTH = 110
+COLUMNS = (
+    ("p50_ms", "p50 ms", 2),
+    ("p99_ms", "p99 ms", 2),
+    ("server_us", "server µs", 0),
+    ("postgres_us", "database µs", 0),
+    ("generator_us", "sender µs", 0),
+)
+"""Figure, head and decimals of each column after the first; CPU time is for one answer."""
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that one run measured."""
+
+    taken_at: datetime
+    machine: dict[str, str]
+    options: dict[str, str]
+    rounds: list[dict[str, dict[str, float]]]
+    """For each round, the figures of each row."""
+    once: dict[str, dict[str, float]] = {}
+    """Figures of the rows that are measured once in a run."""
+
+
+def machine() -> dict[str, str]:
+    """Return what of this machine bears on the figures."""
+    return {
+        "cores": str(psutil.cpu_count()),
+        "processor": processor(),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "nom": __version__,
+    }
+
+
+def processor() -> str:
+    """Return the processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else "unknown"
+
+
+def now() -> datetime:
+    """Return this moment."""
+    return datetime.now(UTC)
+
+
+def show(results: Results, console: Console) -> None:
+    """Print the report."""
+    found = spreads(results.rounds)
+    console.print(heading(results, found))
+    console.print(rows_table(found))
+    console.print(levels_table(found))
+    console.print(ratios_table(results))
+    if results.once:
+        console.print(once_table(results.once))
+
+
+def heading(results: Results, found: Mapping[str, Mapping[str, Spread]]) -> str:
+    """Return what must be known to read the tables."""
+    others = [each["others_cores"].median for each in found.values() if "others_cores" in each]
+    busy = f"{max(others):.1f}" if others else "an unknown number of"
+    about = ", ".join(f"{name} {value}" for name, value in results.machine.items())
+    asked = ", ".join(f"{name} {value}" for name, value in results.options.items())
+    return (
+        f"nom bench, {results.taken_at:%Y-%m-%d %H:%M} UTC\n{about}\n{asked}\n\n"
+        f"Medians of {len(results.rounds)} rounds, smallest and largest in brackets. Every system "
+        "ran on this machine, on one PostgreSQL with fsync, and so did the load generator. "
+        f"Programs that are no part of it kept up to {busy} cores busy.\n"
+    )
+
+
+def rows_table(found: Mapping[str, Mapping[str, Spread]]) -> Table:
+    """Return the table of the rows."""
+    table = plain_table("what was measured", "answers a second", *(head for _, head, _ in COLUMNS))
+    for row in ROWS:
+        figures = found.get(row.name, {})
+        if "per_s" in figures:
+            cells = [
+                f"{figures[name].median:,.{decimals}f}" if name in figures else ""
+                for name, _, decimals in COLUMNS
+            ]
+            table.add_row(row.says, told(figures["per_s"], 0), *cells)
+    return table
+
+
+def levels_table(found: Mapping[str, Mapping[str, Spread]]) -> Table:
+    """Return the table of the closed loop by number of callers."""
+    table = plain_table("allocations by callers", "answers a second", "p50 ms", "p99 ms")
+    for level, figures in picture.levels(found).items():
+        table.add_row(str(level), told(figures[0], 0), told(figures[1], 2), told(figures[2], 2))
+    return table
+
+
+def ratios_table(results: Results) -> Table:
+    """Return the table of the ratios, with what is asked of them."""
+    table = plain_table("ratio", "value", "asked", "")
+    reckoned = reckon(results.rounds)
+    for ratio in RATIOS:
+        value = reckoned.get(ratio.name)
+        if value is not None:
+            verdict = {True: "met", False: "MISSED", None: ""}[ratio.met(value.median)]
+            decimals = 0 if value.median >= 1_000 else 3
+            table.add_row(ratio.says, told(value, decimals), asked(ratio), verdict)
+    return table
+
+
+def once_table(once: Mapping[str, Mapping[str, float]]) -> Table:
+    """Return the table of what was measured once."""
+    table = plain_table("measured once")
+    table.add_column("", overflow="fold")
+    for row, figures in once.items():
+        table.add_row(row, ", ".join(f"{name} {number(value)}" for name, value in figures.items()))
+    return table
+
+
+def plain_table(first: str, *rest: str) -> Table:
+    """Return an empty table whose first column names things and whose others have figures."""
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    table.add_column(first, overflow="fold", min_width=24)
+    for head in rest:
+        table.add_column(head, justify="right", no_wrap=True)
+    return table
+
+
+def told(value: Spread, decimals: int) -> str:
+    """Return a spread as it is printed."""
+    figures = [f"{each:,.{decimals}f}" for each in (value.median, value.low, value.high)]
+    return f"{figures[0]} ({figures[1]}-{figures[2]})"
+
+
+def number(value: float) -> str:
+    """Return a figure with as many digits as it is worth."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def asked(ratio: Ratio) -> str:
+    """Return what is asked of a ratio."""
+    if ratio.at_least is not None:
+        return f">= {number(ratio.at_least)}"
+    return f"<= {number(ratio.at_most)}" if ratio.at_most is not None else ""
+
+
+def write(results: Results, folder: Path) -> list[Path]:
+    """Write the report as text, JSON and picture; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text, figures, drawn = (folder / f"bench.{ending}" for ending in ("txt", "json", "svg"))
+    with text.open("w") as file:
+        show(results, Console(file=file, width=WIDTH))
+    reckoned = reckon(results.rounds)
+    everything = {**msgspec.to_builtins(results), "ratios": msgspec.to_builtins(reckoned)}
+    figures.write_bytes(msgspec.json.format(msgspec.json.encode(everything)))
+    drawn.write_text(picture.draw(spreads(results.rounds)))
+    return [text, figures, drawn]
+
+
+def as_user(path: Path) -> str:
+    """Return a path as one would type it here."""
+    return os.path.relpath(path)
