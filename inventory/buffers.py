@@ -75,3 +75,33 @@ def buffer_at(rules: Rules, sku: str, node_id: str, channel: str) -> tuple[int, 
             if quantity is not None:
                 return quantity, name
     return 0, None
+
+
+class RuleBook:
+    """All rules at hand, found by their sku."""
+
+    def __init__(self) -> None:
+        """Start without a rule."""
+        self.by_sku: dict[str, dict[tuple[str, str, str], int]] = {}
+
+    def put(self, key: tuple[str, str, str], quantity: int) -> None:
+        """Add the rule of a key (sku, node, channel), or replace it."""
+        self.by_sku.setdefault(key[0], {})[key] = quantity
+
+    def drop(self, key: tuple[str, str, str]) -> None:
+        """Take away the rule of a key, if there is one."""
+        own = self.by_sku.get(key[0], {})
+        own.pop(key, None)
+        if not own:
+            self.by_sku.pop(key[0], None)
+
+    def at(self, sku: str, node_id: str, channel: str) -> tuple[int, str | None]:
+        """Return the units kept back at a record and the name of the rule, as `buffer_at` does."""
+        quantity, rule = buffer_at(self.by_sku.get(sku, {}), sku, node_id, channel)
+        if rule is None:
+            return buffer_at(self.by_sku.get(ANY, {}), sku, node_id, channel)
+        return quantity, rule
+
+    def names_nodes(self, sku: str) -> bool:
+        """Tell whether any rule that could apply to a sku is about a certain node."""
+        return any(key[1] != ANY for name in (sku, ANY) for key in self.by_sku.get(name, ()))

@@ -15,7 +15,6 @@ The keys of each kind, as arrays of text of equal length: `stock` sku, node_id; 
 supply_id; `capacity` node_id, work_on, slot; `item` sku; `buffer` sku, node_id, channel.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 
 import asyncpg
@@ -24,7 +23,15 @@ import msgspec
 from inventory import records
 from inventory.records import noted
 
-__all__ = ["Changes", "Keys", "noted", "read_changes", "trim_changes"]
+__all__ = [
+    "Changes",
+    "Cursor",
+    "Keys",
+    "noted",
+    "read_changes",
+    "read_cursor",
+    "trim_changes",
+]
 
 DELETE_MAX = 5_000
 """Changes deleted by one transaction."""
@@ -32,30 +39,47 @@ DELETE_MAX = 5_000
 Keys = set[tuple[str, ...]]
 
 
-class Changes(msgspec.Struct, frozen=True):
-    """What has changed between two snapshots."""
+class Cursor(msgspec.Struct, frozen=True):
+    """How far a follower has come: all that `snapshot` sees of what `server` holds."""
 
     snapshot: str
-    """The later one: pass it on as `seen` next time."""
+    server: datetime
+    """When the server started. Another one, promoted after an outage, may never have heard of
+    transactions that the cursor has seen, and gives their numbers to others."""
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What has changed since a cursor."""
+
+    cursor: Cursor
+    """Where to go on next time."""
     gone: bool
-    """Changes may be missing, because they were deleted before they were read; load anew."""
+    """Changes may be missing, because they were deleted or the server is another; load anew."""
     keys: dict[str, Keys]
-    """By kind, the keys of the rows to read again; at least as new as `snapshot`."""
+    """By kind, the keys of the rows to read again."""
 
 
-async def read_changes(connection: asyncpg.Connection, seen: str) -> Changes:
-    """Return every change that `snapshot` sees and the snapshot `seen` did not, each exactly once.
+async def read_cursor(connection: asyncpg.Connection) -> Cursor:
+    """Return the cursor of the snapshot that the next statement of this transaction sees."""
+    row = await records.current_snapshot(connection)
+    return Cursor(row["snapshot"], row["server"])
 
-    Whatever order transactions commit in, none is missed: one that was running is in neither's past
-    and so is new to the first snapshot that sees it. Read the rows themselves afterwards.
+
+async def read_changes(connection: asyncpg.Connection, seen: Cursor) -> Changes:
+    """Return every change that is visible now and was not at `seen`, each exactly once.
+
+    Whatever order transactions commit in, none is missed: one that was still running is seen by
+    neither the cursor nor any earlier one, and so is new to the first that sees it. Read the rows
+    themselves afterwards.
     """
-    rows = await records.read_changes(connection, seen)
+    rows = await records.read_changes(connection, seen.snapshot)
     keys: dict[str, Keys] = {}
-    for _, _, kind, *columns in rows:
-        if kind is not None:
-            parts: Sequence[Sequence[str]] = [column for column in columns if column]
-            keys.setdefault(kind, set()).update(zip(*parts, strict=True))
-    return Changes(rows[0]["snapshot"], rows[0]["gone"], keys)
+    for row in rows:
+        if row["kind"] is not None:
+            parts = [part for part in (row["key_1"], row["key_2"], row["key_3"]) if part]
+            keys.setdefault(row["kind"], set()).update(zip(*parts, strict=True))
+    cursor = Cursor(rows[0]["snapshot"], rows[0]["server"])
+    return Changes(cursor, rows[0]["gone"] or cursor.server != seen.server, keys)
 
 
 async def trim_changes(connection: asyncpg.Connection, before: datetime) -> int:

@@ -5,7 +5,7 @@ however many rows it carries. Locks are taken by functions whose name starts wit
 the order of its table's primary key; `locks.py` says in which order the tables come.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -752,10 +752,12 @@ async def read_capacity(
 # Following changes: a change is new to a snapshot that sees it, when the one before did not
 
 
-async def current_snapshot(connection: asyncpg.Connection) -> str:
-    """Return the snapshot at hand, in the form in which statements take it back."""
-    snapshot: str = await connection.fetchval("SELECT pg_current_snapshot()::text")
-    return snapshot
+async def current_snapshot(connection: asyncpg.Connection) -> asyncpg.Record:
+    """Return the snapshot at hand, in the form in which statements take it back, and its server."""
+    (row,) = await connection.fetch(
+        "SELECT pg_current_snapshot()::text AS snapshot, pg_postmaster_start_time() AS server"
+    )
+    return row
 
 
 async def read_changes(connection: asyncpg.Connection, seen: str) -> list[asyncpg.Record]:
@@ -766,7 +768,7 @@ async def read_changes(connection: asyncpg.Connection, seen: str) -> list[asyncp
     """
     return await connection.fetch(
         """
-        SELECT pg_current_snapshot()::text AS snapshot,
+        SELECT pg_current_snapshot()::text AS snapshot, pg_postmaster_start_time() AS server,
                pg_snapshot_xmax(f.seen::pg_snapshot) > pg_snapshot_xmax($1::text::pg_snapshot)
                OR EXISTS (
                    SELECT FROM pg_snapshot_xip($1::text::pg_snapshot) AS running
@@ -819,6 +821,128 @@ async def delete_changes(connection: asyncpg.Connection, limit: int) -> int:
         limit,
     )
     return int(done.removeprefix("DELETE "))
+
+
+# Reading what a view holds, all of it or some keys
+
+VIEWED_STOCK = (
+    "SELECT s.sku, s.node_id, s.on_hand, s.reserved, s.unavailable, s.version FROM stock s"
+)
+VIEWED_SUPPLY = """
+    SELECT u.sku, u.supply_id, u.node_id, u.expected_on, u.quantity, u.trust_percent, u.received,
+           u.promised, u.version FROM supply u
+"""
+VIEWED_CAPACITY = """
+    SELECT c.node_id, c.work_on, c.slot, c.unit, c.planned, c.maximum, c.used, c.version
+    FROM capacity c
+"""
+
+
+async def forbid_timeout(connection: asyncpg.Connection) -> None:
+    """Let the statements of this transaction take as long as it takes to read whole tables."""
+    await connection.execute("SET LOCAL statement_timeout = 0")
+
+
+async def copy_stock(
+    connection: asyncpg.Connection, sink: Callable[[bytes], Coroutine[Any, Any, None]]
+) -> None:
+    """Pass every stock record to `sink`, as PostgreSQL's binary COPY in pieces of any length."""
+    await connection.copy_from_query(VIEWED_STOCK, output=sink, format="binary")
+
+
+async def view_nodes(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Read the ids of all nodes, in order."""
+    return await connection.fetch("SELECT node_id FROM node ORDER BY node_id")
+
+
+async def view_items(
+    connection: asyncpg.Connection, after: str, limit: int
+) -> list[asyncpg.Record]:
+    """Read items in order of their sku, from the one after `after`."""
+    return await connection.fetch(
+        "SELECT sku, weight_grams, requires FROM item WHERE sku > $1 ORDER BY sku LIMIT $2",
+        after,
+        limit,
+    )
+
+
+async def view_open_supply(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Read all supply that is still to come."""
+    return await connection.fetch(f"{VIEWED_SUPPLY} WHERE u.quantity > u.received")
+
+
+async def view_capacity_from(connection: asyncpg.Connection, day: date) -> list[asyncpg.Record]:
+    """Read all capacity rows of `day` and later dates."""
+    return await connection.fetch(f"{VIEWED_CAPACITY} WHERE c.work_on >= $1", day)
+
+
+async def view_buffers(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Read all buffer rules."""
+    return await connection.fetch("SELECT sku, node_id, channel, quantity FROM buffer")
+
+
+async def find_viewed_stock(connection: asyncpg.Connection, keys: Columns) -> list[asyncpg.Record]:
+    """Read these stock records."""
+    return await connection.fetch(
+        f"{VIEWED_STOCK} JOIN unnest($1::text[], $2::text[]) AS k (sku, node_id) "
+        "USING (sku, node_id)",
+        *keys,
+    )
+
+
+async def find_viewed_skus(
+    connection: asyncpg.Connection, skus: Sequence[str]
+) -> list[asyncpg.Record]:
+    """Read all stock records of these skus."""
+    return await connection.fetch(f"{VIEWED_STOCK} WHERE s.sku = ANY ($1::text[])", skus)
+
+
+async def find_viewed_supply(connection: asyncpg.Connection, keys: Columns) -> list[asyncpg.Record]:
+    """Read these supplies, come in or not."""
+    return await connection.fetch(
+        f"{VIEWED_SUPPLY} JOIN unnest($1::text[], $2::text[]) AS k (sku, supply_id) "
+        "USING (sku, supply_id)",
+        *keys,
+    )
+
+
+async def find_viewed_arrivals(
+    connection: asyncpg.Connection, skus: Sequence[str]
+) -> list[asyncpg.Record]:
+    """Read all supply of these skus, come in or not."""
+    return await connection.fetch(f"{VIEWED_SUPPLY} WHERE u.sku = ANY ($1::text[])", skus)
+
+
+async def find_viewed_capacity(
+    connection: asyncpg.Connection, keys: Columns
+) -> list[asyncpg.Record]:
+    """Read these capacity rows."""
+    return await connection.fetch(
+        f"{VIEWED_CAPACITY} JOIN unnest($1::text[], $2::text[]::date[], $3::text[]) "
+        "AS k (node_id, work_on, slot) USING (node_id, work_on, slot)",
+        *keys,
+    )
+
+
+async def find_viewed_items(
+    connection: asyncpg.Connection, skus: Sequence[str]
+) -> list[asyncpg.Record]:
+    """Read what a view holds of these items."""
+    return await connection.fetch(
+        "SELECT sku, weight_grams, requires FROM item WHERE sku = ANY ($1::text[])", skus
+    )
+
+
+async def find_viewed_buffers(
+    connection: asyncpg.Connection, keys: Columns
+) -> list[asyncpg.Record]:
+    """Read those of these buffer rules that exist."""
+    return await connection.fetch(
+        "SELECT sku, node_id, channel, quantity FROM buffer "
+        "JOIN unnest($1::text[], $2::text[], $3::text[]) AS k (sku, node_id, channel) "
+        "USING (sku, node_id, channel)",
+        *keys,
+    )
 
 
 # Supply

@@ -20,7 +20,8 @@ NODE, ON_HAND, RESERVED, UNAVAILABLE, PENDING = range(5)
 START, LENGTH, ROOM = range(3)
 """Columns of a slot's bounds."""
 UNITS_MAX = 2**31 - 1
-"""Largest counter kept; a larger one counts as this, so that too little is offered, not too much."""
+"""Largest counter kept; a larger one counts as this, so that too little is offered, not too much.
+Compiled functions have the figure itself."""
 
 Ints = NDArray[np.int64]
 Numbers = NDArray[np.int32]
@@ -87,6 +88,23 @@ def put_rows(bounds: Any, cells: Any, versions: Any, state: Any, slots: Any, row
 
 
 @atomic
+def put_free(bounds: Any, cells: Any, versions: Any, slots: Any, rows: Any) -> None:
+    """Have records that are older than rows (node, free, version) be as free as the rows say.
+
+    How many units are on hand and how many reserved is then as good a guess as before; the record
+    itself, read at the same version, puts that right.
+    """
+    for i in range(slots.size):
+        start = bounds[slots[i], 0]
+        end = start + bounds[slots[i], 1]
+        at = find(cells, start, end, rows[i, 0])
+        if at < end and cells[at, 0] == rows[i, 0] and rows[i, 2] > versions[at]:
+            reserved = np.int64(cells[at, 1]) - cells[at, 3] - rows[i, 1]
+            cells[at, 2] = max(min(reserved, 2147483647), -2147483648)
+            versions[at] = rows[i, 2]
+
+
+@atomic
 def add_pending(bounds: Any, cells: Any, takes: Any, sign: int) -> None:
     """Add `sign` times the units of takes (slot, node, units) to what is pending at their cells."""
     for i in range(takes.shape[0]):
@@ -141,17 +159,20 @@ class Arrays:
         self.versions: Ints = np.zeros(records, np.int64)
 
 
-def build(slots: Ints, rows: Ints) -> Arrays:
-    """Return arrays with exactly these rows, each (slot, node) once, close together."""
-    order = np.lexsort((rows[:, NODE], slots))
+def build(slots: Numbers, cells: Numbers, versions: Ints) -> Arrays:
+    """Return arrays with exactly these records, each (slot, node) once, close together.
+
+    Cells have the columns of a cell without what is pending.
+    """
+    order = np.lexsort((cells[:, NODE], slots))
     lengths = np.bincount(slots)
     slot_count, count = len(lengths), len(slots)
     arrays = Arrays(slot_count + slot_count // 8 + 256, count + count // 8 + 1024)
     arrays.bounds[:slot_count, START] = np.cumsum(lengths) - lengths
     arrays.bounds[:slot_count, LENGTH] = lengths
     arrays.bounds[:slot_count, ROOM] = lengths
-    arrays.cells[:count, :PENDING] = np.clip(rows[order, :PENDING], -UNITS_MAX - 1, UNITS_MAX)
-    arrays.versions[:count] = rows[order, PENDING]
+    arrays.cells[:count, :PENDING] = cells[order]
+    arrays.versions[:count] = versions[order]
     return arrays
 
 
@@ -187,6 +208,11 @@ class Slices:
                 # The row that did not fit needs at most half as much again as the longest slice.
                 spare = 2 * int(arrays.bounds[:, LENGTH].max()) + 1024
                 self.grow(len(arrays.bounds), 3 * len(arrays.versions) // 2 + spare)
+
+    def put_free(self, slots: Ints, rows: Ints) -> None:
+        """Set how free records are by rows (node, free, version), unless they are older."""
+        arrays = self.arrays
+        put_free(arrays.bounds, arrays.cells, arrays.versions, slots, rows)
 
     def replace(self, arrays: Arrays, used: int) -> None:
         """Hold what `build` has made; what is pending stays."""
@@ -224,6 +250,11 @@ class Slices:
     def length(self, slot: int) -> int:
         """Return how many records a slot has."""
         return int(self.arrays.bounds[slot, LENGTH])
+
+    @property
+    def records(self) -> int:
+        """How many records there are."""
+        return int(self.arrays.bounds[:, LENGTH].sum())
 
     @property
     def bytes(self) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from inventory.availability import SupplyCell, promisable
-from inventory.buffers import buffer_at
+from inventory.buffers import RuleBook
 from inventory.nodes import CapacityLeft
 from inventory.reserve import SUPPLY_GRACE_DAYS
 from inventory.slices import NODE, PENDING, Arrays, Ints, Numbers, Slices
@@ -58,14 +58,14 @@ class StockView:
         """Monotonic seconds at which the last look at the database began; none before the first."""
         self.slots: dict[str, int] = {}
         self.slices = Slices()
-        self._facts: list[ItemFacts | None] = []
+        self.facts: list[ItemFacts | None] = []
         self._shared_facts: dict[ItemFacts, ItemFacts] = {}
-        self._supply: dict[str, dict[str, ViewedSupply]] = {}
-        self._capacity: dict[str, dict[tuple[date, str], ViewedCapacity]] = {}
+        self.supplies: dict[str, dict[str, ViewedSupply]] = {}
+        self.capacities: dict[str, dict[tuple[date, str], ViewedCapacity]] = {}
         self._capacity_left: dict[str, tuple[object, tuple[CapacityLeft, ...]]] = {}
         self.capacity_changed: set[str] = set()
         """Nodes whose capacity has changed; whoever keeps figures of it empties this."""
-        self._rules: dict[str, dict[tuple[str, str, str], int]] = {}
+        self.rules = RuleBook()
         self._kept: dict[tuple[str, str], Ints] = {}
         self._pending_supply: Counter[tuple[str, str]] = Counter()
         self._pending_capacity: dict[str, Counter[tuple[date, str, str]]] = {}
@@ -81,19 +81,21 @@ class StockView:
         slot = self.slots.get(sku)
         if slot is None:
             return NO_NODES, NO_UNITS
-        return self.slices.free(slot, self.kept(sku, channel) if self._rules else NOTHING_KEPT)
+        return self.slices.free(
+            slot, self.kept(sku, channel) if self.rules.by_sku else NOTHING_KEPT
+        )
 
     def item(self, sku: str) -> ItemFacts | None:
         """Return what is known of an item; none when there is no such item."""
         slot = self.slots.get(sku)
-        return None if slot is None else self._facts[slot]
+        return None if slot is None else self.facts[slot]
 
     def supply(self, sku: str, today: date) -> Mapping[str, tuple[SupplyCell, ...]]:
         """Return what may be promised of expected goods, by node and date; pending taken off.
 
         What is late is expected today, and nothing more than `SUPPLY_GRACE_DAYS` late is offered.
         """
-        rows = self._supply.get(sku)
+        rows = self.supplies.get(sku)
         if not rows:
             return NO_SUPPLY
         arrivals: dict[str, list[tuple[date, str, date, int]]] = {}
@@ -137,7 +139,7 @@ class StockView:
         """
         least: dict[str, int] = {} if daily is None else {daily.unit: daily.maximum}
         pending = self._pending_capacity.get(node_id, Counter())
-        for (work_on, slot), row in self._capacity.get(node_id, {}).items():
+        for (work_on, slot), row in self.capacities.get(node_id, {}).items():
             left = row.maximum - row.used - pending[work_on, slot, row.unit]
             least[row.unit] = min(left, least.get(row.unit, left))
         if daily is not None:
@@ -147,12 +149,7 @@ class StockView:
 
     def buffer(self, sku: str, node_id: str, channel: str) -> tuple[int, str | None]:
         """Return the units kept back at a record from a channel, and the rule that says so."""
-        own = self._rules.get(sku)
-        if own is not None:
-            units, rule = buffer_at(own, sku, node_id, channel)
-            if rule is not None:
-                return units, rule
-        return buffer_at(self._rules.get(ANY, {}), sku, node_id, channel)
+        return self.rules.at(sku, node_id, channel)
 
     def cells(self, sku: str) -> Numbers:
         """Return a sku's records: rows of node number, on hand, reserved, unavailable, pending."""
@@ -220,7 +217,7 @@ class StockView:
 
     # Applying what was read or written
 
-    def apply_stock(self, rows: Sequence[Sequence[Any]]) -> None:
+    def apply_stock(self, rows: Sequence[Any]) -> None:
         """Put rows (sku, node_id, on_hand, reserved, unavailable, version) in, unless older."""
         if not rows:
             return
@@ -240,31 +237,31 @@ class StockView:
         numbers = [(self.numbers[row[1]], row[2], row[3]) for row in known]
         self.slices.put_free(slots, np.array(numbers, np.int64))
 
-    def apply_supply(self, rows: Sequence[Sequence[Any]]) -> None:
+    def apply_supply(self, rows: Sequence[Any]) -> None:
         """Put rows (sku, supply_id, then the fields of `ViewedSupply`) in, unless older."""
         if not rows:
             return
         self._remember("apply_supply", rows)
         for sku, supply_id, *values in rows:
             row = ViewedSupply(*values)
-            known = self._supply.get(sku, {}).get(supply_id)
+            known = self.supplies.get(sku, {}).get(supply_id)
             if known is None or row.version >= known.version:
-                self._supply.setdefault(sku, {})[supply_id] = row
+                self.supplies.setdefault(sku, {})[supply_id] = row
 
-    def apply_capacity(self, rows: Sequence[Sequence[Any]]) -> None:
+    def apply_capacity(self, rows: Sequence[Any]) -> None:
         """Put rows (node_id, work_on, slot, then the fields of `ViewedCapacity`) in, unless older."""
         if not rows:
             return
         self._remember("apply_capacity", rows)
         for node_id, work_on, slot, *values in rows:
             row = ViewedCapacity(*values)
-            own = self._capacity.setdefault(node_id, {})
+            own = self.capacities.setdefault(node_id, {})
             known = own.get((work_on, slot))
             if known is None or row.version >= known.version:
                 own[work_on, slot] = row
             self._forget_capacity(node_id)
 
-    def apply_items(self, rows: Sequence[Sequence[Any]], *, replace: bool) -> None:
+    def apply_items(self, rows: Sequence[Any], *, replace: bool) -> None:
         """Put items (sku, weight_grams, requires) in; those known stay without `replace`.
 
         Items carry no version: only the follower, whose reads come in order, may replace them.
@@ -275,24 +272,19 @@ class StockView:
             self._remember("apply_items", rows)
         for sku, weight_grams, requires in rows:
             slot = self.slot(sku)
-            if replace or self._facts[slot] is None:
+            if replace or self.facts[slot] is None:
                 facts = ItemFacts(weight_grams, tuple(requires))
-                self._facts[slot] = self._shared_facts.setdefault(facts, facts)
+                self.facts[slot] = self._shared_facts.setdefault(facts, facts)
 
-    def apply_buffers(
-        self, keys: Iterable[tuple[str, str, str]], rows: Sequence[Sequence[Any]]
-    ) -> None:
+    def apply_buffers(self, keys: Iterable[tuple[str, str, str]], rows: Sequence[Any]) -> None:
         """Have of the rules with these keys (sku, node_id, channel) exactly `rows`, with units.
 
         Buffers carry no version: only the follower, whose reads come in order, may apply them.
         """
         for key in keys:
-            own = self._rules.get(key[0], {})
-            own.pop(key, None)
-            if not own:
-                self._rules.pop(key[0], None)
+            self.rules.drop(key)
         for sku, node_id, channel, units in rows:
-            self._rules.setdefault(sku, {})[sku, node_id, channel] = units
+            self.rules.put((sku, node_id, channel), units)
         self._kept.clear()
 
     # Loading
@@ -301,13 +293,17 @@ class StockView:
         """Note from here on what is applied, so that a load does not set it back."""
         self._replaying = []
 
+    def abandon_load(self) -> None:
+        """Note nothing any more: the load failed, and what the view held before stays."""
+        self._replaying = None
+
     def finish_load(self, loaded: Loaded, arrays: Arrays) -> None:
         """Hold exactly what was loaded, and what has been applied meanwhile; pending stays.
 
         `arrays` are what `Loaded.build` has made of the stock records.
         """
-        self._facts = [None] * len(self.slots)
-        self._supply, self._capacity, self._rules = {}, {}, {}
+        self.facts = [None] * len(self.slots)
+        self.supplies, self.capacities, self.rules = {}, {}, RuleBook()
         self._capacity_left.clear()
         self.capacity_changed.update(self.numbers)
         self._kept.clear()
@@ -326,11 +322,11 @@ class StockView:
 
     def forget_before(self, day: date) -> None:
         """Forget capacity of dates before `day` and supply that has all come in."""
-        for node_id, own in self._capacity.items():
+        for node_id, own in self.capacities.items():
             for key in [key for key in own if key[0] < day]:
                 del own[key]
             self._forget_capacity(node_id)
-        for rows in self._supply.values():
+        for rows in self.supplies.values():
             for name in [name for name, row in rows.items() if row.quantity <= row.received]:
                 del rows[name]
 
@@ -349,11 +345,11 @@ class StockView:
         if slot is None:
             slot = len(self.slots)
             self.slices.make_room(slot + 1)
-            self._facts.append(None)
+            self.facts.append(None)
             self.slots[sku] = slot
         return slot
 
-    def _remember(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
+    def _remember(self, name: str, rows: Sequence[Any]) -> None:
         if self._replaying is not None:
             self._replaying.append((name, list(rows)))
 
@@ -385,7 +381,7 @@ class StockView:
     def _capacity_now(
         self, node_id: str, daily: DailyDefault | None, from_on: date, days: int
     ) -> tuple[CapacityLeft, ...]:
-        own = daily_rows(daily, from_on, days) | self._capacity.get(node_id, {})
+        own = daily_rows(daily, from_on, days) | self.capacities.get(node_id, {})
         pending = self._pending_capacity.get(node_id, Counter())
         end = from_on + timedelta(days=days)
         return tuple(
@@ -396,8 +392,7 @@ class StockView:
 
     def _resolve(self, sku: str, slot: int, channel: str) -> Ints:
         """Return the buffers of a sku's records, as one figure where no rule names a node."""
-        named = [key for name in (sku, ANY) for key in self._rules.get(name, ())]
-        if all(key[1] == ANY for key in named):
+        if not self.rules.names_nodes(sku):
             return np.array([self.buffer(sku, ANY, channel)[0]], np.int64)
         numbers = self.slices.cells(slot)[:, NODE].tolist()
         units = [self.buffer(sku, self.node_ids[number], channel)[0] for number in numbers]

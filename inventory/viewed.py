@@ -5,9 +5,10 @@ from datetime import date, timedelta
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from inventory.nodes import CapacityLeft
-from inventory.slices import Ints
+from inventory.slices import UNITS_MAX, Arrays, Ints, Numbers, build
 
 
 class ItemFacts(msgspec.Struct, frozen=True):
@@ -63,6 +64,16 @@ class DailyDefault(msgspec.Struct, frozen=True):
     unit: str
     planned: int | None
     maximum: int
+
+
+def daily_rows(
+    daily: DailyDefault | None, from_on: date, days: int
+) -> dict[tuple[date, str], ViewedCapacity]:
+    """Return the rows that stand for a node's default on each of `days` dates."""
+    if daily is None:
+        return {}
+    row = ViewedCapacity(daily.unit, daily.planned, daily.maximum, 0, 0)
+    return {(from_on + timedelta(days=day), "day"): row for day in range(days)}
 
 
 class Taking(msgspec.Struct, frozen=True):

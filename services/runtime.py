@@ -4,6 +4,7 @@ from services.database import Database
 from services.keys import Keyring
 from services.orders.allocate import Allocator
 from services.planning.network import NetworkCache
+from services.planning.stock_view import StockFollower
 from services.settings import Settings
 
 
@@ -16,16 +17,19 @@ class Runtime:
         self.database = Database(url, settings, connections_max=settings.worker_connections)
         self.keyring = Keyring(self.database, settings.key_cache_s)
         self.network = NetworkCache(self.database, settings.network_poll_ms)
-        self.allocator = Allocator(self.database, self.network, settings)
+        self.stock = StockFollower(self.database, settings.stock_poll_ms)
+        self.allocator = Allocator(self.database, self.network, self.stock, settings)
 
     async def open(self) -> None:
-        """Load the network and start taking orders."""
+        """Load the network and the stock, and start taking orders."""
         await self.network.open()
+        await self.stock.open()
         await self.allocator.open()
 
     async def close(self) -> None:
         """Answer what has arrived, then let go of everything."""
         await self.allocator.close()
+        await self.stock.close()
         await self.network.close()
         await self.database.close()
 

@@ -16,11 +16,12 @@ AT_LEAST_ONE = (
     "reads_max",
     "connections_max",
     "attempts_max",
+    "stock_poll_ms",
     "import_chunk_rows",
     "import_chunk_ms",
 )
-SPARE_CONNECTIONS = 3
-"""Connections of a worker beside its lanes: reads, other writes, the network's poll."""
+SPARE_CONNECTIONS = 4
+"""Connections of a worker beside its lanes: reads, other writes, the polls of network and stock."""
 BACKGROUND_CONNECTIONS = 4
 """Connections of the background worker: a job in each, and the renewal of leases."""
 
@@ -52,7 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Time a request may take to arrive; after it the connection is closed."""
     batch_orders_max: int = 64
     """Orders solved and committed together at most."""
-    batch_lines_max: int = 60
+    batch_lines_max: int = 160
     """Lines of a batch, so that short baskets do not wait for many long ones; one order always."""
     queue_orders_max: int = 512
     """Orders that may wait in one worker; beyond it the answer is 429."""
@@ -60,8 +61,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Quotes and questions about availability under way in one worker; beyond it 429."""
     connections_max: int = 1_000
     """Connections of callers that one worker holds; beyond it a request is answered 503."""
-    decision_ms: int = 250
+    decision_ms: int = 50
     """Time the optimizer may take for one order before it answers with its best plan so far."""
+    decision_min_ms: int = 5
+    """What is left of that, at the least, when many orders wait."""
+    queue_ms: int = 500
+    """Time in which the orders that wait should be decided; they share it when it runs short."""
     deadline_ms: int = 5_000
     """Time an allocation may take from arrival to answer before it is given up with 503."""
     attempts_max: int = 3
@@ -79,6 +84,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Pause between two sweeps for expired reservations."""
     network_poll_ms: int = 1_000
     """How often a worker looks whether nodes, lanes or calendars have changed."""
+    stock_poll_ms: int = 50
+    """How often a worker looks whether stock has changed elsewhere."""
     key_cache_s: float = 2.0
     """How long a worker trusts a key it has looked up; a revoked key stops working after it."""
     supply_grace_days: int = 2

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.buffers import buffer_at
-from inventory.slices import build
 from inventory.view import DailyDefault, StockView
 from inventory.viewed import Loaded
 
@@ -82,9 +81,11 @@ def test_what_was_settled_shows_the_committed_values_at_once() -> None:
     view = StockView()
     view.apply_stock([("lamp", "n0", 10, 0, 0, 1)])
     taking = view.take([("lamp", "n0", 4)])
-    view.settle([taking], [("lamp", "n0", 10, 5, 0, 2)])
+    view.settle([taking], [("lamp", "n0", 5, 2), ("lamp", "unheard of", 5, 2)])
     view.apply_stock([("lamp", "n0", 10, 0, 0, 1)])
     assert held(view, "lamp") == {"n0": 5}
+    view.apply_stock([("lamp", "n0", 9, 4, 0, 2)])
+    assert view.cells("lamp").tolist() == [[0, 9, 4, 0, 0]]
 
 
 def test_a_load_keeps_what_was_applied_and_pending_meanwhile() -> None:
@@ -93,11 +94,15 @@ def test_a_load_keeps_what_was_applied_and_pending_meanwhile() -> None:
     view.apply_stock([("rug", "n7", 3, 0, 0, 1), ("lamp", "n0", 10, 0, 0, 1)])
     taking = view.take([("lamp", "n0", 4)])
     view.begin_load()
-    loaded = Loaded(items=[("lamp", 500, ["bulky"])])
-    slots = np.array([view.slot("mug"), view.slot("lamp")])
-    rows = np.array([[view.number("n0"), 7, 0, 0, 3], [view.number("n0"), 10, 0, 0, 1]])
+    loaded = Loaded(
+        slots=[np.array([view.slot("mug"), view.slot("lamp")], np.int32)],
+        cells=[np.array([[view.number("n0"), 7, 0, 0], [view.number("n0"), 10, 0, 0]], np.int32)],
+        versions=[np.array([3, 1])],
+        records=2,
+        items=[("lamp", 500, ["bulky"])],
+    )
     view.apply_stock([("lamp", "n0", 10, 1, 0, 2), ("lamp", "n1", 2, 0, 0, 1)])
-    view.finish_load(loaded, build(slots, rows), 2)
+    view.finish_load(loaded, loaded.build())
     assert held(view, "lamp") == {"n0": 5, "n1": 2}
     assert (held(view, "mug"), held(view, "rug")) == ({"n0": 7}, {})
     view.give_back(taking)
@@ -135,7 +140,8 @@ def test_supply_is_offered_by_date_less_what_waits_or_is_under_way() -> None:
         ("po-2", TODAY, 2),
         ("po-1", later, 7),
     ]
-    view.settle([taking], supply=[("lamp", "po-2", "n0", late, 8, 50, 2, 3, 2)])
+    view.apply_supply([("lamp", "po-2", "n0", late, 8, 50, 2, 3, 2)])
+    view.settle([taking])
     (cells,) = view.supply("lamp", TODAY).values()
     assert [c.supply_id for c in cells] == ["po-1"]
 

@@ -1,0 +1,154 @@
+"""The stock view of a worker: loaded at the start, and kept up with the database from then on."""
+
+import asyncio
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import datetime, timedelta
+from time import monotonic
+
+import structlog
+from prometheus_client import Gauge
+
+from inventory import changes, reading
+from inventory.view import StockView
+from services import records
+from services.database import Database
+
+STALE_S = 2.0
+"""Age beyond which a view is not relied on: rows are read instead, and readiness says so."""
+PROGRESS_S = 2.0
+"""Pause between two lines about a load."""
+FORGET = timedelta(hours=6)
+"""Pause between two rounds of forgetting what is over."""
+
+view_age = Gauge(
+    "nom_stock_view_age_seconds",
+    "Time since the database was last looked at for changed stock",
+    multiprocess_mode="livemax",
+)
+view_records = Gauge(
+    "nom_stock_view_records", "Stock records held in memory", multiprocess_mode="livemax"
+)
+view_loads = Gauge(
+    "nom_stock_view_loads", "Times the whole stock was read", multiprocess_mode="livesum"
+)
+
+log = structlog.get_logger()
+
+
+class StockFollower:
+    """Keeps one view; looks for changes every `poll_ms` once opened."""
+
+    def __init__(self, database: Database, poll_ms: int) -> None:
+        """Prepare an empty view; nothing is read yet."""
+        self.database = database
+        self.poll_s = poll_ms / 1000
+        self.view = StockView()
+        self.failing = False
+        self.cursor: changes.Cursor | None = None
+        self.forgot_at: datetime | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Load the stock and start following it; raises what the database raises."""
+        await self.load()
+        self.task = asyncio.create_task(self.follow(), name="stock poll")
+
+    async def close(self) -> None:
+        """Stop following."""
+        if self.task is not None:
+            self.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.task
+            self.task = None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the view is too old to be relied on."""
+        return self.view.seen_age_s(monotonic()) > STALE_S
+
+    async def load(self) -> None:
+        """Read all stock in one snapshot and put it in place of what the view holds.
+
+        What is pending stays, and what is applied meanwhile.
+        """
+        began = monotonic()
+        told = began
+
+        def watch(count: int) -> None:
+            nonlocal told
+            if monotonic() - told >= PROGRESS_S:
+                told = monotonic()
+                log.info("stock is being loaded", records=count, s=round(told - began, 1))
+
+        self.view.begin_load()
+        try:
+            async with self.database.transaction(
+                isolation="repeatable_read", readonly=True
+            ) as connection:
+                now = await records.database_now(connection)
+                read = await reading.read_all(connection, self.view, now.date(), watch)
+            # In a thread: putting millions of records in order would hold up everyone else.
+            arrays = await asyncio.to_thread(read.loaded.build)
+        except BaseException:
+            self.view.abandon_load()
+            raise
+        self.view.finish_load(read.loaded, arrays)
+        self.view.seen_at = began
+        self.cursor = read.cursor
+        self.forgot_at = now
+        view_loads.inc()
+        view_records.set(self.view.slices.records)
+        log.info(
+            "stock loaded",
+            records=read.loaded.records,
+            items=len(read.loaded.items),
+            bytes=self.view.slices.bytes,
+            s=round(monotonic() - began, 2),
+        )
+
+    async def poll(self) -> None:
+        """Bring the view up to what has been committed before this call."""
+        seen_at = monotonic()
+        if self.cursor is None:
+            raise RuntimeError("the stock view has not been loaded")
+        async with self.database.connect() as connection:
+            found = await changes.read_changes(connection, self.cursor)
+            if not found.gone and found.keys:
+                now = await records.database_now(connection)
+                await reading.apply_changes(connection, self.view, found, now.date())
+                self.forget(now)
+        if found.gone:
+            log.warning("changes were missed; the stock is loaded anew")
+            await self.load()
+            return
+        self.cursor = found.cursor
+        self.view.seen_at = seen_at
+
+    async def refresh(self, skus: Collection[str]) -> None:
+        """Read what there is of these skus now, whatever the view has seen."""
+        async with self.database.connect() as connection:
+            await reading.refresh(connection, self.view, skus)
+
+    def forget(self, now: datetime) -> None:
+        """Forget, a few times a day, capacity of past dates and supply that has come in."""
+        if self.forgot_at is None or now - self.forgot_at >= FORGET:
+            self.view.forget_before(now.date() - timedelta(days=reading.PAST_DAYS))
+            self.forgot_at = now
+            view_records.set(self.view.slices.records)
+
+    async def follow(self) -> None:
+        """Poll for ever; an outage is logged once, and the last view stays, getting older."""
+        while True:
+            await asyncio.sleep(self.poll_s)
+            try:
+                await self.poll()
+            except Exception as error:  # noqa: BLE001 - whatever fails here must not end the poll
+                if not self.failing:
+                    log.warning("stock cannot be read; the view grows old", error=repr(error))
+                self.failing = True
+            else:
+                if self.failing:
+                    log.info("stock is read again")
+                self.failing = False
+            view_age.set(self.view.seen_age_s(monotonic()))
