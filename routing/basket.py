@@ -26,7 +26,10 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     supply: Mapping[tuple[str, str], tuple[Supply, ...]] = {}
     """By node id and sku; read with backorders only."""
     capacity: Mapping[str, tuple[Capacity, ...]] = {}
-    """By node id. A node with room for all this order could ask may be left out."""
+    """By node id. A node with room for all this order could ask may be left out.
+
+    For an ordinary order only the nodes of its plan are looked up.
+    """
 
 
 class Seen(msgspec.Struct, frozen=True, eq=False):
@@ -44,7 +47,7 @@ class Seen(msgspec.Struct, frozen=True, eq=False):
     supply: tuple[tuple[int, int, tuple[Supply, ...]], ...] = ()
     """Row, sku and what is expected."""
     capacity: tuple[tuple[int, tuple[Capacity, ...]], ...] = ()
-    """Row and limits."""
+    """Row and limits, of the nodes where they were looked at."""
 
 
 def seen(terrain: Terrain, basket: Basket) -> Seen:
@@ -74,12 +77,17 @@ def seen(terrain: Terrain, basket: Basket) -> Seen:
         rows=row_of[every],
         units=np.concatenate(units),
         supply=_supply(terrain, basket, skus) if basket.policy.backorder else (),
-        capacity=tuple(
-            (terrain.row_of[node_id], limits)
-            for node_id, limits in basket.capacity.items()
-            if node_id in terrain.row_of
-        ),
     )
+
+
+def limited(terrain: Terrain, basket: Basket, there: Seen) -> Seen:
+    """What was seen, and what nodes with any of it can still take on each date."""
+    rows = {*there.rows.tolist(), *(row for row, _, _ in there.supply)}
+    limits = (
+        (terrain.row_of.get(node_id, -1), limits) for node_id, limits in basket.capacity.items()
+    )
+    known = tuple((row, found) for row, found in limits if row >= 0 and row in rows)
+    return msgspec.structs.replace(there, capacity=known)
 
 
 _NONE = np.zeros(0, np.int64)

@@ -19,7 +19,7 @@ from routing.instance import Assignment, Instance, Verdict
 from routing.model import improve
 from routing.plan import Plan, Status
 from routing.problem import Problem
-from routing.solve import deadline_of, solve_instance
+from routing.solve import deadline_of, parts_of, solve_instance
 from routing.validate import validate_order
 
 NODES_MAX = 24
@@ -58,8 +58,12 @@ def decide(problem: Problem) -> Decision:
     validate_order(problem)
     outlook = look(problem)
     choice = choose(outlook)
-    solution = solve_instance(choice.instance, deadline)
-    return _decision(outlook, choice, solution.plan, solution.priced)
+    parted = parts_of(choice.instance)
+    solution = solve_instance(choice.instance, deadline, parted[0] if parted else None)
+    plan = solution.plan
+    if parted:
+        plan = assemble(choice.instance, parted[0], bound_minor=parted[1], found_by="partition")
+    return _decision(outlook, choice, plan, solution.priced)
 
 
 def decision_on(problem: Problem, parts: Parts, proof: tuple[Status, str, int]) -> Decision:
@@ -69,6 +73,9 @@ def decision_on(problem: Problem, parts: Parts, proof: tuple[Status, str, int]) 
     """
     outlook = look(problem)
     choice = choose(outlook)
+    if not {place[0] for place in parts} <= {slot.node.node_id for slot in choice.instance.slots}:
+        # Capacities known only now can make another of two equal nodes the needless one.
+        choice = choose(outlook, prune=False)
     units = _units(choice.instance, parts)
     status, found_by, bound_minor = proof
     plan = assemble(

@@ -67,7 +67,7 @@ SPLIT, SHORTAGE, MISSING, ORDERED, REAL = range(5)
 
 def facts(grid: Grid, objective_minor: int) -> Facts:
     """The facts of a grid for plans cheaper than `objective_minor`."""
-    wanted, most = _reachable(grid.units_max, grid.quantities, grid.nodes)
+    wanted, most = reachable(grid.units_max, grid.quantities, grid.nodes)
     ordered = int(grid.quantities.sum())
     missing = grid.shortage_minor * (ordered - int(wanted.sum()))
     scalars = (grid.split_minor, grid.shortage_minor, missing, ordered, len(most))
@@ -83,7 +83,7 @@ def facts(grid: Grid, objective_minor: int) -> Facts:
 
 
 @compiled
-def _reachable(units_max: Ints, quantities: Ints, nodes: Ints) -> tuple[Ints, Ints]:
+def reachable(units_max: Ints, quantities: Ints, nodes: Ints) -> tuple[Ints, Ints]:
     """The units all nodes together can give, and what each slot could take of them."""
     slots, lines = units_max.shape
     wanted = np.zeros(lines, np.int64)

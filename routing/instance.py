@@ -71,6 +71,16 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
         return sum(line.quantity for line in self.lines)
 
 
+def within_limits(instance: Instance, units: Assignment) -> bool:
+    """Whether an assignment keeps every limit that couples slots."""
+    return all(
+        sum(units.get(k, {}).get(i, 0) for k, i in limit.pairs) <= limit.units_max
+        for limit in instance.unit_limits
+    ) and all(
+        sum(k in units for k in most.slots) <= most.slots_max for most in instance.open_limits
+    )
+
+
 def restrict(instance: Instance, slots: tuple[int, ...]) -> Instance:
     """The instance with only these slots, renumbered in their order."""
     number = {k: new for new, k in enumerate(slots)}

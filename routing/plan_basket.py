@@ -1,15 +1,28 @@
 """From a basket on a prepared destination to its plan and the record of it."""
 
+import time
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
-from routing.basket import Basket, problem_of, seen
+from routing.assemble import assemble
+from routing.basket import Basket, Seen, limited, problem_of, seen
+from routing.cost import NO_PARCEL, parcel_steps
+from routing.gather import Gathered, gather
+from routing.grid import Ints
+from routing.instance import Assignment, Instance, Slot
+from routing.partition import partition, within_nodes
 from routing.plan import Plan
-from routing.problem import ProblemError
+from routing.problem import ProblemError, Stock
+from routing.promise import pickup_promise
 from routing.record import write
+from routing.search import search
 from routing.solve import solve
 from routing.terrain import Terrain
+from routing.validate import validate_lines
+
+__all__ = ["Planned", "plan_basket"]
 
 
 class Planned(NamedTuple):
@@ -26,12 +39,145 @@ def plan_basket(terrain: Terrain, basket: Basket, time_limit_ms: int) -> Planned
     Always answers within about `time_limit_ms`. Raises `ProblemError` for an order that contradicts
     itself, and for one placed when the terrain's dates do not hold.
     """
+    deadline = time.perf_counter() + time_limit_ms / 1000
     if not terrain.covers(basket.now):
         raise ProblemError(
             f"the order is of {basket.now}, the terrain holds from {terrain.from_at} until"
             f" {terrain.until_at}; prepare it anew"
         )
     policy = msgspec.structs.replace(basket.policy, time_limit_ms=time_limit_ms)
+    validate_lines(basket.lines, policy)
     there = seen(terrain, basket)
-    plan = solve(problem_of(terrain.destination, there, basket.now, basket.lines, policy))
+    plan = _at_once(terrain, basket, there, deadline) if _ordinary(terrain, basket, there) else None
+    if plan is not None:
+        there = _used(terrain, basket, there, plan)
+    else:
+        there = limited(terrain, basket, there)
+        left_ms = max(0, round((deadline - time.perf_counter()) * 1000))
+        hurried = msgspec.structs.replace(policy, time_limit_ms=left_ms)
+        plan = solve(problem_of(terrain.destination, there, basket.now, basket.lines, hurried))
     return Planned(plan, write(terrain, basket, policy, there, plan))
+
+
+def _used(terrain: Terrain, basket: Basket, there: Seen, plan: Plan) -> Seen:
+    """What was seen, with the capacities that were looked at: those of the plan's nodes."""
+    if not basket.capacity:
+        return there
+    nodes = {f.node_id: terrain.row_of[f.node_id] for f in plan.fulfillments}
+    looked = ((row, basket.capacity.get(node_id)) for node_id, row in nodes.items())
+    return msgspec.structs.replace(
+        there, capacity=tuple((row, limits) for row, limits in looked if limits)
+    )
+
+
+def _ordinary(terrain: Terrain, basket: Basket, there: Seen) -> bool:
+    """Whether a grid says all there is to say of the basket, capacities aside."""
+    return (
+        not there.supply
+        and len(there.skus) == len(basket.lines)
+        and all(name in terrain.abilities for line in basket.lines for name in line.requires)
+    )
+
+
+def _at_once(terrain: Terrain, basket: Basket, there: Seen, deadline: float) -> Plan | None:
+    """The plan of an ordinary basket, where it is proven without an exact model."""
+    gathered = gather(terrain, there, basket.lines, basket.policy)
+    parted = partition(gathered.grid)
+    if parted is not None:
+        units, objective = parted
+        found_by = "partition"
+    else:
+        found = search(gathered.grid, deadline)
+        if found.bound_minor < found.objective_minor:
+            return None
+        units, objective = found.units, found.objective_minor
+        found_by = "search" if found.improved else "greedy"
+    if not _allowed(terrain, basket, gathered, units):
+        return None
+    return _assembled(terrain, basket, gathered, units, (objective, found_by))
+
+
+def _allowed(terrain: Terrain, basket: Basket, gathered: Gathered, units: Ints) -> bool:
+    """Whether stock, capacities and the most shipments allow a plan found without regard to them.
+
+    If they do, no plan is cheaper: without them there are only more.
+    """
+    slots, grid = gathered.slots, gathered.grid
+    if not within_nodes(units, grid.units_max, grid.nodes):
+        return False
+    opened = np.flatnonzero(units.any(axis=1)).tolist()
+    most = basket.policy.shipments_max
+    if most is not None and sum(int(slots.lanes[k]) >= 0 for k in opened) > most:
+        return False
+    return not basket.capacity or all(
+        _has_room(terrain, basket, int(slots.rows[k]), units[slots.rows == slots.rows[k]])
+        for k in opened
+    )
+
+
+def _has_room(terrain: Terrain, basket: Basket, row: int, units: Ints) -> bool:
+    """Whether a node's capacity on its first work date takes the units `[k, I]` of its slots."""
+    limits = basket.capacity.get(terrain.destination.nodes[row].node_id, ())
+    first = terrain.dispatches[row]
+    orders, count = int(units.any(axis=1).sum()), int(units.sum())
+    return all(
+        limit.remaining >= (orders if limit.unit == "orders" else count)
+        for limit in limits
+        if first is not None and limit.work_on == first.work_on
+    )
+
+
+def _assembled(
+    terrain: Terrain, basket: Basket, gathered: Gathered, units: Ints, proof: tuple[int, str]
+) -> Plan:
+    """The plan of units `[K, I]`, from an instance of nothing but the slots they open."""
+    slots, grid = gathered.slots, gathered.grid
+    weight = int(grid.quantities @ grid.weights_grams)
+    opened = np.flatnonzero(units.any(axis=1)).tolist()
+    taken: Assignment = {}
+    stock: dict[tuple[str, str], Stock] = {}
+    made: list[Slot] = []
+    for number, k in enumerate(opened):
+        slot = _slot(terrain, int(slots.rows[k]), int(slots.lanes[k]), weight)
+        made.append(slot)
+        taken[number] = {i: count for i, count in enumerate(units[k].tolist()) if count}
+        node_id = slot.node.node_id
+        for i in taken[number]:
+            sku, most = gathered.lines[i].sku, int(grid.units_max[k, i])
+            stock[node_id, sku] = Stock(node_id=node_id, sku=sku, available=most)
+    instance = Instance(
+        policy=basket.policy,
+        lines=gathered.lines,
+        slots=tuple(made),
+        units_max=tuple(tuple(grid.units_max[k].tolist()) for k in opened),
+        time_minor=tuple(tuple(grid.time_minor[k].tolist()) for k in opened),
+        unit_limits=(),
+        open_limits=(),
+        stock=stock,
+        now=basket.now,
+    )
+    objective, found_by = proof
+    return assemble(instance, taken, bound_minor=objective, found_by=found_by)
+
+
+def _slot(terrain: Terrain, row: int, lane: int, weight_grams: int) -> Slot:
+    first = terrain.dispatches[row]
+    if first is None:
+        raise ValueError(f"row {row} never works and has no slot")
+    served = terrain.destination
+    if lane < 0:
+        service, promised, steps = None, pickup_promise(first.work_on), NO_PARCEL
+    else:
+        brackets = served.tariffs[terrain.rows.lane_tariff[lane]].brackets
+        service, promised = terrain.lanes[lane].service, terrain.promises[lane]
+        steps = parcel_steps(brackets, weight_grams)
+    return Slot(
+        node=served.nodes[row],
+        method="pickup" if lane < 0 else "ship",
+        service=service,
+        start_on=first.start_on,
+        work_on=first.work_on,
+        ship_by=first.ship_by,
+        promise=promised,
+        steps=steps,
+    )

@@ -9,13 +9,15 @@ from routing.bound import Bound, bound, relaxation
 from routing.branch import branch, covers_all
 from routing.candidates import candidates
 from routing.greedy import polished, quick
-from routing.instance import Assignment, Instance, restrict
+from routing.grid import assignment, grid
+from routing.instance import Assignment, Instance, restrict, within_limits
 from routing.model import improve
+from routing.partition import partition
 from routing.plan import Plan
 from routing.problem import Problem
 from routing.validate import validate, validate_order
 
-__all__ = ["Solution", "deadline_of", "solve", "solve_instance", "validate"]
+__all__ = ["Solution", "deadline_of", "parts_of", "solve", "solve_instance", "validate"]
 
 
 PAIR_MS = 0.06
@@ -38,7 +40,24 @@ def solve(problem: Problem) -> Plan:
     """
     deadline = deadline_of(problem)
     validate_order(problem)
-    return solve_instance(candidates(problem), deadline).plan
+    instance = candidates(problem)
+    parted = parts_of(instance)
+    if parted is None:
+        return solve_instance(instance, deadline).plan
+    units, objective = parted
+    return assemble(instance, units, bound_minor=objective, found_by="partition")
+
+
+def parts_of(instance: Instance) -> tuple[Assignment, int] | None:
+    """The cheapest parts of a short order and its objective, where no limit speaks against them.
+
+    Without the limits there are only more plans, so no plan is cheaper.
+    """
+    parted = partition(grid(instance))
+    if parted is None:
+        return None
+    units = assignment(parted[0])
+    return (units, parted[1]) if within_limits(instance, units) else None
 
 
 def deadline_of(problem: Problem) -> float:

@@ -5,7 +5,17 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from routing.cost import PARCELS_MAX
-from routing.problem import Calendar, Lane, Line, Node, Problem, ProblemError, Stock, Tariff
+from routing.problem import (
+    Calendar,
+    Lane,
+    Line,
+    Node,
+    Policy,
+    Problem,
+    ProblemError,
+    Stock,
+    Tariff,
+)
 from routing.promise import DAYS_MAX
 
 UNITS_MAX = 1_000_000
@@ -40,22 +50,31 @@ def _repeated(values: Iterable[Hashable]) -> Hashable | None:
     return None
 
 
+def validate_lines(lines: tuple[Line, ...], policy: Policy) -> None:
+    """Raise `ProblemError` for a fault in lines or policy."""
+    for fault in _lines_faults(lines, policy):
+        raise ProblemError(fault)
+
+
 def _order_faults(problem: Problem) -> Iterator[str]:
-    if not problem.lines:
-        yield "the order has no lines; give at least one"
-    repeated = _repeated(line.line_id for line in problem.lines)
-    if repeated is not None:
-        yield f"line id {repeated} occurs twice; ids must differ within an order"
-    for line in problem.lines:
-        yield from _line_faults(line)
-    units = sum(line.quantity for line in problem.lines)
-    if units > UNITS_MAX:
-        yield f"the order has {units} units, more than {UNITS_MAX}; split it"
+    yield from _lines_faults(problem.lines, problem.policy)
     if problem.now.utcoffset() != timedelta():
         yield f"now is {problem.now}; give an instant in UTC"
     if not _known_zone(problem.destination_time_zone):
         yield f"destination time zone {problem.destination_time_zone} is unknown; use an IANA name"
-    policy = problem.policy
+
+
+def _lines_faults(lines: tuple[Line, ...], policy: Policy) -> Iterator[str]:
+    if not lines:
+        yield "the order has no lines; give at least one"
+    repeated = _repeated(line.line_id for line in lines)
+    if repeated is not None:
+        yield f"line id {repeated} occurs twice; ids must differ within an order"
+    for line in lines:
+        yield from _line_faults(line)
+    units = sum(line.quantity for line in lines)
+    if units > UNITS_MAX:
+        yield f"the order has {units} units, more than {UNITS_MAX}; split it"
     prices = (
         policy.split_minor,
         policy.lateness_minor,
