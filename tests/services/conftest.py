@@ -11,15 +11,20 @@ import pytest
 from services import keys
 from services.app import create_app
 from services.database import Database
-from services.observe import Observed
-from services.runtime import prepare
+from services.http.door import Door
 from services.settings import Settings
 from tests.services.caller import Caller
 from tests.services.place import furnish
 
 
 @pytest.fixture
-async def caller(settings: Settings, database: Database) -> AsyncIterator[Caller]:
+def app(settings: Settings) -> Door:
+    """Return the application; whoever asks for a caller gets it running."""
+    return create_app(settings)
+
+
+@pytest.fixture
+async def caller(app: Door, database: Database) -> AsyncIterator[Caller]:
     """Yield a caller of the application with a key of each role; the store is ST-EAST."""
     await furnish(database)
     secrets = {
@@ -29,19 +34,17 @@ async def caller(settings: Settings, database: Database) -> AsyncIterator[Caller
         "planner": await keys.create(database, "planner", (), None),
         "operator": await keys.create(database, "operator", (), None),
     }
-    runtime = prepare(settings)
-    app = create_app(settings, runtime)
     # Litestar's ASGI types are narrower than httpx's, which are plain mappings.
     transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)
     async with (
         started(app),
         httpx.AsyncClient(transport=transport, base_url="http://nom.test") as client,
     ):
-        yield Caller(client, secrets, runtime)
+        yield Caller(client, secrets, app.runtime)
 
 
 @asynccontextmanager
-async def started(app: Observed) -> AsyncIterator[None]:
+async def started(app: Door) -> AsyncIterator[None]:
     """Run the application's lifespan in one task; a fixture's two halves may run in different ones."""
     ready, done = asyncio.Event(), asyncio.Event()
 

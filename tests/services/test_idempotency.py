@@ -2,7 +2,12 @@
 
 import asyncio
 
+import msgspec
+
 from services.database import Database
+from services.keys import Principal
+from services.orders.idempotency import claim
+from services.orders.request import AllocationRequest
 from tests.services.caller import Caller, basket, problem_type
 from tests.services.test_allocations import assert_audit_is_silent, available
 
@@ -17,6 +22,20 @@ async def test_a_repeated_request_gets_the_first_answer_and_holds_nothing_more(
     assert second.json() == first.json()
     assert second.headers["idempotency-replayed"] == "true"
     assert await available(database, "MUG", "WH-EAST") == 98
+
+
+def test_how_a_body_was_written_does_not_count() -> None:
+    """A caller's retry may write its JSON anew; it is the same request as long as it says the same."""
+    decode = msgspec.json.Decoder(AllocationRequest).decode
+    order = basket("o-1", ("MUG", 2), hold_for="PT5M")
+    other_way = dict(reversed(order.items())) | {"channel": "web", "policy": {"backorder": False}}
+    body = decode(msgspec.json.encode(order))
+    same = decode(msgspec.json.format(msgspec.json.encode(other_way), indent=3))
+    another = decode(msgspec.json.encode(order | {"hold_for": "PT6M"}))
+    principal = Principal("key", "checkout", (), None)
+    claims = [claim(principal, "POST", "/v1/allocations", "k", each) for each in (body, same)]
+    assert claims[0] == claims[1]
+    assert claim(principal, "POST", "/v1/allocations", "k", another) != claims[0]
 
 
 async def test_fifty_repetitions_at_once_have_one_effect(
