@@ -1,10 +1,11 @@
-"""How long history is kept: partitions made ahead of time and dropped after it."""
+"""How long history is kept: partitions made ahead of time and dropped after it, the rest deleted."""
 
 from datetime import timedelta
 from functools import partial
 
 import asyncpg
 
+from inventory.changes import trim_changes
 from inventory.ledger import forget_messages
 from inventory.partitions import (
     MOVEMENTS,
@@ -24,6 +25,8 @@ HISTORY = (
     Partitioned(table="idempotency", column="created_at", period="day", keep=8),
 )
 
+CHANGES_KEPT = timedelta(minutes=5)
+"""How long a follower may look away from changes of stock before it has to load all of it anew."""
 MESSAGES_KEPT = timedelta(days=31 * (MOVEMENTS.keep + 1))
 
 
@@ -37,6 +40,20 @@ async def maintain_partitions(database: Database) -> int:
         changed += await database.run(partial(make_ahead, spec=spec))
         changed += await database.run(partial(drop_old, spec=spec))
     return changed + await database.run(forget_old_messages)
+
+
+async def forget_changes(database: Database) -> int:
+    """Delete the changes that every follower has had the time to see; say how many."""
+    total = 0
+    while deleted := await database.run(forget_some_changes):
+        total += deleted
+    return total
+
+
+async def forget_some_changes(connection: asyncpg.Connection) -> int:
+    """Delete some thousands of them in one transaction; say how many."""
+    now = await records.database_now(connection)
+    return await trim_changes(connection, now - CHANGES_KEPT)
 
 
 async def forget_old_messages(connection: asyncpg.Connection) -> int:

@@ -63,6 +63,8 @@ async def ready(state: State) -> Response[Health]:
         return Response(
             Health("unavailable", "The network of nodes cannot be read."), status_code=NOT_READY
         )
+    if runtime.stock.is_stale:
+        return Response(Health("unavailable", "The stock cannot be read."), status_code=NOT_READY)
     return Response(Health("ok"))
 
 

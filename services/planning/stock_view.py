@@ -47,6 +47,8 @@ class StockFollower:
         self.failing = False
         self.cursor: changes.Cursor | None = None
         self.forgot_at: datetime | None = None
+        self.looking = asyncio.Lock()
+        """Held by whoever reads changes: items and buffers must be applied in the order of reads."""
         self.task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -109,6 +111,11 @@ class StockFollower:
 
     async def poll(self) -> None:
         """Bring the view up to what has been committed before this call."""
+        async with self.looking:
+            await self.look()
+
+    async def look(self) -> None:
+        """Read what has changed since the cursor and apply it."""
         seen_at = monotonic()
         if self.cursor is None:
             raise RuntimeError("the stock view has not been loaded")

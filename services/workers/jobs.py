@@ -1,11 +1,12 @@
 """Which jobs there are, and how often each runs."""
 
 from services.orders import counter, lifecycle
-from services.retention import maintain_partitions
+from services.retention import forget_changes, maintain_partitions
 from services.settings import Settings
 from services.workers.runner import Job
 
-HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
 
 
 def all_jobs(settings: Settings) -> list[Job]:
@@ -13,5 +14,6 @@ def all_jobs(settings: Settings) -> list[Job]:
     return [
         Job("expire allocations", settings.sweep_ms, lifecycle.expire_due),
         Job("expire counter reservations", settings.sweep_ms, counter.expire_due),
+        Job("forget changes", MINUTE_MS, forget_changes),
         Job("maintain partitions", HOUR_MS, maintain_partitions),
     ]
