@@ -1,14 +1,15 @@
-"""The database: one engine per process, transactions with limits, retries, migrations.
+"""The database: one pool per process, transactions with limits, retries, migrations.
 
-Statements run on the raw asyncpg connection with array parameters; SQLAlchemy keeps the pool and
-describes the tables. Nothing here spans a network call or a solve.
+Statements run on asyncpg's connections with array parameters; SQLAlchemy describes the tables and
+migrates them. Nothing here spans a network call or a solve.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 import asyncpg
 import sqlalchemy as sa
@@ -16,8 +17,8 @@ import structlog
 from alembic import command
 from alembic.config import Config
 from prometheus_client import Counter
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.settings import Settings
 
@@ -26,6 +27,8 @@ T = TypeVar("T")
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 7_205_759
 """Advisory lock under which one process migrates while the others wait."""
+STATEMENTS_MAX = 200
+"""Prepared statements a connection keeps."""
 RETRIES_MAX = 5
 RETRY_PAUSE_S = 0.01
 TRANSIENT = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -56,53 +59,91 @@ class Database:
     def __init__(self, url: str, settings: Settings, *, connections_max: int) -> None:
         """Prepare the pool; connections are opened as they are needed."""
         self.url = url
-        self.engine: AsyncEngine = create_async_engine(
-            driver_url(url),
-            pool_size=connections_max,
-            max_overflow=0,
-            pool_timeout=settings.deadline_ms / 1000,
-            pool_pre_ping=False,
-            connect_args={
-                "server_settings": {
-                    "application_name": "nom",
-                    "lock_timeout": str(settings.lock_timeout_ms),
-                    "statement_timeout": str(settings.statement_timeout_ms),
-                    "jit": "off",
-                }
+        self.patience_s = settings.deadline_ms / 1000
+        """How long to wait for a connection when all are taken."""
+        self.room = asyncio.Semaphore(connections_max)
+        self.idle: list[asyncpg.Connection] = []
+        """Those used last come last, and are used again first."""
+        self.closed = False
+        # Limits are set once for each connection and statements prepared once, for good, so that a
+        # transaction costs no round trip but its own.
+        self.open = partial(
+            asyncpg.connect,
+            plain_url(url),
+            timeout=self.patience_s,
+            statement_cache_size=STATEMENTS_MAX,
+            max_cached_statement_lifetime=0,
+            server_settings={
+                "application_name": "nom",
+                "lock_timeout": str(settings.lock_timeout_ms),
+                "statement_timeout": str(settings.statement_timeout_ms),
+                "jit": "off",
             },
         )
-        sa.event.listen(self.engine.sync_engine, "checkout", refuse_closed)
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self.engine.dispose()
+        """Close every connection, those in use when they are given back."""
+        self.closed = True
+        while self.idle:
+            await self.idle.pop().close()
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[asyncpg.Connection]:
-        """Yield the driver's connection outside any transaction.
+        """Yield a connection outside any transaction.
 
-        Raises `DatabaseAwayError` when there is no connection to be had, and when it breaks.
+        Raises `PoolTimeoutError` when all are taken for too long; `DatabaseAwayError` when there is
+        none to be had, and when it breaks.
         """
+        connection = await self.take()
         try:
-            connection = await self.engine.connect()
-        except (DBAPIError, OSError) as error:
-            raise DatabaseAwayError(f"The database cannot be reached: {error}") from error
-        try:
-            raw = await connection.get_raw_connection()
-            driver = cast("asyncpg.Connection", raw.driver_connection)
-            try:
-                yield driver
-            except Exception as error:
-                if isinstance(error, BROKEN) or driver.is_closed():
-                    driver.terminate()
-                    raise DatabaseAwayError(f"The connection broke: {error}") from error
-                raise
-            finally:
-                # A connection that the server has dropped must not go back to the pool.
-                if driver.is_closed():
-                    await connection.invalidate()
+            yield connection
+        except Exception as error:
+            if isinstance(error, BROKEN) or connection.is_closed():
+                connection.terminate()
+                raise DatabaseAwayError(f"The connection broke: {error}") from error
+            raise
         finally:
-            await connection.close()
+            await self.give_back(connection)
+
+    async def take(self) -> asyncpg.Connection:
+        """Return a connection that is nobody else's, an idle one or a new one."""
+        try:
+            async with asyncio.timeout(self.patience_s):
+                await self.room.acquire()
+        except TimeoutError:
+            raise PoolTimeoutError(
+                f"every connection was taken for {self.patience_s} s; there are too few for the "
+                "work, or one piece of it takes too long"
+            ) from None
+        # Those that closed while nobody used them, after a restart all of them, are passed over:
+        # each would fail one request.
+        while self.idle:
+            connection = self.idle.pop()
+            if not connection.is_closed():
+                return connection
+        try:
+            return await self.open()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self.room.release()
+            raise DatabaseAwayError(f"The database cannot be reached: {error}") from error
+        except BaseException:
+            self.room.release()
+            raise
+
+    async def give_back(self, connection: asyncpg.Connection) -> None:
+        """Keep a connection for the next one, unless it is of no more use."""
+        try:
+            if connection.is_closed():
+                return
+            if connection.is_in_transaction():
+                # Only a cancellation at the wrong moment leaves one open; its locks end with it.
+                connection.terminate()
+            elif self.closed:
+                await connection.close()
+            else:
+                self.idle.append(connection)
+        finally:
+            self.room.release()
 
     @asynccontextmanager
     async def transaction(
@@ -147,15 +188,6 @@ class Database:
                     raise
                 await asyncio.sleep(RETRY_PAUSE_S * 2**attempt)
         raise RuntimeError("unreachable: every attempt returns or raises")
-
-
-def refuse_closed(dbapi_connection: Any, _record: object, _proxy: object) -> None:
-    """Have the pool replace a connection that closed while nobody used it, and all older ones.
-
-    Without it, each connection of the pool would fail one request after the database restarted.
-    """
-    if dbapi_connection.driver_connection.is_closed():
-        raise InvalidatePoolError("the connection closed while it was idle")
 
 
 def driver_url(url: str) -> str:
