@@ -12,7 +12,8 @@ from routing.ascent import FORCED, FREE, SHUT, Ascent, ascend
 from routing.compiled import compiled
 from routing.facts import REAL, SLACK_MINOR, Bytes, Facts, Floats
 from routing.grid import Ints
-from routing.settle import Best, settle
+from routing.settle import settle
+from routing.sharing import Best, beaten
 
 PARTS_MAX = 4_096
 """Parts waiting at a time."""
@@ -26,6 +27,8 @@ TRIED_MAX = 4_096
 DEPTH_FIRST = 60
 """How many parts follow the most promising line, for the sake of the incumbent; later ones are
 those of the least bound, for the sake of the proof."""
+
+TRIES, GUESS_TRIES = 2_000, 200
 
 ROOT_ROUNDS, ROUNDS = 80, 14
 """Price adjustments for the whole order and for each part."""
@@ -104,12 +107,6 @@ def advance(facts: Facts, room: Ascent, parts: Parts, best: Best, work_max: int)
 
 
 @compiled
-def beaten(best: Best, value: float) -> bool:
-    """Whether no plan of at least this objective is cheaper than the incumbent."""
-    return bool(value > best.objective[0] - 1 + SLACK_MINOR)
-
-
-@compiled
 def explore(facts: Facts, room: Ascent, parts: Parts, best: Best, part: tuple[Bytes, float]) -> int:
     """Bound a part and split it; nothing more when it is given up."""
     status, value = part
@@ -130,10 +127,10 @@ def explore(facts: Facts, room: Ascent, parts: Parts, best: Best, part: tuple[By
         return work + 3 * len(facts.lines)
     if covers(facts, status, FORCED):
         slots = np.flatnonzero(status == FORCED)
-        closed, more = settle(facts, slots, best)
+        lowest, more = settle(facts, slots, best, TRIES)
         work += more
-        if not closed and not beaten(best, value):
-            stick(parts, status, value)
+        if not beaten(best, max(value, lowest)):
+            stick(parts, status, max(value, lowest))
         ranked = np.flatnonzero(status == FREE)
     else:
         ranked = holders(facts, status)
@@ -286,7 +283,7 @@ def guessed(facts: Facts, room: Ascent, parts: Parts, best: Best, status: Bytes)
         for n in range(facts.starts[chosen], facts.starts[chosen + 1]):
             left[facts.lines[n]] -= facts.most[n]
     if fresh_set(parts, likely):
-        _, more = settle(facts, np.flatnonzero(likely), best)
+        _, more = settle(facts, np.flatnonzero(likely), best, GUESS_TRIES)
         work += more
     return work + lines
 

@@ -11,7 +11,7 @@ from routing.facts import MISSING, SLACK_MINOR, Facts, Floats, facts, objective_
 from routing.grid import Grid, Ints
 from routing.parts import STUCK, WAITING, Parts, advance, whole
 from routing.rules import quickest
-from routing.settle import Best
+from routing.sharing import Best
 
 __all__ = ["Found", "search"]
 
