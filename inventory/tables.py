@@ -198,9 +198,12 @@ reservation = sa.Table(
     sa.CheckConstraint("state <> 'held' OR expires_at IS NOT NULL", name="expires_at"),
     sa.CheckConstraint("(state = 'consumed') = (movement_id IS NOT NULL)", name="movement_id"),
     sa.Index(None, "holder_id"),
-    sa.Index(None, "expires_at", postgresql_where=sa.text("state = 'held'")),
-    # Promises to weaken are looked up by stock record, and so are pegs that wait for supply.
-    sa.Index(None, "sku", "node_id", postgresql_where=sa.text("state IN ('held', 'confirmed')")),
+    # An allocation's hold is swept by the allocation's own row. Every index here is paid for by
+    # every line of every order.
+    sa.Index(
+        None, "expires_at", postgresql_where=sa.text("state = 'held' AND holder_kind = 'staff'")
+    ),
+    # Pegs that wait for supply are looked up by stock record.
     sa.Index(
         "reservation_peg_idx",
         "sku",
