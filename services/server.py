@@ -1,6 +1,7 @@
 """One HTTP worker process: uvicorn on the socket that the supervisor bound."""
 
 import asyncio
+import gc
 import os
 import resource
 import socket
@@ -37,6 +38,9 @@ class Server(uvicorn.Server):
         """Start taking requests, then say so."""
         await super().startup(sockets)
         if self.started:
+            # What is loaded by now stays; looking through it again and again takes 0.1 s and more.
+            gc.collect()
+            gc.freeze()
             self.watch = asyncio.create_task(end_with_parent())
             report_ready(self.ready)
 
