@@ -62,7 +62,7 @@ def decide(problem: Problem) -> Decision:
     solution = solve_instance(choice.instance, deadline, parted[0] if parted else None)
     plan = solution.plan
     if parted:
-        plan = assemble(choice.instance, parted[0], bound_minor=parted[1], found_by="partition")
+        plan = assemble(choice.instance, parted[0], bound_minor=parted[1], found_by=parted[2])
     return _decision(outlook, choice, plan, solution.priced)
 
 

@@ -3,18 +3,20 @@
 A state is a number of units of each line, written as one number in mixed radix, line 0 its highest
 digit. First comes the cheapest parcel of every state: the slot that sends exactly these units for
 least. Then the cheapest parcels that together make up a state, adding one kind of parcel after
-another. README.md has the proof that this is a lower bound, and when it is the optimum.
+another. README.md has the proof that this is a lower bound, and when it is the optimum; where it is
+not, `untangle.py` goes on from it.
 """
 
-from typing import NamedTuple
-
+import msgspec
 import numpy as np
 
 from routing.compiled import compiled
-from routing.facts import reachable
+from routing.facts import facts, reachable
 from routing.grid import Grid, Ints
+from routing.rules import quickest
+from routing.untangle import Money, States, cost, parcels, untangled, within_nodes
 
-__all__ = ["partition", "within_nodes"]
+__all__ = ["Parted", "partition"]
 
 SUMS_MAX = 1_500_000
 """Most sums of two states, of a nanosecond or two each; longer orders are left to the search."""
@@ -22,47 +24,25 @@ SUMS_MAX = 1_500_000
 _INFINITE = 1 << 60
 
 
-class Money(NamedTuple):
-    """What parcels cost; the arrays of a `Grid`."""
+class Parted(msgspec.Struct, frozen=True, eq=False):
+    """A plan that is proven to be cheapest."""
 
-    time_minor: Ints
-    slot_minor: Ints
-    """`[K]`: handling of a fulfillment and the split."""
-    unit_minor: Ints
-    step_starts: Ints
-    step_grams: Ints
-    step_minor: Ints
-    weights_grams: Ints
-    shortage_minor: int
-    """Price of a unit left out, or more than anything where none may be."""
+    units: Ints
+    """`[K, I]`"""
+    objective_minor: int
+    found_by: str
 
 
-class States(NamedTuple):
-    """What is to be parted."""
+def partition(grid: Grid) -> Parted | None:
+    """A cheapest plan of a grid, none for an order of too many states or sets of parcels.
 
-    most: Ints
-    """`[K, I]`: units of the line the slot could take, at most those wanted."""
-    wanted: Ints
-    """`[I]`: units of the line that all nodes together can give, at most those ordered."""
-    places: Ints
-    """`[I]`: what one unit of the line adds to a state."""
-    nodes: Ints
-    """`[K]`, as in the grid."""
-
-
-def partition(grid: Grid) -> tuple[Ints, int] | None:
-    """The units `[K, I]` of a cheapest plan and its objective, where it is found and proven here.
-
-    None for an order of too many states, and where the cheapest parts take more of a node than it
-    has or make a line wait longer than they were charged for.
+    No slots have limits in common but those of one node, which share its stock.
     """
-    if not len(grid.nodes):
-        return None
     wanted, most = reachable(grid.units_max, grid.quantities, grid.nodes)
     ordered, found = int(grid.quantities.sum()), int(wanted.sum())
-    nothing = np.zeros_like(most), ordered * grid.shortage_minor
-    if grid.complete and found < ordered:
-        return nothing
+    nothing = ordered * grid.shortage_minor
+    if found == 0 or (grid.complete and found < ordered):
+        return Parted(np.zeros_like(most), nothing, "partition")
     money = Money(
         grid.time_minor,
         grid.slot_minor + grid.split_minor,
@@ -71,92 +51,78 @@ def partition(grid: Grid) -> tuple[Ints, int] | None:
         grid.step_grams,
         grid.step_minor,
         grid.weights_grams,
+        grid.split_minor,
         _INFINITE if grid.complete else grid.shortage_minor,
     )
-    proven, units, minor = _parted(money, most, wanted, grid.nodes, grid.split_minor)
-    objective = int(minor) + (ordered - found) * grid.shortage_minor
-    if not proven:
+    places = _places(wanted)
+    if places is None:
         return None
-    return nothing if grid.complete and nothing[1] < objective else (units, objective)
+    states = States(most, wanted, places, grid.nodes)
+    settled, units, minor, total = _parted(money, states)
+    missing = (ordered - found) * grid.shortage_minor
+    if not settled:
+        return _untangled(grid, money, states, total, missing)
+    if grid.complete and nothing < int(minor):
+        return Parted(np.zeros_like(most), nothing, "partition")
+    return Parted(units, int(minor) + missing, "partition")
+
+
+def _places(wanted: Ints) -> Ints | None:
+    """What one unit of each line adds to a state, none where there would be too many sums."""
+    places, count, sums = [], 1, 1
+    for units in reversed(wanted.tolist()):
+        places.append(count)
+        count *= units + 1
+        sums *= (units + 1) * (units + 2) // 2
+    return np.array(places[::-1], np.int64) if sums <= SUMS_MAX else None
+
+
+def _untangled(
+    grid: Grid, money: Money, states: States, total: Ints, missing: int
+) -> Parted | None:
+    units, objective = quickest(facts(grid, 0), grid.complete)
+    ended, better, minor = untangled(money, states, total, int(objective) - missing)
+    if not ended:
+        return None
+    if int(minor) + missing < int(objective):
+        return Parted(better, int(minor) + missing, "partition")
+    return Parted(units, int(objective), "greedy")
 
 
 @compiled
-def _parted(
-    money: Money, most: Ints, wanted: Ints, nodes: Ints, split_minor: int
-) -> tuple[bool, Ints, int]:
-    """Whether the cheapest parts are a plan, its units, and what it costs."""
-    lines = len(wanted)
-    places = np.empty(lines, np.int64)
-    count = sums = 1
-    for i in range(lines - 1, -1, -1):
-        places[i] = count
-        count *= wanted[i] + 1
-        sums *= (wanted[i] + 1) * (wanted[i] + 2) // 2
-        if sums > SUMS_MAX:
-            return False, most, 0
-    states = States(most, wanted, places, nodes)
-    least, slot = _cheapest(money, states, count)
+def _parted(money: Money, states: States) -> tuple[bool, Ints, int, Ints]:
+    """Whether the cheapest parts are a plan, its units, what it costs, and the least by state."""
+    least, slot = _cheapest(money, states)
     total, part = _joined(states, least)
-    units, parcels = _traced(states, slot, part)
-    paid = total[count - 1] - (split_minor if parcels else 0)
-    if parcels == 0 and split_minor > 0 and count > 1:
-        return False, units, 0
-    return (
-        within_nodes(units, most, nodes) and _cost(money, units, split_minor, wanted) == paid,
-        units,
-        paid,
+    units, sent = _traced(states, slot, part)
+    paid = total[len(total) - 1] - (money.split_minor if sent else 0)
+    settled = (
+        (sent > 0 or money.split_minor == 0 or len(total) == 1)
+        and within_nodes(units, states.most, states.nodes)
+        and cost(money, states.wanted, units) == paid
     )
+    return settled, units, paid, total
 
 
 @compiled
-def _cheapest(money: Money, states: States, count: int) -> tuple[Ints, Ints]:
+def _cheapest(money: Money, states: States) -> tuple[Ints, Ints]:
     """By state: the least that one parcel of exactly these units costs and the slot that sends it.
 
     The first of equal slots; -1 for a single unit that is left out.
     """
+    count = np.prod(states.wanted + 1)
     least = np.full(count, _INFINITE, np.int64)
     slot = np.full(count, -1, np.int64)
     for k in range(len(states.nodes)):
-        _offer(money, states, k, least, slot)
+        found, prices = parcels(money, states, k, states.most[k])
+        for n in range(len(found)):
+            if prices[n] < least[found[n]]:
+                least[found[n]], slot[found[n]] = prices[n], k
     for i in range(len(states.wanted)):
         one = states.places[i]
         if states.wanted[i] and money.shortage_minor < least[one]:
             least[one], slot[one] = money.shortage_minor, -1
     return least, slot
-
-
-@compiled
-def _offer(money: Money, states: States, k: int, least: Ints, slot: Ints) -> None:
-    """Price every parcel that slot `k` could send.
-
-    A line waits for its last unit; each unit is charged its share, rounded down.
-    """
-    most, wanted = states.most[k], states.wanted
-    held = np.flatnonzero(most)
-    digits = np.zeros(len(held), np.int64)
-    first = money.step_starts[k]
-    state, weight, step, price = 0, 0, first, money.slot_minor[k]
-    while True:
-        place = len(held) - 1
-        while place >= 0 and digits[place] == most[held[place]]:
-            i, units = held[place], digits[place]
-            state -= units * states.places[i]
-            weight -= units * money.weights_grams[i]
-            price -= units * money.unit_minor[k] + money.time_minor[k, i] * units // wanted[i]
-            digits[place], step = 0, first
-            place -= 1
-        if place < 0:
-            break
-        i, units = held[place], digits[place]
-        digits[place] += 1
-        state += states.places[i]
-        weight += money.weights_grams[i]
-        waits = money.time_minor[k, i]
-        price += money.unit_minor[k] + waits * (units + 1) // wanted[i] - waits * units // wanted[i]
-        while money.step_grams[step] < weight:
-            step += 1
-        if price + money.step_minor[step] < least[state]:
-            least[state], slot[state] = price + money.step_minor[step], k
 
 
 @compiled
@@ -190,72 +156,30 @@ def _rests(states: States, state: int, offsets: Ints) -> int:
     Only lines from the first of `state` on: what has units of an earlier line is made up by
     parcels that have, and those come later.
     """
-    offsets[0], count, left = 0, 1, state
-    first = 0
+    offsets[0], count, left, first = 0, 1, state, 0
     while states.places[first] > state or not states.wanted[first]:
         first += 1
     for i in range(len(states.wanted) - 1, first - 1, -1):
-        place, radix = states.places[i], states.wanted[i] + 1
+        radix = states.wanted[i] + 1
         digit = left % radix
         left //= radix
         before = count
-        for units in range(1, states.wanted[i] - digit + 1):
-            for place_before in range(before):
-                offsets[count] = offsets[place_before] + units * place
+        for units in range(1, radix - digit):
+            for smaller in range(before):
+                offsets[count] = offsets[smaller] + units * states.places[i]
                 count += 1
     return count
 
 
 @compiled
 def _traced(states: States, slot: Ints, part: Ints) -> tuple[Ints, int]:
-    """The units `[K, I]` of the parcels that make up the last state, and how many parcels."""
+    """The units `[K, I]` of the parcels that make up the last state, and how many are sent."""
     units = np.zeros_like(states.most)
-    parcels, state = 0, len(part) - 1
+    sent, state = 0, len(part) - 1
     while state > 0:
         taken = part[state]
         state -= taken
-        k = slot[taken]
-        if k >= 0:
-            parcels += 1
-            for i in range(len(states.wanted)):
-                units[k, i] += taken // states.places[i] % (states.wanted[i] + 1)
-    return units, parcels
-
-
-@compiled
-def within_nodes(units: Ints, most: Ints, nodes: Ints) -> bool:
-    """Whether units `[K, I]` take no more of a line from a slot, or a node, than it could give."""
-    slots, lines = units.shape
-    for i in range(lines):
-        taken = has = 0
-        for k in range(slots):
-            if k and nodes[k] != nodes[k - 1]:
-                taken = has = 0
-            taken += units[k, i]
-            has = max(has, most[k, i])
-            if taken > has or units[k, i] > most[k, i]:
-                # Slots of a node are in order of their start: nothing more is there by then.
-                return False
-    return True
-
-
-@compiled
-def _cost(money: Money, units: Ints, split_minor: int, wanted: Ints) -> int:
-    """What the units cost as they are, with the price of those left out."""
-    total, opened = 0, 0
-    waits = np.zeros(len(wanted), np.int64)
-    for k in range(len(units)):
-        count = weight = 0
-        for i in range(len(wanted)):
-            if units[k, i]:
-                count += units[k, i]
-                weight += units[k, i] * money.weights_grams[i]
-                waits[i] = max(waits[i], money.time_minor[k, i])
-        if count:
-            step = money.step_starts[k]
-            while money.step_grams[step] < weight:
-                step += 1
-            total += money.step_minor[step] + money.slot_minor[k] + money.unit_minor[k] * count
-            opened = 1
-    short = (wanted.sum() - units.sum()) * money.shortage_minor
-    return int(total + waits.sum() + short - opened * split_minor)
+        if slot[taken] >= 0:
+            sent += 1
+            units[slot[taken]] += taken // states.places % (states.wanted + 1)
+    return units, sent

@@ -12,7 +12,7 @@ from routing.cost import NO_PARCEL, parcel_steps
 from routing.gather import Gathered, gather
 from routing.grid import Ints
 from routing.instance import Assignment, Instance, Slot
-from routing.partition import partition, within_nodes
+from routing.partition import partition
 from routing.plan import Plan
 from routing.problem import ProblemError, Stock
 from routing.promise import pickup_promise
@@ -20,6 +20,7 @@ from routing.record import write
 from routing.search import search
 from routing.solve import solve
 from routing.terrain import Terrain
+from routing.untangle import within_nodes
 from routing.validate import validate_lines
 
 __all__ = ["Planned", "plan_basket"]
@@ -84,8 +85,7 @@ def _at_once(terrain: Terrain, basket: Basket, there: Seen, deadline: float) -> 
     gathered = gather(terrain, there, basket.lines, basket.policy)
     parted = partition(gathered.grid)
     if parted is not None:
-        units, objective = parted
-        found_by = "partition"
+        units, objective, found_by = parted.units, parted.objective_minor, parted.found_by
     else:
         found = search(gathered.grid, deadline)
         if found.bound_minor < found.objective_minor:

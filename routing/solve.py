@@ -44,20 +44,22 @@ def solve(problem: Problem) -> Plan:
     parted = parts_of(instance)
     if parted is None:
         return solve_instance(instance, deadline).plan
-    units, objective = parted
-    return assemble(instance, units, bound_minor=objective, found_by="partition")
+    units, objective, found_by = parted
+    return assemble(instance, units, bound_minor=objective, found_by=found_by)
 
 
-def parts_of(instance: Instance) -> tuple[Assignment, int] | None:
-    """The cheapest parts of a short order and its objective, where no limit speaks against them.
+def parts_of(instance: Instance) -> tuple[Assignment, int, str] | None:
+    """A short order's cheapest plan, its objective and the step, where no limit speaks against it.
 
     Without the limits there are only more plans, so no plan is cheaper.
     """
     parted = partition(grid(instance))
     if parted is None:
         return None
-    units = assignment(parted[0])
-    return (units, parted[1]) if within_limits(instance, units) else None
+    units = assignment(parted.units)
+    if not within_limits(instance, units):
+        return None
+    return units, parted.objective_minor, parted.found_by
 
 
 def deadline_of(problem: Problem) -> float:
