@@ -3,6 +3,7 @@
 from services.database import Database
 from services.keys import Keyring
 from services.orders.allocate import Allocator
+from services.planning.availability_view import Shelf
 from services.planning.network import NetworkCache
 from services.planning.stock_view import StockFollower
 from services.settings import Settings
@@ -18,6 +19,7 @@ class Runtime:
         self.keyring = Keyring(self.database, settings.key_cache_s)
         self.network = NetworkCache(self.database, settings.network_poll_ms)
         self.stock = StockFollower(self.database, settings.stock_poll_ms)
+        self.shelf = Shelf(self.database, self.network, self.stock)
         self.allocator = Allocator(self.database, self.network, self.stock, settings)
 
     async def open(self) -> None:

@@ -1,16 +1,15 @@
 """`nom replay`: decide a recorded allocation again, and compare."""
 
 import sys
-import zlib
 from uuid import UUID
 
 import click
-import msgspec
 
 from routing.explain import Decision, replay
 from services.commands.session import with_database
 from services.database import Database
-from services.orders import records
+from services.orders.decisions import find_decision
+from services.problems import Refused
 
 
 @click.command("replay")
@@ -21,14 +20,14 @@ def command(allocation_id: UUID) -> None:
     A proven plan comes out the same to the last byte. One that ran into its time limit may differ.
     """
 
-    async def work(database: Database) -> bytes | None:
+    async def work(database: Database) -> Decision:
         async with database.connect() as connection:
-            return await records.find_decision(connection, allocation_id)
+            return await find_decision(connection, allocation_id)
 
-    record = with_database(work)
-    if record is None:
-        raise click.ClickException(f"There is no decision record of allocation {allocation_id}.")
-    decision = msgspec.msgpack.decode(zlib.decompress(record), type=Decision)
+    try:
+        decision = with_database(work)
+    except Refused as refused:
+        raise click.ClickException(refused.detail) from refused
     again = replay(decision)
     same = again == decision.plan
     click.echo(

@@ -5,15 +5,17 @@ these events again gives the stock as it was known when each order was sent: exa
 saw where one caller replays; with more callers, off by what was under way at that moment.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
+from datetime import datetime
 from itertools import groupby
+from uuid import UUID
 
 import msgspec
 
-from inventory.availability import Cell
 from inventory.nodes import Node
+from inventory.view import StockView, Taking
 from routing import problem as asked
+from routing.basket import problem_of, seen
 from routing.greedy import single_then_greedy
 from routing.plan import Cost, Plan
 from routing.problem import Lane, Problem
@@ -22,8 +24,9 @@ from services.demo.network import DemoNetwork
 from services.demo.orders import DemoOrder
 from services.demo.replay import Replay, Replayed
 from services.orders.answers import AllocationAnswer, CostAnswer
+from services.orders.ground import Grounds
 from services.orders.request import AllocationRequest, verify
-from services.orders.translate import ItemFacts, Reading, View, problem
+from services.orders.translate import basket
 from services.planning.network import Network, build
 from services.planning.records import LaneGroup, NetworkRows, NodeRow, ZoneLane
 
@@ -77,37 +80,41 @@ class Rebuilt:
     def __init__(self, network: DemoNetwork) -> None:
         """Start from the opening stock."""
         self.network = planning_network(network)
-        self.items = {item.sku: ItemFacts(item.weight_grams, ()) for item in network.items}
-        self.on_hand: dict[str, dict[str, int]] = defaultdict(dict)
+        self.grounds = Grounds()
+        self.stock = StockView()
+        self.stock.apply_items(
+            [(item.sku, item.weight_grams, ()) for item in network.items], replace=True
+        )
         rows = zip(
             network.stock.skus, network.stock.node_ids, network.stock.quantities, strict=True
         )
-        for sku, node_id, quantity in rows:
-            self.on_hand[sku][node_id] = quantity
-
-    def move(self, answer: AllocationAnswer, sign: int) -> None:
-        """Take what an allocation holds (`sign` -1) or give it back (+1)."""
-        for fulfillment in answer.fulfillments:
-            for line in fulfillment.lines:
-                self.on_hand[line.sku][fulfillment.node] += sign * line.quantity
-
-    def problem(self, replayed: Replayed) -> Problem:
-        """Return what routing was asked for an order, on the stock of this moment."""
-        request: AllocationRequest = replayed.order.request
-        cells = [
-            cell(line.sku, node_id, quantity)
-            for line in request.lines
-            for node_id, quantity in sorted(self.on_hand[line.sku].items())
-        ]
-        zone = verify(request, self.network, replayed.sent_at)
-        reading = Reading(
-            now=replayed.sent_at,
-            read_at=0.0,
-            items=self.items,
-            views={request.channel: View(cells, {})},
-            network=self.network,
+        self.stock.apply_stock(
+            [(sku, node_id, quantity, 0, 0, 0) for sku, node_id, quantity in rows]
         )
-        return problem(request, zone, reading, DECISION_MS)
+        self.takings: dict[UUID, Taking] = {}
+
+    def hold(self, answer: AllocationAnswer) -> None:
+        """Take what an allocation holds."""
+        self.takings[answer.allocation_id] = self.stock.take(
+            [
+                (line.sku, fulfillment.node, line.quantity)
+                for fulfillment in answer.fulfillments
+                for line in fulfillment.lines
+            ]
+        )
+
+    def release(self, answer: AllocationAnswer) -> None:
+        """Give back what an allocation held."""
+        self.stock.give_back(self.takings.pop(answer.allocation_id))
+
+    def asked(self, request: AllocationRequest, now: datetime) -> Problem:
+        """Return what routing is asked for an order, on the stock of this moment."""
+        zone = verify(request, self.network, now)
+        ground = self.grounds.find(self.network, zone, self.stock, now)
+        found = basket(request, self.stock, now)
+        there = seen(ground.terrain, found)
+        policy = msgspec.structs.replace(found.policy, time_limit_ms=DECISION_MS)
+        return problem_of(ground.terrain.destination, there, now, found.lines, policy)
 
 
 def problems(
@@ -119,11 +126,11 @@ def problems(
     for event in replay.events:
         replayed = by_number[event.number]
         if event.kind == "sent" and event.number in numbers:
-            yield replayed, rebuilt.problem(replayed)
+            yield replayed, rebuilt.asked(replayed.order.request, replayed.sent_at)
         elif event.kind == "held" and replayed.answer is not None:
-            rebuilt.move(replayed.answer, -1)
+            rebuilt.hold(replayed.answer)
         elif event.kind == "released" and replayed.answer is not None:
-            rebuilt.move(replayed.answer, +1)
+            rebuilt.release(replayed.answer)
 
 
 def compare(replayed: Replayed, asked_for: Problem) -> Compared | None:
@@ -182,21 +189,6 @@ def cost_of(told: CostAnswer) -> Cost:
         split_minor=told.split.amount_minor,
         lateness_minor=told.lateness.amount_minor,
         total_minor=told.total.amount_minor,
-    )
-
-
-def cell(sku: str, node_id: str, quantity: int) -> Cell:
-    """Return a stock record of which everything is available."""
-    return Cell(
-        sku=sku,
-        node_id=node_id,
-        on_hand=quantity,
-        reserved=0,
-        unavailable=0,
-        shortage=0,
-        buffer=0,
-        buffer_rule=None,
-        available=quantity,
     )
 
 

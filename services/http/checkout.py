@@ -1,7 +1,6 @@
 """Calls of the checkout: quotes and allocations."""
 
 import asyncio
-import zlib
 from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,13 +14,13 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 
-from routing.explain import Decision, explain
+from routing.explain import explain
 from services.http.access import IDEMPOTENCY_KEY, Caller, allow, guard_idempotency
 from services.http.answers import BODY, WRITE, Write, raises, respond
 from services.keys import Principal
 from services.orders import lifecycle
-from services.orders import records as order_records
 from services.orders.answers import AllocationAnswer, QuoteAnswer
+from services.orders.decisions import find_decision
 from services.orders.idempotency import Answer, Claim, answer, claim, once
 from services.orders.request import AllocationRequest, QuoteRequest
 from services.problems import Refused
@@ -194,10 +193,7 @@ async def get_decision(
     """
     runtime: Runtime = state.runtime
     async with runtime.database.connect() as connection:
-        record = await order_records.find_decision(connection, allocation_id)
-    if record is None:
-        raise Refused("not-found", f"There is no decision record of allocation {allocation_id}.")
-    decision = msgspec.msgpack.decode(zlib.decompress(record), type=Decision)
+        decision = await find_decision(connection, allocation_id)
     # In a thread, since counterfactuals are solved when they are asked for.
     return await asyncio.to_thread(explain, decision, node_id=node)
 

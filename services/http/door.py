@@ -27,8 +27,8 @@ from services.http.access import IDEMPOTENCY_KEY_LENGTH_MAX, Caller
 from services.http.answers import raw_headers
 from services.http.query import availability_request
 from services.observe import UNROUTED, Journal, Observed, known_method
-from services.orders.allocate import too_many
-from services.orders.idempotency import Answer, answer, refusal
+from services.orders.idempotency import Answer, refusal
+from services.orders.queue import too_many
 from services.orders.request import AllocationRequest, QuoteRequest
 from services.problems import Refused, refused_for
 from services.runtime import Runtime
@@ -62,7 +62,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 async def look(runtime: Runtime, _caller: Caller, data: availability.AvailabilityRequest) -> Answer:
     """Answer a question about availability."""
-    return answer(200, await availability.answer(data, runtime))
+    return await availability.answer(data, runtime)
 
 
 CALLS = (
@@ -177,11 +177,11 @@ class Door(Observed):
 
     def overload(self, call: Call) -> Answer | None:
         """Return the refusal of a call for which there is no room now."""
-        allocator = self.runtime.allocator
-        if call.yields and allocator.busy:
-            return come_later(len(allocator.waiting), allocator.retry_after_s)
-        if allocator.full:
-            return come_later(len(allocator.waiting), allocator.retry_after_s)
+        queue = self.runtime.allocator.queue
+        if call.yields and queue.busy:
+            return come_later(len(queue.waiting), queue.retry_after_s)
+        if queue.full:
+            return come_later(len(queue.waiting), queue.retry_after_s)
         if call.is_read and self.reads >= self.runtime.settings.reads_max:
             return too_many_reads(self.reads)
         return None

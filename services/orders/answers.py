@@ -79,6 +79,9 @@ class SolverAnswer(msgspec.Struct, frozen=True, kw_only=True):
     bound_minor: Annotated[int, Meta(description="No plan has a smaller objective.")]
     gap: Annotated[float, Meta(description="(objective - bound) / objective")]
     elapsed_us: int
+    budget_ms: Annotated[
+        int, Meta(description="Time the optimizer was given; it gets less under load.")
+    ] = 0
     found_by: str
 
 
@@ -147,8 +150,8 @@ def fulfillment_answer(fulfillment: Fulfillment, currency: str) -> FulfillmentAn
     )
 
 
-def quote_answer(plan: Plan, elapsed_us: int, currency: str) -> QuoteAnswer:
-    """Return a plan as it is told; `elapsed_us` is what the decision took."""
+def quote_answer(plan: Plan, elapsed_us: int, budget_ms: int, currency: str) -> QuoteAnswer:
+    """Return a plan as it is told, with the time it took and the time there was for it."""
     gap = (plan.objective_minor - plan.bound_minor) / max(plan.objective_minor, 1)
     return QuoteAnswer(
         fulfillments=tuple(fulfillment_answer(each, currency) for each in plan.fulfillments),
@@ -160,6 +163,7 @@ def quote_answer(plan: Plan, elapsed_us: int, currency: str) -> QuoteAnswer:
             bound_minor=plan.bound_minor,
             gap=round(gap, 6),
             elapsed_us=elapsed_us,
+            budget_ms=budget_ms,
             found_by=plan.found_by,
         ),
     )

@@ -1,53 +1,72 @@
-"""From decided orders to what is committed of them."""
+"""From a decided order to what is committed of it."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from time import monotonic
-from uuid import UUID
+from datetime import date, timedelta
 
 import msgspec
 
+from inventory.view import StockView, Taking
 from routing.plan import Plan
 from services.orders.answers import AllocationAnswer, quote_answer
-from services.orders.batch import Decided, Order
 from services.orders.commit import insufficient
+from services.orders.decide import Decision
 from services.orders.holding import Commitment, Line, Work
 from services.orders.idempotency import Answer, refusal
-from services.orders.promise import valid_until
-from services.orders.translate import DAY_SLOT, Reading, View
+from services.orders.queue import Order
+from services.orders.translate import DAY_SLOT
+from services.problems import Refused
 from services.settings import Settings
 
+encode = msgspec.json.Encoder().encode
 
-def commitments(batch: Sequence[Decided], reading: Reading, settings: Settings) -> list[Commitment]:
-    """Return what is to be committed of each decided order.
 
-    The answers say when holds end by the clock of the database as it was told when the batch was
-    read; the rows say the same.
+class Decided(msgspec.Struct, frozen=True, eq=False):
+    """An order with what is to be committed of it, and what that takes of the view meanwhile."""
+
+    order: Order
+    commitment: Commitment
+    taking: Taking | None = None
+    decision: Decision | None = None
+
+
+def refused(order: Order, reason: Refused) -> Decided:
+    """Return an order that holds nothing, with its reason."""
+    return Decided(order, commitment(order, refusal(reason)))
+
+
+def decided(order: Order, found: Decision, stock: StockView, settings: Settings) -> Decided:
+    """Return an order with its plan ready to be committed; what it takes is pending in the view.
+
+    The answer says when the hold ends by the clock of the database as it is known here, and the
+    row says the same.
     """
-    now = reading.now + timedelta(seconds=monotonic() - reading.read_at)
-    return [commitment(each, now, reading, settings) for each in batch]
-
-
-def commitment(each: Decided, now: datetime, reading: Reading, settings: Settings) -> Commitment:
-    """Return what is to be committed of one order."""
-    if each.refused is not None:
-        return refused(each.order, refusal(each.refused))
-    if not each.plan.fulfillments:
-        return refused(each.order, refusal(insufficient(each.plan)))
-    order, plan = each.order, each.plan
-    expires_at = now + timedelta(seconds=order.hold_s)
-    body = allocation_answer(each, order.allocation_id, expires_at, reading, settings.currency)
-    return msgspec.structs.replace(
-        refused(order, Answer(201, msgspec.json.encode(body))),
-        lines=lines(plan, reading.views[order.request.channel]),
-        works=works(plan, reading.network.limited),
+    plan = found.plan
+    if not plan.fulfillments:
+        return refused(order, insufficient(plan))
+    expires_at = found.now + timedelta(seconds=order.hold_s)
+    body = allocation_answer(order, found, settings.currency)
+    lines = taken(plan, stock, order.request.channel)
+    works = work(plan, found.ground.network.limited)
+    committed = msgspec.structs.replace(
+        commitment(order, Answer(201, encode(body))),
+        lines=lines,
+        works=works,
         complete=not plan.shortfalls,
         expires_at=expires_at,
-        record=each.record if settings.decision_records else None,
+        record=found.record if settings.decision_records else None,
     )
+    taking = stock.take(
+        [
+            (sku, node_id, units)
+            for _, sku, node_id, units, _, supply_id, _ in lines
+            if not supply_id
+        ],
+        [(sku, supply_id, units) for _, sku, _, units, _, supply_id, _ in lines if supply_id],
+        works,
+    )
+    return Decided(order, committed, taking, found)
 
 
-def refused(order: Order, answer: Answer) -> Commitment:
+def commitment(order: Order, answer: Answer) -> Commitment:
     """Return the commitment of an order that holds nothing."""
     return Commitment(
         claim=order.claim,
@@ -61,34 +80,32 @@ def refused(order: Order, answer: Answer) -> Commitment:
     )
 
 
-def allocation_answer(
-    each: Decided, allocation_id: UUID, expires_at: datetime, reading: Reading, currency: str
-) -> AllocationAnswer:
+def allocation_answer(order: Order, found: Decision, currency: str) -> AllocationAnswer:
     """Return what an order is told once its plan is held."""
-    told = quote_answer(each.plan, each.elapsed_us, currency)
+    told = quote_answer(found.plan, found.elapsed_us, found.budget_ms, currency)
     return AllocationAnswer(
-        allocation_id=allocation_id,
-        order_id=each.order.request.order_id,
-        status="partial" if each.plan.shortfalls else "held",
-        expires_at=expires_at,
-        promise_valid_until=valid_until(each.plan, reading.network, reading.now),
+        allocation_id=order.allocation_id,
+        order_id=order.request.order_id,
+        status="partial" if found.plan.shortfalls else "held",
+        expires_at=found.now + timedelta(seconds=order.hold_s),
+        promise_valid_until=found.ground.valid_until(found.plan, found.now),
         fulfillments=told.fulfillments,
         shortfalls=told.shortfalls,
         cost=told.cost,
         solver=told.solver,
-        decision=f"/v1/allocations/{allocation_id}/decision",
+        decision=f"/v1/allocations/{order.allocation_id}/decision",
     )
 
 
-def lines(plan: Plan, view: View) -> list[Line]:
-    """Return what a plan takes of each stock record."""
+def taken(plan: Plan, stock: StockView, channel: str) -> list[Line]:
+    """Return what a plan takes of each stock record, with the buffer to leave there."""
     return [
         (
             line.line_id,
             line.sku,
             each.node_id,
             line.quantity,
-            view.cells[line.sku, each.node_id].buffer,
+            stock.buffer(line.sku, each.node_id, channel)[0],
             line.supply_id,
             each.promise.latest,
         )
@@ -97,9 +114,9 @@ def lines(plan: Plan, view: View) -> list[Line]:
     ]
 
 
-def works(plan: Plan, limited: frozenset[str]) -> list[Work]:
+def work(plan: Plan, limited: frozenset[str]) -> list[Work]:
     """Return the work a plan asks of nodes whose capacity is limited, by node and date."""
-    found: dict[tuple[str, object], Work] = {}
+    found: dict[tuple[str, date], Work] = {}
     for each in plan.fulfillments:
         if each.node_id in limited:
             at = (each.node_id, each.work_on)

@@ -72,7 +72,8 @@ async def hold_orders(
     row = await connection.fetchrow(HOLD_ORDERS, sure, names, *columns)
     if row is None:
         raise RuntimeError("hold_orders returned no row")
-    return Held(row[0], *(values or [] for values in row[1:6]), row[6])
+    cells, on_hand, reserved, unavailable, versions = (values or [] for values in row[1:6])
+    return Held(row[0], cells, on_hand, reserved, unavailable, versions, row[6])
 
 
 async def find_live(
@@ -159,10 +160,23 @@ async def find_decision(connection: asyncpg.Connection, allocation_id: UUID) -> 
     return record
 
 
-async def find_items(connection: asyncpg.Connection, skus: Sequence[str]) -> list[asyncpg.Record]:
-    """Return weight and requirements of items."""
-    return await connection.fetch(
-        "SELECT sku, weight_grams, requires FROM item WHERE sku = ANY($1::text[])", list(skus)
+async def find_terrain(connection: asyncpg.Connection, digest: bytes) -> bytes | None:
+    """Return the facts that decision records with this digest refer to."""
+    body: bytes | None = await connection.fetchval(
+        "SELECT body FROM terrain WHERE digest = $1", digest
+    )
+    return body
+
+
+async def insert_terrains(
+    connection: asyncpg.Connection, terrains: Sequence[tuple[bytes, bytes]]
+) -> None:
+    """Keep facts by digest, unless they are kept already."""
+    await connection.execute(
+        "INSERT INTO terrain (digest, body)"
+        " SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING",
+        [digest for digest, _ in terrains],
+        [body for _, body in terrains],
     )
 
 

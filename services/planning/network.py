@@ -11,7 +11,7 @@ import structlog
 from routing.problem import Calendar, Lane, Node, Tariff
 from services.database import Database
 from services.planning import records
-from services.planning.records import DailyCapacity, LaneGroup, NodeRow, Zone
+from services.planning.records import DailyDefault, LaneGroup, NodeRow, Zone
 
 __all__ = ["Network", "NetworkCache", "NodeRow", "Zone", "build", "distance_km", "normalize"]
 
@@ -34,7 +34,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes that exist but take no new work."""
     limited: frozenset[str]
     """Nodes whose capacity is limited on some date; only theirs needs reading."""
-    daily: dict[str, DailyCapacity]
+    daily: dict[str, DailyDefault]
     """What limited nodes can do on a day that has no figures of its own, by id."""
     lanes: Lanes
     """Zone, then node, then the lanes between them by service."""

@@ -11,7 +11,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from routing.problem import Bracket, Calendar, CapacityUnit, Lane, Node, Tariff
+from inventory.view import DailyDefault
+from routing.problem import Bracket, Calendar, Lane, Node, Tariff
 
 SINCE = "current_date - 1"
 """The earliest date that can still be a local work date somewhere."""
@@ -55,13 +56,6 @@ class BufferRow(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int
 
 
-class DailyCapacity(msgspec.Struct, frozen=True):
-    """What a node can do on any day that has no figures of its own."""
-
-    unit: CapacityUnit
-    maximum: int
-
-
 class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     """A node as the network reads it."""
 
@@ -71,7 +65,7 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool
     limited: bool
     """Whether its capacity is limited by default or on some date to come."""
-    daily: DailyCapacity | None = None
+    daily: DailyDefault | None = None
     """Its default for a day nobody has set; none when that is unlimited."""
 
 
@@ -383,7 +377,7 @@ def node_row(row: asyncpg.Record) -> NodeRow:
     """Return the node in a row."""
     daily = None
     if row["capacity_maximum"] is not None:
-        daily = DailyCapacity(row["capacity_unit"], row["capacity_maximum"])
+        daily = DailyDefault(row["capacity_unit"], None, row["capacity_maximum"])
     return NodeRow(
         node=Node(
             node_id=row["node_id"],

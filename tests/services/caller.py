@@ -22,9 +22,10 @@ class Caller:
         self.runtime = runtime
         self.keys = keys
 
-    async def refresh_network(self) -> None:
-        """Let the application see changed nodes now instead of at its next poll."""
+    async def catch_up(self) -> None:
+        """Let the application see what others have changed now instead of at its next poll."""
         await self.runtime.network.refresh()
+        await self.runtime.stock.poll()
 
     def headers(self, role: str, key: str | None = None) -> dict[str, str]:
         """Return the headers of a call, with a new idempotency key unless one is given."""

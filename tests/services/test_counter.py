@@ -37,6 +37,7 @@ async def test_the_counter_may_take_what_a_buffer_keeps_from_the_web(
         await put_buffers(
             connection, [Buffer(sku="MUG", node_id="ST-EAST", channel="*", quantity=5)]
         )
+    await caller.catch_up()
     web = basket("o-1", ("MUG", 1))
     web["lines"][0] |= {"method": "pickup", "pickup_node": "ST-EAST"}
     assert problem_type(await caller.post("/v1/allocations", web)) == "insufficient-stock"

@@ -1,6 +1,8 @@
 """What stands before the framework: the calls answered without it, and overload."""
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -171,6 +173,36 @@ async def test_a_body_in_parts_is_put_together(caller: Caller) -> None:
             "/v1/quotes", content=parts(), headers=headers | announced
         )
         assert response.status_code == 200, response.text
+
+
+async def test_a_request_answered_here_has_its_line_and_its_count(
+    capfd: pytest.CaptureFixture[str], caller: Caller
+) -> None:
+    """An operator must find it like any other."""
+    headers = caller.headers("checkout") | {"X-Request-Id": "seen-at-the-door"}
+    answer = await caller.client.post("/v1/allocations", headers=headers, json=ORDER)
+    assert answer.headers["x-request-id"] == "seen-at-the-door"
+    assert uuid_like((await caller.post("/v1/quotes", QUOTE)).headers["x-request-id"])
+    (text,) = [line for line in capfd.readouterr().out.splitlines() if "seen-at-the-door" in line]
+    line = json.loads(text)
+    assert line["at"].endswith("Z")
+    assert {
+        name: line[name] for name in ("method", "path", "status", "role", "order_id", "lines")
+    } == {
+        "method": "POST",
+        "path": "/v1/allocations",
+        "status": 201,
+        "role": "checkout",
+        "order_id": "o-1",
+        "lines": 1,
+    }
+    metrics = await caller.get("/metrics", role="operator")
+    assert 'nom_requests_total{method="POST",path="/v1/allocations",status="201"}' in metrics.text
+
+
+def uuid_like(text: str) -> bool:
+    """Tell whether a made-up request id looks like one."""
+    return re.fullmatch("[0-9a-f]{32}", text) is not None
 
 
 # --- overload

@@ -14,6 +14,7 @@ import pytest
 from inventory.reserve import Demand, Take, reserve
 from services.database import Database
 from services.ids import numbered
+from services.orders.decide import LIGHT_LINES_MAX
 from services.settings import Settings
 from tests.services.caller import Caller, basket, problem_type
 from tests.services.place import NEW_YORK
@@ -69,10 +70,10 @@ async def backends(database: Database, query: str, at_least: int) -> list[int]:
 async def until_queued(caller: Caller, number: int) -> None:
     """Wait until so many orders stand in the queue."""
     for _ in range(POLLS):
-        if len(caller.runtime.allocator.waiting) == number:
+        if len(caller.runtime.allocator.queue.waiting) == number:
             return
         await asyncio.sleep(POLL_S)
-    raise AssertionError(f"{len(caller.runtime.allocator.waiting)} of {number} orders wait")
+    raise AssertionError(f"{len(caller.runtime.allocator.queue.waiting)} of {number} orders wait")
 
 
 def send(caller: Caller, order_id: str, *lines: tuple[str, int]) -> asyncio.Task[httpx.Response]:
@@ -100,7 +101,7 @@ async def test_an_order_whose_statement_fails_harms_no_other_in_its_batch(
         first = await occupy_lanes(caller, database)
         queued = [send(caller, f"o-{number}", ("MUG", 1)) for number in range(QUEUED)]
         await until_queued(caller, QUEUED)
-        culprit = list(caller.runtime.allocator.waiting)[QUEUED // 2]
+        culprit = list(caller.runtime.allocator.queue.waiting)[QUEUED // 2]
         # The rarest of accidents, made certain: its reservation's id exists already.
         taken = await reserve(connection, [others_demand(numbered(culprit.allocation_id, 0))])
         assert taken == [None]
@@ -139,12 +140,15 @@ def others_demand(reservation_id: UUID) -> Demand:
 async def test_an_order_for_stock_that_vanished_is_decided_again_and_harms_no_other(
     caller: Caller, database: Database
 ) -> None:
-    """Between the plan and its commit the record was deleted: the plan is made anew elsewhere."""
+    """Between the plan and its commit the stock was lost: the plan is made anew elsewhere."""
     async with stock_locked(database, "MUG") as connection:
         first = await occupy_lanes(caller, database)
         lamp = send(caller, "lamp", ("LAMP", 1))
         await until_queued(caller, 1)
-        await connection.execute("DELETE FROM stock WHERE sku = 'MUG' AND node_id = 'WH-EAST'")
+        await connection.execute(
+            "UPDATE stock SET unavailable = on_hand, version = version + 1"
+            " WHERE sku = 'MUG' AND node_id = 'WH-EAST'"
+        )
     answers = [await task for task in [*first, lamp]]
     assert [answer.status_code for answer in answers] == [201, 201, 201]
     for answer in answers[:-1]:
@@ -223,24 +227,26 @@ async def test_no_transaction_is_open_while_plans_are_made(
     caller: Caller, database: Database
 ) -> None:
     """A lock held while the optimizer thinks would make every other order wait for it."""
-    allocator = caller.runtime.allocator
+    threads = caller.runtime.allocator.decider.threads
     go_on = Event()
     for _ in range(caller.runtime.settings.solver_threads):
         # As long as these run, every plan is under way and none is ready.
-        allocator.threads.submit(go_on.wait)
+        threads.submit(go_on.wait)
+    # Long enough to be decided in a thread.
+    lines = [("MUG", 1)] * (LIGHT_LINES_MAX + 1)
     try:
-        held = send(caller, "o-1", ("MUG", 1))
+        held = send(caller, "o-1", *lines)
         quote = asyncio.create_task(
             caller.post(
                 "/v1/quotes",
-                {"lines": basket("", ("MUG", 1))["lines"], "destination": NEW_YORK},
+                {"lines": basket("", *lines)["lines"], "destination": NEW_YORK},
             )
         )
         for _ in range(POLLS):
-            if allocator.threads._work_queue.qsize() >= 2:
+            if threads._work_queue.qsize() >= 2:
                 break
             await asyncio.sleep(POLL_S)
-        assert allocator.threads._work_queue.qsize() >= 2
+        assert threads._work_queue.qsize() >= 2
         async with database.connect() as connection:
             assert await connection.fetch(IN_TRANSACTION) == []
     finally:

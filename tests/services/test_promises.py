@@ -63,7 +63,7 @@ async def test_a_confirm_after_the_cut_off_gets_new_dates_and_moves_the_work(
     async with database.transaction() as connection:
         await put_nodes(connection, [limited])
         await bump_version(connection)
-    await caller.refresh_network()
+    await caller.catch_up()
     held = (await caller.post("/v1/allocations", basket("o-1", ("MUG", 1)))).json()
     assert held["fulfillments"][0]["node"] == "WH-EAST"
     older = await let_cut_off_pass(database, held["allocation_id"])
@@ -88,7 +88,7 @@ async def test_a_full_node_gives_its_work_to_another_day_or_node(
     async with database.transaction() as connection:
         await put_nodes(connection, [limited])
         await bump_version(connection)
-    await caller.refresh_network()
+    await caller.catch_up()
     taken: list[tuple[str, str]] = []
     for number in range(4):
         held = (await caller.post("/v1/allocations", basket(f"o-{number}", ("LAMP", 1)))).json()
@@ -113,7 +113,7 @@ async def test_a_day_of_its_own_replaces_a_nodes_default(
     closed = {"days": [{"work_on": work_on, "unit": "orders", "maximum": 0}]}
     answer = await caller.put("/v1/nodes/WH-EAST/capacity", closed)
     assert answer.status_code == 200, answer.text
-    await caller.refresh_network()
+    await caller.catch_up()
     other = (await caller.post("/v1/allocations", basket("o-2", ("LAMP", 1)))).json()
     taken = [(each["node"], each["work_on"]) for each in other["fulfillments"]]
     assert ("WH-EAST", work_on) not in taken

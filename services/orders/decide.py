@@ -1,0 +1,156 @@
+"""Orders decided from memory: the stock view, the ground, the optimizer; no database, no lock."""
+
+import asyncio
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from time import monotonic, perf_counter
+
+import msgspec
+
+from routing.basket import Basket
+from routing.plan import Plan
+from routing.plan_basket import Planned, plan_basket
+from services.observe import solve_seconds
+from services.orders.ground import Ground, Grounds
+from services.orders.request import AllocationRequest, QuoteRequest
+from services.orders.room import Room
+from services.orders.translate import basket
+from services.planning.network import Network, Zone
+from services.planning.stock_view import StockFollower
+from services.settings import Settings
+
+LIGHT_LINES_MAX = 10
+"""Lines up to which an order is decided at once; a longer one goes to a thread, where the search
+runs as machine code beside the event loop."""
+REREAD_MAX = 10_000
+"""Skus of which it is remembered when they were read again."""
+
+
+class Clock:
+    """The database's clock as this process knows it; state decides what expires, not clocks."""
+
+    def __init__(self) -> None:
+        """Trust the own clock until the database has told its own."""
+        self.ahead = timedelta()
+
+    def set(self, now: datetime) -> None:
+        """Take note of the database's clock at this moment."""
+        self.ahead = now - datetime.now(UTC)
+
+    def now(self) -> datetime:
+        """Return the database's clock at this moment, as well as it is known."""
+        return datetime.now(UTC) + self.ahead
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """A plan and how it came about."""
+
+    plan: Plan
+    record: bytes
+    ground: Ground
+    now: datetime
+    elapsed_us: int
+    budget_ms: int
+
+
+class Decider:
+    """Plans baskets for one worker process."""
+
+    def __init__(self, stock: StockFollower, settings: Settings) -> None:
+        """Prepare; nothing is read before the first basket."""
+        self.stock = stock
+        self.view = stock.view
+        self.settings = settings
+        self.clock = Clock()
+        self.grounds = Grounds()
+        self.room = Room(self.view)
+        self.reread_at: dict[str, float] = {}
+        """Monotonic seconds at which skus were last read again."""
+        self.threads = ThreadPoolExecutor(settings.solver_threads, thread_name_prefix="solver")
+
+    async def quote(self, request: QuoteRequest, network: Network, zone: Zone | None) -> Decision:
+        """Return the plan an allocation would get now. Raises `unknown-sku`."""
+        arrived_at = monotonic()
+        found = await self.decide(request, network, zone, self.settings.decision_ms)
+        if await self.reread_short(request, found.plan, arrived_at):
+            found = await self.decide(request, network, zone, self.settings.decision_ms)
+        return found
+
+    async def reread_short(
+        self, request: AllocationRequest | QuoteRequest, plan: Plan, arrived_at: float
+    ) -> bool:
+        """Read again what a plan is short of, unless that was seen since the request arrived.
+
+        Nobody is told that something is gone which came in before they asked. True when rows were
+        read, and the plan should be made anew.
+        """
+        skus = short_skus(request, plan)
+        seen_at = self.view.seen_at or 0.0
+        if all(max(seen_at, self.reread_at.get(sku, 0.0)) >= arrived_at for sku in skus):
+            return False
+        now = monotonic()
+        await self.stock.refresh(skus)
+        if len(self.reread_at) > REREAD_MAX:
+            self.reread_at.clear()
+        self.reread_at.update(dict.fromkeys(skus, now))
+        return True
+
+    async def decide(
+        self,
+        request: AllocationRequest | QuoteRequest,
+        network: Network,
+        zone: Zone | None,
+        budget_ms: int,
+    ) -> Decision:
+        """Return the best plan found within `budget_ms`, on stock less what is under way.
+
+        Raises `unknown-sku` after the database has been asked for the item.
+        """
+        if self.stock.is_stale or any(self.view.item(line.sku) is None for line in request.lines):
+            await self.reread([request])
+        now = self.clock.now()
+        asked = self.asked(request, network, now)
+        ground = self.grounds.find(network, zone, self.view, now)
+        started = perf_counter()
+        planned = await self.plan(ground, asked, budget_ms)
+        elapsed_s = perf_counter() - started
+        solve_seconds.labels(planned.plan.status).observe(elapsed_s)
+        return Decision(
+            planned.plan, planned.record, ground, now, round(elapsed_s * 1_000_000), budget_ms
+        )
+
+    def asked(
+        self, request: AllocationRequest | QuoteRequest, network: Network, now: datetime
+    ) -> Basket:
+        """Return the basket with what is known of its stock; raises `unknown-sku`."""
+        found = basket(request, self.view, now)
+        tight = self.room.tight(network, sum(line.quantity for line in found.lines), now)
+        return msgspec.structs.replace(found, capacity=tight) if tight else found
+
+    async def plan(self, ground: Ground, asked: Basket, budget_ms: int) -> Planned:
+        """Plan a basket: here when that is a matter of microseconds, else in a thread."""
+        if len(asked.lines) <= LIGHT_LINES_MAX and not asked.policy.backorder:
+            return plan_basket(ground.terrain, asked, budget_ms)
+        return await asyncio.get_running_loop().run_in_executor(
+            self.threads, plan_basket, ground.terrain, asked, budget_ms
+        )
+
+    async def reread(self, requests: Iterable[AllocationRequest | QuoteRequest]) -> None:
+        """Read the rows of these baskets' skus again, and put them into the view."""
+        await self.stock.refresh({line.sku for each in requests for line in each.lines})
+
+    async def catch_up(self, requests: Iterable[AllocationRequest]) -> None:
+        """Learn all that has changed, and what these baskets' skus are now, after a lost race."""
+        await self.stock.poll()
+        await self.reread(requests)
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self.threads.shutdown()
+
+
+def short_skus(request: AllocationRequest | QuoteRequest, plan: Plan) -> set[str]:
+    """Return the skus of which a plan leaves units unfilled."""
+    short = {each.line_id for each in plan.shortfalls}
+    return {line.sku for line in request.lines if line.line_id in short}
