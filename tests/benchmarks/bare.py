@@ -32,9 +32,11 @@ COLUMNS = """
     SELECT quote_ident(a.attname) AS attname, format_type(a.atttypid, a.atttypmod) AS kind,
            coalesce(a.attnum = ANY(i.indkey), false) AS is_key
     FROM pg_attribute a
+    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
     WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped
-      AND a.attgenerated = '' AND a.attidentity = '' AND a.atttypid <> 'xid8'::regtype
+      AND a.attgenerated = '' AND a.attidentity = ''
+      AND coalesce(pg_get_expr(d.adbin, d.adrelid), '') NOT LIKE '%xact_id%'
     ORDER BY a.attnum
 """
 COUNTERS = frozenset({"stock", "supply", "capacity"})
@@ -113,6 +115,12 @@ async def added_rows(connection: asyncpg.Connection, table: str, transaction: st
         transaction,
     )
     return Rows(table, columns, tuple(tuple(row) for row in found))
+
+
+def without(writes: Writes, table: str) -> Writes:
+    """Return the writes without the rows of one table."""
+    kept = tuple(rows for rows in writes.added if rows.table != table)
+    return msgspec.structs.replace(writes, added=kept)
 
 
 def statement(writes: Writes) -> str:

@@ -5,16 +5,19 @@ import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import msgspec
 import psutil
 
 from services.demo.service import HOST
-from tests.benchmarks import generator
+from tests.benchmarks import generator, optimizer
 from tests.benchmarks.figures import Answers, answers, arrivals
 from tests.benchmarks.generator import Load, Outcome, read_frame, write_frame
 from tests.benchmarks.systems import Endpoint, Stand, cpu_seconds
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 PROVEN, HELD = b'"status":"optimal"', b'"status":"held"'
 SETTLE_S = 0.2
@@ -68,15 +71,18 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-class Generator:
-    """The process of the load generator; use as a context manager."""
+class Peer(Generic[A, T]):
+    """A module that runs as a process and answers what it is sent; use as a context manager."""
+
+    def __init__(self, module: str, kind: type[T]) -> None:
+        """Prepare to start `module`, whose answers are of `kind`."""
+        self.module = module
+        self.kind = kind
 
     def __enter__(self) -> Self:
         """Start it."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", generator.__name__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            [sys.executable, "-m", self.module], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         return self
 
@@ -90,21 +96,33 @@ class Generator:
         self.process.kill()
         self.process.communicate()
 
-    def send(self, load: Load) -> Outcome:
-        """Send a load and return what came back; raises RuntimeError when the process dies."""
+    def ask(self, question: A) -> T:
+        """Send a question and return its answer; raises RuntimeError when the process dies."""
         if self.process.stdin is None or self.process.stdout is None:
-            raise RuntimeError("the generator is not connected")
-        write_frame(self.process.stdin, load)
-        outcome = read_frame(self.process.stdout, Outcome)
-        if outcome is None:
-            raise RuntimeError("the generator died; what it said stands above")
-        return outcome
+            raise RuntimeError(f"{self.module} is not connected")
+        write_frame(self.process.stdin, question)
+        answer = read_frame(self.process.stdout, self.kind)
+        if answer is None:
+            raise RuntimeError(f"{self.module} died; what it said stands above")
+        return answer
+
+
+def generator_peer() -> Peer[Load, Outcome]:
+    """Return the process of the load generator."""
+    return Peer(generator.__name__, Outcome)
+
+
+def optimizer_peer() -> Peer[optimizer.Ask, optimizer.Told]:
+    """Return the process in which the optimizer is measured alone."""
+    return Peer(optimizer.__name__, optimizer.Told)
 
 
 class Bench:
     """What every row needs: the systems, the generator, and how long a cell takes."""
 
-    def __init__(self, stand: Stand, sender: Generator, *, seconds: float, seed: int) -> None:
+    def __init__(
+        self, stand: Stand, sender: Peer[Load, Outcome], *, seconds: float, seed: int
+    ) -> None:
         """Measure in cells of `seconds`, of which the first tenth only warms."""
         self.stand = stand
         self.sender = sender
@@ -167,7 +185,7 @@ class Bench:
         """Send a load, and note what it cost and what it had acknowledged."""
         time.sleep(SETTLE_S)
         before = self.cpu(system)
-        outcome = self.sender.send(load)
+        outcome = self.sender.ask(load)
         server_s, postgres_s, all_s = (
             after - early for early, after in zip(before, self.cpu(system), strict=True)
         )

@@ -17,6 +17,7 @@ import uvicorn
 from litestar import Litestar, Request, post
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, NotAuthorizedException
+from litestar.params import JSONBody
 from sqlalchemy import BigInteger, ForeignKey, MetaData, select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -122,7 +123,7 @@ class PlacedAnswer(msgspec.Struct):
 
 @post("/v1/allocations")
 async def place(
-    data: AllocationRequest, request: Request[object, object, State], state: State
+    data: JSONBody[AllocationRequest], request: Request[object, object, State], state: State
 ) -> PlacedAnswer:
     """Take the stock of an order from the nearest nodes that have it, line by line."""
     if request.headers.get("authorization") != f"Bearer {state.key}":

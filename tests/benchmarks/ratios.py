@@ -26,11 +26,13 @@ class Ratio(msgspec.Struct, frozen=True, kw_only=True):
     under: Figure | None = None
     at_least: float | None = None
     at_most: float | None = None
+    lower: bool = False
+    """Whether smaller is better where nothing is asked; what is asked says it otherwise."""
 
     @property
     def higher_is_better(self) -> bool:
         """Whether a larger value is an improvement."""
-        return self.at_most is None
+        return self.at_most is None and not self.lower
 
     def met(self, value: float) -> bool | None:
         """Tell whether a value is where it should be; None where nothing is asked."""
@@ -48,6 +50,12 @@ RATIOS = [
         over=("uniform", "per_s"),
         under=("echo", "per_s"),
         at_least=0.35,
+    ),
+    Ratio(
+        name="throughput/framework",
+        says="allocations a second / echo through the framework",
+        over=("uniform", "per_s"),
+        under=("echo_framed", "per_s"),
     ),
     Ratio(
         name="throughput/naive",
@@ -141,6 +149,37 @@ RATIOS = [
         says="95 % reads, 5 % allocations / echo of reads",
         over=("mixed", "per_s"),
         under=("echo_reads", "per_s"),
+    ),
+    Ratio(
+        name="optimizer 50x4",
+        says="optimizer, 50 nodes x 4 lines, CPU ms",
+        over=("optimizer", "50x4_ms"),
+        at_most=0.3,
+    ),
+    Ratio(
+        name="optimizer 500x6",
+        says="optimizer, 500 nodes x 6 lines, CPU ms",
+        over=("optimizer", "500x6_ms"),
+        at_most=1,
+    ),
+    Ratio(
+        name="optimizer 500x10",
+        says="optimizer, 500 nodes x 10 lines, CPU ms",
+        over=("optimizer", "500x10_ms"),
+        at_most=8,
+    ),
+    Ratio(
+        name="optimizer/cp-sat",
+        says="CP-SAT / optimizer, CPU time of the same small orders",
+        over=("optimizer", "cp_sat_ms"),
+        under=("optimizer", "compared_ms"),
+    ),
+    Ratio(
+        name="optimizer/loop",
+        says="optimizer, 50 x 4 / a fixed piece of Python and numpy",
+        over=("optimizer", "50x4_ms"),
+        under=("optimizer", "calibration_ms"),
+        lower=True,
     ),
     Ratio(
         name="proven",

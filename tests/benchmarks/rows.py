@@ -7,12 +7,18 @@ from random import Random
 import msgspec
 
 from tests.benchmarks import bare, shop, wire
-from tests.benchmarks.bare import Work
-from tests.benchmarks.cells import Bench, Cell, MeasuredError
+from tests.benchmarks.bare import Work, Writes
+from tests.benchmarks.cells import Bench, Cell, MeasuredError, Peer
 from tests.benchmarks.figures import sellout
+from tests.benchmarks.optimizer import Ask, Told
 from tests.benchmarks.systems import READ_SKUS, Endpoint, exchange, memory_bytes
 
 Figures = dict[str, float]
+
+UNUSUAL_JSON = "application/json; charset=UTF-8"
+"""A content type for which the service calls the framework, as for all that is not plain."""
+OPTIMIZED = 20
+"""Orders of each size that the optimizer plans in a round."""
 
 BASKETS = 4_000
 LEVELS = (8, 32, 64, 128)
@@ -40,6 +46,8 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     allocations: list[bytes]
     units: list[int]
     """Of each allocation."""
+    framed: list[bytes]
+    """The same, written so that they go through the framework."""
     quotes: list[bytes]
     reads: list[bytes]
     matrix: list[bytes]
@@ -47,18 +55,27 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """Cells of an answer to `matrix`."""
     mixed: list[bytes]
     mixed_units: list[int]
+    writes: Writes
+    """What the service writes for one order."""
     bare: Work
     guarded: Work
+
+
+Planner = Peer[Ask, Told]
 
 
 class Round:
     """One round: what its rows share and hand to the rows after them."""
 
-    def __init__(self, bench: Bench, traffic: Traffic, number: int) -> None:
-        """Begin a round."""
+    def __init__(
+        self, bench: Bench, traffic: Traffic, planner: Planner, *, number: int, compared: int
+    ) -> None:
+        """Begin a round, in which `compared` orders are planned by CP-SAT too."""
         self.bench = bench
         self.traffic = traffic
+        self.planner = planner
         self.number = number
+        self.compared = compared
         self.saturation = 0.0
         """Allocations a second at the best level of this round."""
         self.saturating = LEVELS[-1]
@@ -112,6 +129,7 @@ def prepare(bench: Bench) -> Traffic:
     return Traffic(
         allocations=orders,
         units=[each.units for each in baskets],
+        framed=wire.allocations(baskets, stand.key, UNUSUAL_JSON),
         quotes=wire.quotes(baskets, stand.key),
         reads=reads,
         matrix=matrix,
@@ -121,6 +139,7 @@ def prepare(bench: Bench) -> Traffic:
             for number, (order, writes_it) in enumerate(zip(orders, writing, strict=True))
         ],
         mixed_units=[each.units for each in baskets],
+        writes=writes,
         bare=bare.bare_work(writes, stock),
         guarded=bare.guarded_work(stock),
     )
@@ -144,6 +163,26 @@ def echo_orders(now: Round) -> Figures:
     traffic, stand = now.traffic, now.bench.stand
     cells = {n: now.bench.closed(stand.echo, traffic.allocations, n) for n in REFERENCE_LEVELS}
     return best(cells)[1]
+
+
+def echo_framed(now: Round) -> Figures:
+    """Measure the echo of allocations through the framework."""
+    return now.bench.closed(now.bench.stand.echo, now.traffic.framed, READ_LEVEL).figures()
+
+
+def alone(now: Round) -> Figures:
+    """Measure the optimizer; raises `MeasuredError` where CP-SAT finds something cheaper."""
+    asked = Ask(seed=now.number + 1, orders=OPTIMIZED, compared=now.compared)
+    told = now.planner.ask(asked)
+    if told.wrong:
+        raise MeasuredError("\n".join(["The optimizer is wrong.", *told.wrong]))
+    return {
+        **told.timed,
+        "proven": told.proven,
+        "compared": float(told.compared),
+        "compared_ms": told.compared_ms,
+        "cp_sat_ms": told.cp_sat_ms,
+    }
 
 
 def naive_orders(now: Round) -> Figures:
@@ -289,6 +328,12 @@ def overloaded(cell: Cell, grown_bytes: int) -> Figures:
 SATURATED = ("uniform",)
 ROWS = [
     Row(name="echo", says="echo of allocations", measure=echo_orders),
+    Row(
+        name="echo_framed",
+        says="echo, through the framework",
+        measure=echo_framed,
+        quick=False,
+    ),
     Row(name="naive", says="naive baseline", measure=naive_orders),
     Row(name="bare", says="bare commit, 1 connection", measure=bare_one),
     Row(name="bare_many", says="bare commit, 8 connections", measure=bare_many, quick=False),
@@ -324,4 +369,5 @@ ROWS = [
     Row(name="reads", says="availability, 20 skus", measure=reads),
     Row(name="matrix", says="availability, every cell", measure=matrix),
     Row(name="mixed", says="95 % reads, 5 % allocations", measure=mixed, quick=False),
+    Row(name="optimizer", says="the optimizer alone", measure=alone),
 ]

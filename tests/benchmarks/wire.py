@@ -10,12 +10,15 @@ from tests.benchmarks.shop import COUNTRY, Basket
 TOKEN = MARK.decode()
 
 
-def post(path: str, key: str, body: object) -> bytes:
+JSON = "application/json"
+
+
+def post(path: str, key: str, body: object, content_type: str = JSON) -> bytes:
     """Return a POST with an idempotency key of its own."""
     encoded = msgspec.json.encode(body)
     head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
-        f"Idempotency-Key: {TOKEN}\r\nContent-Type: application/json\r\n"
+        f"Idempotency-Key: {TOKEN}\r\nContent-Type: {content_type}\r\n"
         f"Content-Length: {len(encoded)}\r\n\r\n"
     )
     return head.encode() + encoded
@@ -45,9 +48,9 @@ def quote(basket: Basket) -> dict[str, object]:
     }
 
 
-def allocations(baskets: Iterable[Basket], key: str) -> list[bytes]:
+def allocations(baskets: Iterable[Basket], key: str, content_type: str = JSON) -> list[bytes]:
     """Return a request for each basket."""
-    return [post("/v1/allocations", key, allocation(basket)) for basket in baskets]
+    return [post("/v1/allocations", key, allocation(each), content_type) for each in baskets]
 
 
 def quotes(baskets: Iterable[Basket], key: str) -> list[bytes]:
