@@ -81,6 +81,9 @@ def _untangled(
     grid: Grid, money: Money, states: States, total: Ints, missing: int
 ) -> Parted | None:
     units, objective = quickest(facts(grid, 0), grid.complete)
+    if not within_nodes(units, states.most, states.nodes):
+        units = np.zeros_like(states.most)
+        objective = int(grid.quantities.sum()) * grid.shortage_minor
     ended, better, minor = untangled(money, states, total, int(objective) - missing)
     if not ended:
         return None
