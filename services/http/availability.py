@@ -4,13 +4,13 @@ from datetime import date
 from typing import Annotated
 
 import msgspec
-from litestar import get, post
+from litestar import Response, get, post
 from litestar.datastructures import State
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta
 
 from services.http.access import allow
-from services.http.answers import BODY, raises
+from services.http.answers import BODY, raises, respond
 from services.http.fields import (
     NODES_MAX,
     SKUS_MAX,
@@ -22,8 +22,9 @@ from services.http.fields import (
     check_planned,
     utc_now,
 )
+from services.orders.idempotency import Answer
 from services.orders.request import Destination, resolve
-from services.planning.availability import AvailabilityAnswer, Query, availability
+from services.planning.availability import AvailabilityAnswer, Query
 from services.problems import Refused
 from services.runtime import Runtime
 
@@ -42,9 +43,12 @@ class AvailabilityRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     ] = None
     on: Annotated[date | None, Meta(description="Date of `atp`; today without.")] = None
     matrix: Annotated[bool, Meta(description="Also every sku at every node.")] = False
+    columns: Annotated[
+        bool, Meta(description="The same as columns of numbers: a seventh of the bytes.")
+    ] = False
 
 
-async def answer(request: AvailabilityRequest, runtime: Runtime) -> AvailabilityAnswer:
+async def answer(request: AvailabilityRequest, runtime: Runtime) -> Answer:
     """Return what can be sold; raises what `availability` does, and `unknown-destination`."""
     network = runtime.network.current
     if request.on is not None:
@@ -64,8 +68,9 @@ async def answer(request: AvailabilityRequest, runtime: Runtime) -> Availability
         place=place,
         on=request.on,
         matrix=request.matrix,
+        columns=request.columns,
     )
-    return await availability(runtime.database, network, query)
+    return Answer(200, await runtime.shelf.look(query))
 
 
 def destination_of(
@@ -99,7 +104,10 @@ async def get_availability(  # noqa: PLR0913 - one argument for each parameter o
     longitude: Annotated[float | None, QueryParameter(ge=-180, le=180)] = None,
     on: Annotated[date | None, QueryParameter(description="Date of `atp`; today without.")] = None,
     matrix: Annotated[bool, QueryParameter(description="Also every sku at every node.")] = False,
-) -> AvailabilityAnswer:
+    columns: Annotated[
+        bool, QueryParameter(description="The same as columns of numbers: a seventh of the bytes.")
+    ] = False,
+) -> Response[AvailabilityAnswer]:
     """Tell what can be sold of each sku, from where, and when the customer would have it.
 
     Totals by method and the ten best nodes; with a destination also distances and delivery dates.
@@ -112,8 +120,9 @@ async def get_availability(  # noqa: PLR0913 - one argument for each parameter o
         destination=destination_of(country, postal_code, latitude, longitude),
         on=on,
         matrix=matrix,
+        columns=columns,
     )
-    return await answer(request, state.runtime)
+    return respond(await answer(request, state.runtime), AvailabilityAnswer)
 
 
 @post(
@@ -126,9 +135,9 @@ async def get_availability(  # noqa: PLR0913 - one argument for each parameter o
 async def post_availability(
     data: JSONBody[AvailabilityRequest],
     state: State,
-) -> AvailabilityAnswer:
+) -> Response[AvailabilityAnswer]:
     """Tell the same for lists that are too long for an address."""
-    return await answer(data, state.runtime)
+    return respond(await answer(data, state.runtime), AvailabilityAnswer)
 
 
 handlers = [get_availability, post_availability]

@@ -1,4 +1,8 @@
-"""What can be sold, where and by when: stock read fresh, judged by the network's rules and dates."""
+"""What can be sold, where and by when: stock judged record by record by rules and dates.
+
+This is the way for rows that are read fresh and for skus of which supply is expected. Everything
+else is answered from arrays (`availability_view.py`), with the same outcome.
+"""
 
 import asyncio
 from collections import defaultdict
@@ -21,12 +25,11 @@ from services import records as shared_records
 from services.database import Database
 from services.planning.masterdata import verify_known
 from services.planning.network import Network, Zone, distance_km
+from services.planning.prospects import LAST, ShipPromise
+from services.planning.written import BEST_MAX
 from services.problems import Refused
 
-BEST_MAX = 10
-"""Nodes that are named for each sku."""
 MATRIX_CELLS_MAX = 100_000
-LAST = date.max
 
 Rank = tuple[date, float, int, str]
 
@@ -42,15 +45,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Latitude and longitude of the destination."""
     on: date | None = None
     matrix: bool = False
-
-
-class ShipPromise(msgspec.Struct, frozen=True, kw_only=True):
-    """When the quickest service delivers from a node; local dates at the destination."""
-
-    service: str
-    ship_by: datetime
-    earliest: date
-    latest: date
+    columns: bool = False
 
 
 class Total(msgspec.Struct, frozen=True):
@@ -102,15 +97,39 @@ class MatrixCell(msgspec.Struct, frozen=True, kw_only=True):
     atp: int
 
 
+class SkuColumns(msgspec.Struct, frozen=True, kw_only=True):
+    """One sku at every node that has a record of it: lists of equal length."""
+
+    sku: str
+    nodes: Annotated[list[int], Meta(description="Places in `node_ids`, from 0.")]
+    on_hand: list[int]
+    reserved: list[int]
+    unavailable: list[int]
+    buffer: list[int]
+    available: list[int]
+    atp: list[int]
+
+
+class Columns(msgspec.Struct, frozen=True, kw_only=True):
+    """The matrix in a seventh of the bytes."""
+
+    node_ids: list[str]
+    skus: list[SkuColumns]
+
+
 class AvailabilityAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What can be sold of each sku."""
 
-    age_ms: Annotated[int, Meta(description="Age of the stock figures; 0 when read just now.")]
+    age_ms: Annotated[
+        int,
+        Meta(description="The figures hold all that was committed this long ago; 0 when read now."),
+    ]
     channel: str
     on: Annotated[date, Meta(description="The date of `atp`.")]
     zone_id: Annotated[str | None, Meta(description="Zone of the destination.")]
     skus: list[SkuAvailability]
     matrix: list[MatrixCell] | None = None
+    columns: Columns | None = None
 
 
 async def availability(database: Database, network: Network, query: Query) -> AvailabilityAnswer:
@@ -129,18 +148,29 @@ async def availability(database: Database, network: Network, query: Query) -> Av
         cells = await read_cells(
             connection, query.skus, channel=query.channel, node_ids=query.node_ids
         )
+    on = verified_date(query, now)
+    verify_size(query, len(cells))
+    # In a thread, because many skus at hundreds of nodes would keep orders waiting.
+    return await asyncio.to_thread(judge, cells, found, network, query, on=on, now=now)
+
+
+def verified_date(query: Query, now: datetime) -> date:
+    """Return the date of `atp`, today unless asked for; raises `date-in-past`."""
     on = query.on or now.date()
     if (now.date() - on).days > 1:
         # A day's grace, since it may still be yesterday where the customer is.
         raise Refused("date-in-past", f"on is {on}; today is {now.date()}.")
-    if query.matrix and len(cells) > MATRIX_CELLS_MAX:
+    return on
+
+
+def verify_size(query: Query, cells: int) -> None:
+    """Raise `invalid-parameter` for a matrix with more than `MATRIX_CELLS_MAX` cells."""
+    if (query.matrix or query.columns) and cells > MATRIX_CELLS_MAX:
         raise Refused(
             "invalid-parameter",
-            f"The matrix would have {len(cells)} cells, more than {MATRIX_CELLS_MAX}; "
+            f"The matrix would have {cells} cells, more than {MATRIX_CELLS_MAX}; "
             "ask for fewer skus or name nodes.",
         )
-    # In a thread, because many skus at hundreds of nodes would keep orders waiting.
-    return await asyncio.to_thread(judge, cells, found, network, query, on=on, now=now)
 
 
 def judge(
@@ -158,34 +188,37 @@ def judge(
     for cell in cells:
         if cell.node_id in network.nodes:
             by_sku[cell.sku].append(cell)
+    skus = list(dict.fromkeys(query.skus))
+    matrix = [cell for sku in skus for cell in by_sku.get(sku, ())]
     return AvailabilityAnswer(
         age_ms=0,
         channel=query.channel,
         on=on,
         zone_id=query.zone.zone_id if query.zone else None,
         skus=[
-            judge_sku(found[sku], by_sku.get(sku, ()), dates, query, on=on)
-            for sku in dict.fromkeys(query.skus)
+            judge_sku(sku, found[sku].requires, by_sku.get(sku, ()), dates, on=on) for sku in skus
         ],
-        matrix=[matrix_cell(cell, on) for cell in cells] if query.matrix else None,
+        matrix=[matrix_cell(cell, on) for cell in matrix] if query.matrix else None,
+        columns=judged_columns(skus, by_sku, on) if query.columns else None,
     )
 
 
 def judge_sku(
-    item: Item, cells: Sequence[Cell], dates: "Dates", query: Query, *, on: date
+    sku: str, requires: Sequence[str], cells: Sequence[Cell], dates: "Dates", *, on: date
 ) -> SkuAvailability:
     """Return one sku's totals by method and its best nodes; `cells` are its own."""
-    network = dates.network
-    lanes = network.lanes.get(query.zone.zone_id, {}) if query.zone else None
     ship: list[Cell] = []
     pickup: list[Cell] = []
     rated: list[tuple[Rank, Cell]] = []
     for cell in cells:
-        capabilities = network.nodes[cell.node_id].capabilities
-        if not all(each in capabilities for each in item.requires) or not atp(cell, on):
+        capabilities = dates.network.nodes[cell.node_id].capabilities
+        if not all(each in capabilities for each in requires) or not atp(cell, on):
             continue
-        ships = "ship" in capabilities and (lanes is None or cell.node_id in lanes)
-        collects = "pickup" in capabilities
+        outlook = dates.outlook(cell)
+        if not outlook.works:
+            continue
+        ships = outlook.ship is not None or (dates.zone is None and "ship" in capabilities)
+        collects = outlook.pickup_on is not None
         if ships:
             ship.append(cell)
         if collects:
@@ -193,7 +226,7 @@ def judge_sku(
         if ships or collects:
             rated.append((rank(cell, dates), cell))
     return SkuAvailability(
-        sku=item.sku,
+        sku=sku,
         ship=total(ship, on),
         pickup=total(pickup, on),
         best=[
@@ -235,6 +268,30 @@ def matrix_cell(cell: Cell, on: date) -> MatrixCell:
     )
 
 
+def judged_columns(skus: Sequence[str], by_sku: Mapping[str, Sequence[Cell]], on: date) -> Columns:
+    """Return cells as columns, over the nodes that have any."""
+    node_ids = sorted({cell.node_id for cells in by_sku.values() for cell in cells})
+    places = {node_id: place for place, node_id in enumerate(node_ids)}
+    return Columns(
+        node_ids=node_ids,
+        skus=[sku_columns(sku, by_sku.get(sku, ()), places, on) for sku in skus],
+    )
+
+
+def sku_columns(sku: str, cells: Sequence[Cell], places: Mapping[str, int], on: date) -> SkuColumns:
+    """Return the cells of one sku as columns; `places` are those of the nodes."""
+    return SkuColumns(
+        sku=sku,
+        nodes=[places[cell.node_id] for cell in cells],
+        on_hand=[cell.on_hand for cell in cells],
+        reserved=[cell.reserved for cell in cells],
+        unavailable=[cell.unavailable for cell in cells],
+        buffer=[cell.buffer for cell in cells],
+        available=[cell.available for cell in cells],
+        atp=[atp(cell, on) for cell in cells],
+    )
+
+
 def node_availability(cell: Cell, dates: "Dates", on: date) -> NodeAvailability:
     """Return a cell with its dates and distance."""
     outlook = dates.outlook(cell)
@@ -261,6 +318,8 @@ def rank(cell: Cell, dates: "Dates") -> Rank:
 class Outlook(msgspec.Struct, frozen=True):
     """What an order at a node could expect, whatever the sku."""
 
+    works: bool
+    """Whether the node ever works."""
     ship: ShipPromise | None
     pickup_on: date | None
     distance_km: float | None
@@ -289,6 +348,7 @@ class Dates:
             if self.place is not None:
                 distance = round(distance_km(self.place, self.network.places[cell.node_id]), 1)
             found = Outlook(
+                works=self.dispatch(node, there_on) is not None,
                 ship=self.ship(node, there_on) if "ship" in node.capabilities else None,
                 pickup_on=self.pickup(node, there_on) if "pickup" in node.capabilities else None,
                 distance_km=distance,
