@@ -30,15 +30,20 @@ READS = "/v1/availability"
 """Where reads are echoed, at their real address."""
 
 
-class Echo:
-    """An allocator that gives every order the same answer."""
+class NoQueue:
+    """A queue in which nobody ever waits."""
 
     full = busy = False
     retry_after_s = 1
     waiting = ()
 
+
+class Echo:
+    """An allocator that gives every order the same answer."""
+
     def __init__(self, folder: Path) -> None:
         """Read the answers."""
+        self.queue = NoQueue()
         self.answer = Answer(201, (folder / "allocation").read_bytes())
         self.quoted = msgspec.json.decode((folder / "quote").read_bytes(), type=QuoteAnswer)
 
