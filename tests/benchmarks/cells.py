@@ -66,6 +66,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
             "server_us": self.server_us,
             "postgres_us": self.postgres_us,
             "generator_us": self.generator_us,
+            "cpu_us": self.server_us + self.postgres_us + self.generator_us,
             "others_cores": self.others_cores,
             "refused": float(sum(n for status, n in told.statuses.items() if status >= 300)),
         }

@@ -218,6 +218,14 @@ def soak(bench: Bench, _traffic: Traffic, found: Found) -> Rows:
     }
 
 
+def real_baskets(bench: Bench, _traffic: Traffic, found: Found) -> Rows:
+    """Measure real baskets on the demonstration's network, loaded the first time."""
+    # Imported here, since its data are an extra that the other rows do not need.
+    from tests.benchmarks import baskets  # noqa: PLC0415
+
+    return baskets.measure(bench, found.echo_per_s)
+
+
 def typical(cells: list[Cell]) -> Figures:
     """Return the medians of several cells."""
     every = [chosen(cell.figures()) for cell in cells]
@@ -237,6 +245,7 @@ EXTRAS: dict[str, Extra] = {
     "writes": writes,
     "minute": minute,
     "import": big_import,
+    "baskets": real_baskets,
     "soak": soak,
 }
 USUAL = ("records", "writes")

@@ -52,6 +52,12 @@ RATIOS = [
         at_least=0.35,
     ),
     Ratio(
+        name="cpu echo/allocation",
+        says="CPU of an echo / of an allocation, everything included",
+        over=("echo", "cpu_us"),
+        under=("uniform", "cpu_us"),
+    ),
+    Ratio(
         name="throughput/framework",
         says="allocations a second / echo through the framework",
         over=("uniform", "per_s"),

@@ -33,6 +33,7 @@ from tests.benchmarks.generator import MARK
 SERVE = "from services.cli import main; main()"
 STOP_S = 60
 START_S = 120
+ATTEMPTS_MAX = 10
 SETTLE_S = 2.5
 """Longer than a worker takes to notice a network that was loaded into its database."""
 CONNECTIONS_MAX = 200
@@ -221,22 +222,25 @@ def write_bodies(folder: Path, port: int, key: str) -> None:
 
 
 def exchange(port: int, request: bytes, name: str) -> bytes:
-    """Send one prepared request and return the body of its answer.
+    """Send one prepared request until it has its answer, and return the answer's body.
 
-    Raises RuntimeError when it is refused.
+    A service that has just started may say that it needs longer. Raises RuntimeError for a refusal.
     """
     token = os.urandom(8).hex().encode()
     head, _, body = request.replace(MARK, token).partition(b"\r\n\r\n")
     method, path, _ = head.split(b"\r\n")[0].decode().split(" ")
     pairs = (line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
     headers = {name: value for name, value in pairs if name != "Content-Length"}
-    connection = http.client.HTTPConnection(HOST, port, timeout=START_S)
-    try:
-        connection.request(method, path, body or None, headers)
-        answer = connection.getresponse()
-        said = answer.read()
-    finally:
-        connection.close()
+    for _ in range(ATTEMPTS_MAX):
+        connection = http.client.HTTPConnection(HOST, port, timeout=START_S)
+        try:
+            connection.request(method, path, body or None, headers)
+            answer = connection.getresponse()
+            said = answer.read()
+        finally:
+            connection.close()
+        if answer.status != http.HTTPStatus.SERVICE_UNAVAILABLE:
+            break
     if answer.status >= 300:
         raise RuntimeError(f"{name} was answered {answer.status}: {said.decode()}")
     return said
