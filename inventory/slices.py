@@ -88,23 +88,6 @@ def put_rows(bounds: Any, cells: Any, versions: Any, state: Any, slots: Any, row
 
 
 @atomic
-def put_free(bounds: Any, cells: Any, versions: Any, slots: Any, rows: Any) -> None:
-    """Have records that are older than rows (node, free, version) be as free as the rows say.
-
-    How many units are on hand and how many reserved is then as good a guess as before; the record
-    itself, read at the same version, puts that right.
-    """
-    for i in range(slots.size):
-        start = bounds[slots[i], 0]
-        end = start + bounds[slots[i], 1]
-        at = find(cells, start, end, rows[i, 0])
-        if at < end and cells[at, 0] == rows[i, 0] and rows[i, 2] > versions[at]:
-            reserved = np.int64(cells[at, 1]) - cells[at, 3] - rows[i, 1]
-            cells[at, 2] = max(min(reserved, 2147483647), -2147483648)
-            versions[at] = rows[i, 2]
-
-
-@atomic
 def add_pending(bounds: Any, cells: Any, takes: Any, sign: int) -> None:
     """Add `sign` times the units of takes (slot, node, units) to what is pending at their cells."""
     for i in range(takes.shape[0]):
@@ -209,11 +192,6 @@ class Slices:
                 spare = 2 * int(arrays.bounds[:, LENGTH].max()) + 1024
                 self.grow(len(arrays.bounds), 3 * len(arrays.versions) // 2 + spare)
 
-    def put_free(self, slots: Ints, rows: Ints) -> None:
-        """Set how free records are by rows (node, free, version), unless they are older."""
-        arrays = self.arrays
-        put_free(arrays.bounds, arrays.cells, arrays.versions, slots, rows)
-
     def replace(self, arrays: Arrays, used: int) -> None:
         """Hold what `build` has made; what is pending stays."""
         takes = self.pending()
@@ -261,3 +239,16 @@ class Slices:
         """Bytes that the arrays take."""
         arrays = self.arrays
         return arrays.bounds.nbytes + arrays.cells.nbytes + arrays.versions.nbytes
+
+
+def compile_all() -> None:
+    """Have every compiled function ready, so that no order waits for the compiler.
+
+    Only the first process after an installation compiles; later ones find the machine code.
+    """
+    slices = Slices()
+    slices.make_room(1)
+    slices.put(np.zeros(1, np.int64), np.array([[0, 1, 0, 0, 1]], np.int64))
+    slices.add_pending(np.array([[0, 0, 1]], np.int64), 1)
+    slices.free(0, np.zeros(1, np.int64))
+    slices.cells(0)

@@ -203,15 +203,12 @@ class StockView:
         """End what `take` began, once: the plan was given up or has lost its race."""
         self._add(taking, -1)
 
-    def settle(
-        self, takings: Iterable[Taking], stock: Sequence[tuple[str, str, int, int]] = ()
-    ) -> None:
-        """End what `take` began for plans that are committed, whose commit left `stock` so.
+    def settle(self, takings: Iterable[Taking]) -> None:
+        """End what `take` began for plans that are committed, after the rows they left are applied.
 
-        Stock is (sku, node_id, units neither promised nor unavailable, version). What they took of
-        supply and capacity the next poll shows; until then a plan may count on it in vain.
+        What they took of supply and capacity the next poll shows; until then a plan may count on it
+        in vain.
         """
-        self.apply_free(stock)
         for taking in takings:
             self._add(taking, -1)
 
@@ -226,16 +223,6 @@ class StockView:
         slots = np.array([self.slot(sku) for sku in skus], np.int64)
         numbers = [self.number(node_id) for node_id in node_ids]
         self.slices.put(slots, np.array([numbers, *counters], np.int64).T.copy())
-
-    def apply_free(self, rows: Sequence[tuple[str, str, int, int]]) -> None:
-        """Set how free known records are by rows (sku, node_id, free, version), unless older."""
-        known = [row for row in rows if row[0] in self.slots and row[1] in self.numbers]
-        if not known:
-            return
-        self._remember("apply_free", known)
-        slots = np.array([self.slots[row[0]] for row in known], np.int64)
-        numbers = [(self.numbers[row[1]], row[2], row[3]) for row in known]
-        self.slices.put_free(slots, np.array(numbers, np.int64))
 
     def apply_supply(self, rows: Sequence[Any]) -> None:
         """Put rows (sku, supply_id, then the fields of `ViewedSupply`) in, unless older."""

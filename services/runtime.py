@@ -26,6 +26,7 @@ class Runtime:
         """Load the network and the stock, and start taking orders."""
         await self.network.open()
         await self.stock.open()
+        await self.shelf.open()
         await self.allocator.open()
 
     async def close(self) -> None:

@@ -66,6 +66,10 @@ class Shelf:
         self.stock = stock
         self.prospects = Prospects()
 
+    async def open(self) -> None:
+        """Have everything compiled, so that no question waits for the compiler."""
+        await self.look(Query(skus=(), channel="", matrix=True, columns=True))
+
     async def look(self, query: Query) -> bytes:
         """Return the `AvailabilityAnswer` to a query as JSON.
 

@@ -10,6 +10,7 @@ import structlog
 from prometheus_client import Gauge
 
 from inventory import changes, reading
+from inventory.slices import compile_all
 from inventory.view import StockView
 from services import records
 from services.database import Database
@@ -53,6 +54,7 @@ class StockFollower:
 
     async def open(self) -> None:
         """Load the stock and start following it; raises what the database raises."""
+        compile_all()
         await self.load()
         self.task = asyncio.create_task(self.follow(), name="stock poll")
 

@@ -118,12 +118,13 @@ async def test_commits_polls_and_refreshes_in_any_order_end_at_what_the_tables_s
             taking = view.take([(each.sku, each.node_id, each.quantity) for each in wish.takes])
             if (await hold(connection, wish))[0] is None:
                 rows = await connection.fetch(
-                    "SELECT sku, node_id, on_hand - reserved - unavailable, version FROM stock"
+                    "SELECT sku, node_id, on_hand, reserved, unavailable, version FROM stock"
                     " WHERE sku = ANY ($1)",
                     [each.sku for each in wish.takes],
                 )
                 await asyncio.sleep(chance.random() / 100)
-                view.settle([taking], [tuple(row) for row in rows])
+                view.apply_stock(rows)
+                view.settle([taking])
             else:
                 view.give_back(taking)
             if chance.random() < 0.3:
