@@ -46,7 +46,7 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
 
 
 class Pace:
-    """How many orders a second have been answered of late."""
+    """How many orders a second are answered while others wait; an idle worker shows nothing."""
 
     def __init__(self, now_s: float) -> None:
         """Begin to count at `now_s`, on the monotonic clock."""
@@ -54,8 +54,12 @@ class Pace:
         self.answered = 0
         self.per_s = 0.0
 
-    def count(self, now_s: float) -> None:
-        """Take note of one answer."""
+    def count(self, now_s: float, *, others_wait: bool) -> None:
+        """Take note of one answer; where nobody waits behind it, the worker could have done more."""
+        if not others_wait:
+            self.since_s = now_s
+            self.answered = 0
+            return
         self.answered += 1
         past_s = now_s - self.since_s
         if past_s >= PACE_S:
@@ -154,7 +158,7 @@ class Queue:
     def answer(self, order: Order, given: Answer) -> None:
         """Hand an order its answer; those who have gone meanwhile are passed over."""
         self.under_way.pop(order.claim.scope, None)
-        self.pace.count(monotonic())
+        self.pace.count(monotonic(), others_wait=bool(self.waiting))
         for waiter in order.waiters:
             if not waiter.done():
                 waiter.set_result(given)
