@@ -23,8 +23,15 @@ class Ascent(NamedTuple):
     """`[N]`: the pairs of each slot by worth per gram, as of the last look."""
     worth: Floats
     """`[N]`: their worth per gram."""
+    keys: Floats
+    """`[N]`: the same in that order."""
     rest: Floats
-    """`[K]`: what opening costs beyond the worth of the units, at the prices tried."""
+    """`[K]`: what opening costs beyond the worth of the units, at the prices tried; in the end,
+    at the best."""
+    gain: Floats
+    """`[K]`: worth of the units worth taking."""
+    load: Floats
+    """`[K]`: the grams a slot takes."""
     taken: Floats
     """`[I]`: the units that slots worth opening take."""
     direction: Floats
@@ -32,8 +39,6 @@ class Ascent(NamedTuple):
     """`[I]`: the prices tried."""
     prices: Floats
     """`[I]`: the best prices."""
-    best_rest: Floats
-    """`[K]`: what opening costs beyond the worth of the units at the best prices."""
     least: Floats
     """`[K]`: no plan of the part that opens the slot has a smaller objective."""
 
@@ -45,102 +50,108 @@ def ascent(facts: Facts) -> Ascent:
     return Ascent(
         np.arange(pairs),
         np.zeros(pairs),
+        np.zeros(pairs),
+        np.zeros(slots),
+        np.zeros(slots),
         np.zeros(slots),
         np.zeros(lines),
         np.zeros(lines),
         np.zeros(lines),
         np.zeros(lines),
-        np.zeros(slots),
         np.zeros(slots),
     )
 
 
 @compiled
-def sorted_worth(facts: Facts, room: Ascent, k: int) -> tuple[int, float, float]:
-    """Worth per gram of the pairs of slot `k`; how many are worth taking, their worth and grams."""
-    first, last = facts.starts[k], facts.starts[k + 1]
-    count, gain, load = 0, 0.0, 0.0
-    for n in range(first, last):
-        i = facts.lines[n]
-        each = room.trial[i] - facts.costs[n]
-        if each > 0:
-            count += 1
-            gain += each * facts.most[n]
-            load += facts.heavy[n]
-            room.worth[n] = each / max(facts.grams[i], 1e-3)
-        else:
-            room.worth[n] = 0.0
-    return count, gain, load
+def appraise(facts: Facts, room: Ascent, status: Bytes) -> None:
+    """Worth per gram of all pairs of slots not shut; worth and grams of those worth taking."""
+    starts, lines, most, heavy = facts.starts, facts.lines, facts.most, facts.heavy
+    costs, trial, worth = facts.costs, room.trial, room.worth
+    for k in range(len(status)):
+        if status[k] != SHUT:
+            gain, load = 0.0, 0.0
+            for n in range(starts[k], starts[k + 1]):
+                each = (trial[lines[n]] - costs[n]) * most[n]
+                worth[n] = each / heavy[n]
+                if each > 0:
+                    gain += each
+                    load += heavy[n]
+            room.gain[k], room.load[k] = gain, load
 
 
 @compiled
-def arrange(room: Ascent, first: int, last: int) -> None:
+def arrange(order: Ints, worth: Floats, keys: Floats, first: int, last: int) -> None:
     """Sort the pairs of a slot by worth per gram; nearly in order since the last look."""
-    order, worth = room.order, room.worth
-    for place in range(first + 1, last):
+    for place in range(first, last):
         n = order[place]
         value = worth[n]
         before = place - 1
-        while before >= first and worth[order[before]] < value:
+        while before >= first and keys[before] < value:
+            keys[before + 1] = keys[before]
             order[before + 1] = order[before]
             before -= 1
+        keys[before + 1] = value
         order[before + 1] = n
 
 
 @compiled
-def rest_of(facts: Facts, room: Ascent, k: int, enough: float, take: bool) -> float:
-    """What opening slot `k` costs beyond the worth of its units; any answer above `enough` may be
-    too low. Adds the units to `taken` where the rest is negative or `take` is set.
+def weigh(facts: Facts, room: Ascent, status: Bytes, enough: float) -> None:
+    """What opening each slot costs beyond the worth of its units: `rest`, and the grams it takes.
 
-    A load in price step l costs at least the step's price; the most its units are worth is a
-    knapsack over the step's limit, at most the one that divides units.
+    A rest above `enough` may be too low. A load in price step l costs at least the step's price;
+    the most its units are worth is a knapsack over the step's limit, at most the one that divides
+    units.
     """
-    first, last = facts.starts[k], facts.starts[k + 1]
-    count, gain, load = sorted_worth(facts, room, k)
-    low, high = facts.limit_starts[k], facts.limit_starts[k + 1]
-    opening = facts.opening[k]
-    weak = facts.parcels[low] - gain + opening
-    if weak > enough and not take:
-        return weak
-    if facts.limits[low] >= load:
-        if weak < 0 or take:
-            for n in range(first, last):
-                if room.worth[n] > 0:
-                    room.taken[facts.lines[n]] += facts.most[n]
-        return weak
-    arrange(room, first, last)
-    best, best_step = 1e300, low
-    held, worth, place = 0.0, 0.0, first
-    end = first + count
-    for step in range(low, high):
-        limit = facts.limits[step]
-        while place < end and held + facts.heavy[room.order[place]] <= limit:
-            n = room.order[place]
-            held += facts.heavy[n]
-            worth += (room.trial[facts.lines[n]] - facts.costs[n]) * facts.most[n]
-            place += 1
-        part = (limit - held) * room.worth[room.order[place]] if place < end else 0.0
-        value = facts.parcels[step] - worth - part
-        if value < best:
-            best, best_step = value, step
-        if place >= end:
-            break
-    if best + opening < 0 or take:
-        _take(facts, room, (first, end), facts.limits[best_step])
-    return best + opening
+    heavy, limits, parcels = facts.heavy, facts.limits, facts.parcels
+    order, worth, keys = room.order, room.worth, room.keys
+    rest, grams = room.rest, room.load
+    for k in range(len(status)):
+        if status[k] == SHUT:
+            continue
+        low, high = facts.limit_starts[k], facts.limit_starts[k + 1]
+        rest[k] = parcels[low] - room.gain[k] + facts.opening[k]
+        if limits[low] >= grams[k] or (rest[k] > enough and status[k] == FREE):
+            continue
+        first, last = facts.starts[k], facts.starts[k + 1]
+        arrange(order, worth, keys, first, last)
+        best, filled = 1e300, 0.0
+        held, gain, place = 0.0, 0.0, first
+        for step in range(low, high):
+            limit = limits[step]
+            while place < last and keys[place] > 0:
+                more = heavy[order[place]]
+                if held + more > limit:
+                    break
+                held += more
+                gain += keys[place] * more
+                place += 1
+            ended = place == last or keys[place] <= 0
+            value = parcels[step] - gain
+            if not ended:
+                value -= (limit - held) * keys[place]
+            if value < best:
+                best, filled = value, limit
+            if ended:
+                break
+        rest[k] = best + facts.opening[k]
+        grams[k] = min(filled, grams[k])
 
 
 @compiled
-def _take(facts: Facts, room: Ascent, places: tuple[int, int], limit: float) -> None:
-    held = 0.0
-    for place in range(places[0], places[1]):
-        n = room.order[place]
-        heavy = facts.heavy[n]
-        if held + heavy > limit:
-            room.taken[facts.lines[n]] += facts.most[n] * (limit - held) / heavy
-            return
-        held += heavy
-        room.taken[facts.lines[n]] += facts.most[n]
+def take(facts: Facts, room: Ascent, status: Bytes) -> None:
+    """The units by line that forced slots and those worth opening take at the prices tried."""
+    heavy, lines, most = facts.heavy, facts.lines, facts.most
+    order, worth, taken = room.order, room.worth, room.taken
+    taken[:] = 0.0
+    for k in range(len(status)):
+        if status[k] == FORCED or (status[k] == FREE and room.rest[k] < 0):
+            left = room.load[k]
+            for place in range(facts.starts[k], facts.starts[k + 1]):
+                n = order[place]
+                if worth[n] > 0:
+                    part = 1.0 if heavy[n] <= left else left / heavy[n]
+                    taken[lines[n]] += most[n] * part
+                    left = max(0.0, left - heavy[n])
 
 
 @compiled
@@ -152,43 +163,55 @@ def ascend(
     Returns what the best prices prove and the pairs looked at; ends when nothing below `target` is
     left.
     """
-    slots, lines = len(facts.opening), len(facts.wanted)
     fixed = float(facts.prices[MISSING] - facts.prices[SPLIT])
     best, scale, stalled, work = -1e300, 1.0, 0, 0
     room.direction[:] = 0.0
     room.least[:] = -1e300
     for turn in range(rounds):
-        room.taken[:] = 0.0
-        value = fixed
-        for i in range(lines):
-            value += room.trial[i] * facts.wanted[i]
-        enough = max(0.0, target - best) if turn else 1e300
-        for k in range(slots):
-            if status[k] != SHUT:
-                rest = rest_of(facts, room, k, enough, status[k] == FORCED)
-                room.rest[k] = rest
-                value += rest if status[k] == FORCED else min(rest, 0.0)
-                work += facts.starts[k + 1] - facts.starts[k]
-        for k in range(slots):
-            if status[k] != SHUT:
-                paid = room.rest[k] if status[k] == FORCED else min(room.rest[k], 0.0)
-                room.least[k] = max(room.least[k], value + room.rest[k] - paid)
+        appraise(facts, room, status)
+        weigh(facts, room, status, 0.0)
+        value = fixed + (room.trial * facts.wanted).sum() + judged(facts, room, status)
+        work += len(facts.lines)
+        excluded(room, status, value)
         stalled += 1
         if value > best + 1e-3:
             best, stalled = value, 0
-            room.best_rest[:] = room.rest
             room.prices[:] = room.trial
         elif stalled == 4:
             scale, stalled = scale / 2, 0
-        if best > target - 1 + SLACK_MINOR or scale < 0.02:
+        if best > target - 1 + SLACK_MINOR or scale < 0.02 or turn == rounds - 1:
             break
-        length = 0.0
-        for i in range(lines):
-            room.direction[i] = facts.wanted[i] - room.taken[i] + 0.4 * room.direction[i]
-            length += room.direction[i] * room.direction[i]
+        take(facts, room, status)
+        room.direction[:] = facts.wanted - room.taken + 0.4 * room.direction
+        length = (room.direction * room.direction).sum()
         if length < 1e-9:
             break
         step = scale * max(1.0, target - value) / length
-        for i in range(lines):
-            room.trial[i] = max(0.0, room.trial[i] + step * room.direction[i])
-    return best, work
+        room.trial[:] = np.maximum(room.trial + step * room.direction, 0.0)
+    room.trial[:] = room.prices
+    appraise(facts, room, status)
+    weigh(facts, room, status, max(0.0, target - best))
+    excluded(room, status, best)
+    return best, work + len(facts.lines)
+
+
+@compiled
+def excluded(room: Ascent, status: Bytes, value: float) -> None:
+    """Raise what plans that open each slot cost at least, at prices that prove `value` for all."""
+    for k in range(len(status)):
+        if status[k] == FORCED:
+            room.least[k] = max(room.least[k], value)
+        elif status[k] == FREE:
+            room.least[k] = max(room.least[k], value + max(room.rest[k], 0.0))
+
+
+@compiled
+def judged(facts: Facts, room: Ascent, status: Bytes) -> float:
+    """The rests of forced slots and the negative ones of free slots."""
+    total = 0.0
+    for k in range(len(status)):
+        if status[k] == FORCED:
+            total += room.rest[k]
+        elif status[k] == FREE:
+            total += min(room.rest[k], 0.0)
+    return total

@@ -14,6 +14,9 @@ Bytes = NDArray[np.int8]
 STEPS_MAX = 40
 """Price steps of one slot told apart in bounds; beyond, neighbors share the lower price."""
 
+MOTE = 1e-6
+"""Grams that weightless units count for; limits are that much wider for every line."""
+
 SLACK_MINOR = 1e-3
 """Floats are trusted to this much of a minor unit."""
 
@@ -32,7 +35,7 @@ class Facts(NamedTuple):
     most: Floats
     """`[N]`: units the slot could take."""
     heavy: Floats
-    """`[N]`: their grams."""
+    """`[N]`: their grams, at least a mote, so that worth per gram is a number."""
     costs: Floats
     """`[N]`: handling of one unit and its share of the line's waiting."""
     opening: Floats
@@ -129,7 +132,7 @@ def _arranged(
             if units_max[k, i] > 0:
                 lines[n] = i
                 most[n] = units_max[k, i]
-                heavy[n] = units_max[k, i] * weights_grams[i]
+                heavy[n] = max(MOTE, float(units_max[k, i] * weights_grams[i]))
                 costs[n] = unit_minor[k] + time_minor[k, i] / wanted[i]
                 load += units_max[k, i] * weights_grams[i]
                 n += 1
@@ -142,7 +145,7 @@ def _arranged(
         shared = (steps + STEPS_MAX - 1) // STEPS_MAX
         for step in range(0, steps, shared):
             last = min(step + shared, steps) - 1
-            limits[count] = min(load, step_grams[first + last])
+            limits[count] = min(load, step_grams[first + last]) + MOTE * width
             parcels[count] = step_minor[first + step]
             count += 1
         limit_starts[k + 1] = count
@@ -150,10 +153,10 @@ def _arranged(
         for i in range(width):
             lines[n] = i
             most[n] = wanted[i]
-            heavy[n] = wanted[i] * weights_grams[i]
+            heavy[n] = max(MOTE, float(wanted[i] * weights_grams[i]))
             costs[n] = prices[SHORTAGE]
             n += 1
-        limits[count] = (wanted * weights_grams).sum()
+        limits[count] = (wanted * weights_grams).sum() + MOTE * width
         parcels[count] = 0
         count += 1
         starts[slots], limit_starts[slots] = n, count

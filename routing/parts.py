@@ -134,7 +134,7 @@ def explore(facts: Facts, room: Ascent, parts: Parts, best: Best, part: tuple[By
         ranked = np.flatnonzero(status == FREE)
     else:
         ranked = holders(facts, status)
-    ranked = ranked[np.argsort(room.best_rest[ranked], kind="mergesort")]
+    ranked = ranked[np.argsort(room.rest[ranked], kind="mergesort")]
     split(parts, room, best, (status, value, ranked))
     return work + 3 * len(facts.lines)
 
@@ -164,7 +164,7 @@ def narrowed(facts: Facts, room: Ascent, best: Best, status: Bytes, found: float
         if status[k] == FREE:
             if beaten(best, room.least[k]):
                 status[k] = SHUT
-            elif beaten(best, found - room.best_rest[k]):
+            elif beaten(best, found - room.rest[k]):
                 status[k] = FORCED
         if status[k] != SHUT:
             for n in range(facts.starts[k], facts.starts[k + 1]):
@@ -252,13 +252,23 @@ def stick(parts: Parts, status: Bytes, value: float) -> None:
 
 
 @compiled
+def retry(facts: Facts, parts: Parts, best: Best, number: int, tries_max: int) -> None:
+    """Look at a set of slots that could not be closed once more, for longer."""
+    status = parts.stuck_status[number]
+    if beaten(best, parts.stuck_value[number]) or (status == FREE).any():
+        return
+    lowest, _ = settle(facts, np.flatnonzero(status == FORCED), best, tries_max)
+    parts.stuck_value[number] = max(parts.stuck_value[number], lowest)
+
+
+@compiled
 def guessed(facts: Facts, room: Ascent, parts: Parts, best: Best, status: Bytes) -> int:
     """Try the plan that prices suggest: slots worth opening, and more until all is held."""
     lines = len(facts.wanted)
     likely = np.empty(len(status), np.bool_)
     left = facts.wanted.copy()
     for k in range(len(status)):
-        likely[k] = status[k] == FORCED or (status[k] == FREE and room.best_rest[k] < 0)
+        likely[k] = status[k] == FORCED or (status[k] == FREE and room.rest[k] < 0)
         if likely[k]:
             for n in range(facts.starts[k], facts.starts[k + 1]):
                 left[facts.lines[n]] -= facts.most[n]
@@ -267,7 +277,7 @@ def guessed(facts: Facts, room: Ascent, parts: Parts, best: Best, status: Bytes)
         chosen, most = -1, -1e300
         for k in range(len(status)):
             if status[k] == FREE and not likely[k]:
-                worth, fresh = -room.best_rest[k], 0.0
+                worth, fresh = -room.rest[k], 0.0
                 for n in range(facts.starts[k], facts.starts[k + 1]):
                     i = facts.lines[n]
                     gain = max(0.0, room.prices[i] - facts.costs[n])

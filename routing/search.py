@@ -9,7 +9,7 @@ import numpy as np
 from routing.ascent import Ascent, ascent
 from routing.facts import MISSING, SLACK_MINOR, Facts, Floats, facts, objective_of
 from routing.grid import Grid, Ints
-from routing.parts import STUCK, WAITING, Parts, advance, whole
+from routing.parts import STUCK, WAITING, Parts, advance, retry, whole
 from routing.rules import quickest
 from routing.sharing import Best
 
@@ -22,6 +22,9 @@ WORK_FIRST = 40_000
 """Work until the clock is read for the first time."""
 
 WORK_LEAST = 1_000
+
+TRIES_LONGER = (20_000, 100_000)
+"""Ways to share lines tried for the sets of slots that are left when all parts are explored."""
 
 
 class Found(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -83,6 +86,10 @@ def _explored(known: Facts, state: tuple[Ascent, Parts, Best], deadline: float) 
         before, now = now, time.perf_counter()
         pace = work / max(now - before, 1e-6)
         work_max = max(WORK_LEAST, int(pace * min(SLICE_S, deadline - now)))
+    for tries_max in TRIES_LONGER:
+        for number in range(int(parts.counts[STUCK])):
+            if time.perf_counter() < deadline:
+                retry(known, parts, best, number, tries_max)
 
 
 def _found(parts: Parts, best: Best, slots: int, before: int) -> Found:

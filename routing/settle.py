@@ -34,6 +34,9 @@ CHOICES_MAX = 2_000
 TURNS = 24
 """Adjustments of the prices per gram for one choice."""
 
+TRIES_LEAST = 200
+"""Ways to share a line tried for a choice, at least, when others have used up what there was."""
+
 SEEN_MAX = 8_192
 """Loads remembered while lines are shared, a power of two."""
 
@@ -52,7 +55,7 @@ def settle(facts: Facts, slots: Ints, best: Best, tries_max: int) -> tuple[float
         return -1e300, 1
     local = sharing(facts, slots)
     m, lines = local.most.shape
-    units = spread_all(facts, local)
+    units = spread_all(local)
     work = 4 * m * lines
     if units > 1e299:
         return 1e300, work
@@ -73,11 +76,12 @@ def settle(facts: Facts, slots: Ints, best: Best, tries_max: int) -> tuple[float
         bound = by_gram(facts, local, best, paid, TURNS)
         work += TURNS * m * lines
         if not beaten(best, bound):
-            spread_all(facts, local)
+            spread_all(local)
             work += polish(facts, local, best)
         if not beaten(best, bound):
             closed, tries = tried(facts, local, best, paid, tries_max)
             work += tries * m
+            tries_max = max(tries_max - tries, TRIES_LEAST)
             if not closed:
                 lowest = min(lowest, bound)
     return lowest, work
@@ -92,7 +96,7 @@ def choices(facts: Facts, local: Sharing, ceiling: float) -> tuple[Ints, Floats]
     m = len(local.slots)
     steps = np.empty((CHOICES_MAX, m), np.int64)
     prices = np.empty(CHOICES_MAX)
-    total, base = _weights(facts, local)
+    total, base = _weights(local)
     low = np.empty(m, np.int64)
     cheapest, widest = np.zeros(m + 1), np.zeros(m + 1)
     for a in range(m - 1, -1, -1):
@@ -133,7 +137,7 @@ def choices(facts: Facts, local: Sharing, ceiling: float) -> tuple[Ints, Floats]
 
 
 @compiled
-def _weights(facts: Facts, local: Sharing) -> tuple[float, Floats]:
+def _weights(local: Sharing) -> tuple[float, Floats]:
     """The weight of all units, and of those that only each slot can take."""
     m, lines = local.most.shape
     total, base = 0.0, np.zeros(m)
@@ -142,24 +146,24 @@ def _weights(facts: Facts, local: Sharing) -> tuple[float, Floats]:
         for a in range(m):
             units += local.most[a, i]
         for a in range(m):
-            alone = int(facts.wanted[i]) - (units - local.most[a, i])
-            base[a] += max(0, alone) * facts.grams[i]
-        total += facts.wanted[i] * facts.grams[i]
+            alone = local.wanted[i] - (units - local.most[a, i])
+            base[a] += max(0, alone) * local.grams[i]
+        total += local.wanted[i] * local.grams[i]
     return total, base
 
 
 @compiled
-def ways_of(facts: Facts, local: Sharing, i: int, room: float) -> tuple[Ints, Floats]:
+def ways_of(local: Sharing, i: int, room: float) -> tuple[Ints, Floats]:
     """Every way to share a line that costs at most `room` more than the cheapest.
 
     Units `[W, m]` and what they cost more `[W]`, ascending; `WAYS_MAX` when there are more.
     """
     m = len(local.slots)
-    lowest = spread(facts, local, i)
+    lowest = spread(local, i)
     found = np.empty((WAYS_MAX, m), np.int64)
     extra = np.empty(WAYS_MAX)
     counts = np.zeros(m, np.int64)
-    wanted, placed, count, a = int(facts.wanted[i]), 0, 0, 0
+    wanted, placed, count, a = local.wanted[i], 0, 0, 0
     # an odometer: all but the last slot count up, the last takes the rest
     while a >= 0 and count < WAYS_MAX:
         rest = wanted - placed
@@ -168,7 +172,7 @@ def ways_of(facts: Facts, local: Sharing, i: int, room: float) -> tuple[Ints, Fl
             price, waits = -lowest, 0
             for b in range(m):
                 if counts[b]:
-                    each = local.numbers[UNIT, b] + local.numbers[GRAM, b] * facts.grams[i]
+                    each = local.numbers[UNIT, b] + local.numbers[GRAM, b] * local.grams[i]
                     price += counts[b] * each
                     waits = max(waits, local.times[b, i])
             if price + waits <= room:
@@ -197,11 +201,11 @@ def tried(
     were tried, and how many.
     """
     m, lines = local.most.shape
-    paid = fixed + spread_all(facts, local)
+    paid = fixed + spread_all(local)
     for a in range(m):
         paid -= local.numbers[GRAM, a] * local.numbers[CAP, a]
     room = best.objective[0] - 1 + SLACK_MINOR - paid
-    order = np.argsort(-facts.grams, kind="mergesort")
+    order = np.argsort(-local.grams, kind="mergesort")
     flexible = np.empty(lines, np.int64)
     starts = np.zeros(lines + 1, np.int64)
     ways = np.empty((WAYS_MAX, m), np.int64)
@@ -209,15 +213,15 @@ def tried(
     count = 0
     local.numbers[LOAD] = 0.0
     for i in order:
-        if facts.wanted[i] > 0:
-            found, more = ways_of(facts, local, i, room)
+        if local.wanted[i] > 0:
+            found, more = ways_of(local, i, room)
             last = starts[count] + len(found)
             if last >= WAYS_MAX:
                 return False, lines
             if len(found) == 1:
                 for a in range(m):
                     local.share[a, i] = found[0, a]
-                    local.numbers[LOAD, a] += found[0, a] * facts.grams[i]
+                    local.numbers[LOAD, a] += found[0, a] * local.grams[i]
             else:
                 flexible[count] = i
                 ways[starts[count] : last] = found
@@ -236,14 +240,14 @@ def tried(
 
 @compiled
 def _ahead(
-    facts: Facts, local: Sharing, tables: tuple[Ints, Ints, Ints, Floats]
+    local: Sharing, tables: tuple[Ints, Ints, Ints, Floats]
 ) -> tuple[Floats, Floats]:
     """By flexible line and slot, the least and the most grams that lines from it on bring."""
     flexible, starts, ways, _ = tables
     m, count = len(local.slots), len(flexible)
     least, most = np.zeros((count + 1, m)), np.zeros((count + 1, m))
     for place in range(count - 1, -1, -1):
-        grams = facts.grams[flexible[place]]
+        grams = local.grams[flexible[place]]
         for a in range(m):
             low = high = ways[starts[place], a]
             for way in range(starts[place], starts[place + 1]):
@@ -284,7 +288,7 @@ def _searched(
 ) -> tuple[bool, int]:
     """Try the ways of the flexible lines, heavy lines first, the cheapest way of each first."""
     flexible, starts, ways, extra = tables
-    least, most = _ahead(facts, local, tables)
+    least, most = _ahead(local, tables)
     m, count = len(local.slots), len(flexible)
     way = np.full(count, -1, np.int64)
     paid = np.empty(count + 1)
@@ -294,7 +298,7 @@ def _searched(
     seen = np.zeros(SEEN_MAX, np.int64), np.empty((SEEN_MAX, m + 1))
     while depth >= 0:
         i = flexible[depth]
-        grams = facts.grams[i]
+        grams = local.grams[i]
         if way[depth] >= starts[depth]:
             for a in range(m):
                 local.numbers[LOAD, a] -= ways[way[depth], a] * grams

@@ -35,6 +35,10 @@ class Sharing(NamedTuple):
     """`[m, I]`: what a line waits at least with a unit there."""
     share: Ints
     """`[m, I]`: the units of the plan being made."""
+    wanted: Ints
+    """`[I]`: units wanted."""
+    grams: Floats
+    """`[I]`: grams of one."""
     numbers: Floats
     """`[4, m]`: price of a unit, price per gram, most grams of the price step chosen, and load."""
 
@@ -67,7 +71,8 @@ def sharing(facts: Facts, slots: Ints) -> Sharing:
             numbers[UNIT, a] = facts.unit_minor[k]
         else:
             numbers[UNIT, a] = facts.prices[SHORTAGE]
-    return Sharing(slots, most, times, np.zeros((m, lines), np.int64), numbers)
+    wanted, share = facts.wanted.astype(np.int64), np.zeros((m, lines), np.int64)
+    return Sharing(slots, most, times, share, wanted, facts.grams, numbers)
 
 
 @compiled
@@ -116,13 +121,13 @@ def beaten(best: Best, value: float) -> bool:
 
 
 @compiled
-def filled(facts: Facts, local: Sharing, i: int, until: int) -> float:
+def filled(local: Sharing, i: int, until: int) -> float:
     """Share a line among slots that wait no longer than `until`, the cheapest first.
 
     Units cost their handling and their grams; the price excludes waiting. 1e300 where there are
     too few units.
     """
-    left, total = int(facts.wanted[i]), 0.0
+    left, total = local.wanted[i], 0.0
     m = len(local.slots)
     for a in range(m):
         local.share[a, i] = 0
@@ -130,7 +135,7 @@ def filled(facts: Facts, local: Sharing, i: int, until: int) -> float:
         chosen, lowest = -1, 1e300
         for a in range(m):
             if local.share[a, i] == 0 and local.most[a, i] > 0 and local.times[a, i] <= until:
-                price = local.numbers[UNIT, a] + local.numbers[GRAM, a] * facts.grams[i]
+                price = local.numbers[UNIT, a] + local.numbers[GRAM, a] * local.grams[i]
                 if price < lowest:
                     chosen, lowest = a, price
         if chosen < 0:
@@ -143,38 +148,38 @@ def filled(facts: Facts, local: Sharing, i: int, until: int) -> float:
 
 
 @compiled
-def spread(facts: Facts, local: Sharing, i: int) -> float:
+def spread(local: Sharing, i: int) -> float:
     """Share a line at the least handling, waiting and price of its grams; what that comes to."""
     m = len(local.slots)
     lowest, until, one = 1e300, 0, -1
     for a in range(m):
         if local.most[a, i] > 0:
-            if facts.wanted[i] == 1:
-                price = local.numbers[UNIT, a] + local.numbers[GRAM, a] * facts.grams[i]
+            if local.wanted[i] == 1:
+                price = local.numbers[UNIT, a] + local.numbers[GRAM, a] * local.grams[i]
                 price += local.times[a, i]
                 local.share[a, i] = 0
             else:
-                price = filled(facts, local, i, local.times[a, i]) + local.times[a, i]
+                price = filled(local, i, local.times[a, i]) + local.times[a, i]
             if price < lowest:
                 lowest, until, one = price, local.times[a, i], a
-    if one >= 0 and facts.wanted[i] == 1:
+    if one >= 0 and local.wanted[i] == 1:
         local.share[one, i] = 1
     elif one >= 0:
-        filled(facts, local, i, until)
-    return lowest if facts.wanted[i] > 0 else 0.0
+        filled(local, i, until)
+    return lowest if local.wanted[i] > 0 else 0.0
 
 
 @compiled
-def spread_all(facts: Facts, local: Sharing) -> float:
+def spread_all(local: Sharing) -> float:
     """Share all lines at the least price each, and sum that up; sets the loads."""
     total = 0.0
     m, lines = local.share.shape
     for i in range(lines):
-        total += spread(facts, local, i)
+        total += spread(local, i)
     for a in range(m):
         load = 0.0
         for i in range(lines):
-            load += local.share[a, i] * facts.grams[i]
+            load += local.share[a, i] * local.grams[i]
         local.numbers[LOAD, a] = load
     return total
 
@@ -192,7 +197,7 @@ def by_gram(facts: Facts, local: Sharing, best: Best, fixed: float, turns: int) 
     kept = local.numbers[GRAM].copy()
     direction = np.zeros(m)
     for _ in range(turns):
-        value = fixed + spread_all(facts, local)
+        value = fixed + spread_all(local)
         fits, length = True, 0.0
         for a in range(m):
             value -= local.numbers[GRAM, a] * local.numbers[CAP, a]
@@ -230,10 +235,10 @@ def waiting(local: Sharing, i: int, without: int, within: int) -> int:
 
 
 @compiled
-def gained(facts: Facts, local: Sharing, i: int, a: int, b: int) -> float:
+def gained(local: Sharing, i: int, a: int, b: int) -> float:
     """What moving a unit of a line from one slot to another saves in handling and waiting."""
     saved = local.numbers[UNIT, a] - local.numbers[UNIT, b]
-    if facts.wanted[i] == 1:
+    if local.wanted[i] == 1:
         return float(saved + local.times[a, i] - local.times[b, i])
     return float(saved + waiting(local, i, -1, -1) - waiting(local, i, a, b))
 
@@ -248,12 +253,12 @@ def lighter(local: Sharing, a: int, b: int, grams: float) -> float:
 
 
 @compiled
-def move(facts: Facts, local: Sharing, i: int, a: int, b: int) -> None:
+def move(local: Sharing, i: int, a: int, b: int) -> None:
     """Move one unit of a line from one slot to another."""
     local.share[a, i] -= 1
     local.share[b, i] += 1
-    local.numbers[LOAD, a] -= facts.grams[i]
-    local.numbers[LOAD, b] += facts.grams[i]
+    local.numbers[LOAD, a] -= local.grams[i]
+    local.numbers[LOAD, b] += local.grams[i]
 
 
 @compiled
@@ -272,14 +277,14 @@ def polish(facts: Facts, local: Sharing, best: Best) -> int:
                     able = a != b and local.share[a, i] > 0
                     if able and local.share[b, i] < local.most[b, i]:
                         looked += 1
-                        gain = lighter(local, a, b, facts.grams[i])
-                        if gain + gained(facts, local, i, a, b) > 1e-6:
-                            move(facts, local, i, a, b)
+                        gain = lighter(local, a, b, local.grams[i])
+                        if gain + gained(local, i, a, b) > 1e-6:
+                            move(local, i, a, b)
                             changed = True
         for a in range(m):
             if not changed and local.numbers[LOAD, a] > local.numbers[CAP, a]:
                 looked += m * lines
-                changed = swapped(facts, local, a)
+                changed = swapped(local, a)
         if not changed:
             break
     fits = True
@@ -291,7 +296,7 @@ def polish(facts: Facts, local: Sharing, best: Best) -> int:
 
 
 @compiled
-def swapped(facts: Facts, local: Sharing, a: int) -> bool:
+def swapped(local: Sharing, a: int) -> bool:
     """Make the best swap of a unit in slot `a` with one elsewhere; whether there was any."""
     m, lines = local.most.shape
     found, best_b, best_i, best_j = 1e-6, -1, -1, -1
@@ -299,17 +304,17 @@ def swapped(facts: Facts, local: Sharing, a: int) -> bool:
         for i in range(lines):
             if b == a or local.share[a, i] == 0 or local.share[b, i] >= local.most[b, i]:
                 continue
-            there = gained(facts, local, i, a, b)
+            there = gained(local, i, a, b)
             for j in range(lines):
                 if j == i or local.share[b, j] == 0 or local.share[a, j] >= local.most[a, j]:
                     continue
-                gain = there + lighter(local, a, b, facts.grams[i] - facts.grams[j])
+                gain = there + lighter(local, a, b, local.grams[i] - local.grams[j])
                 if gain > found - 1e3:
-                    gain += gained(facts, local, j, b, a)
+                    gain += gained(local, j, b, a)
                 if gain > found:
                     found, best_b, best_i, best_j = gain, b, i, j
     if best_b < 0:
         return False
-    move(facts, local, best_i, a, best_b)
-    move(facts, local, best_j, best_b, a)
+    move(local, best_i, a, best_b)
+    move(local, best_j, best_b, a)
     return True
