@@ -24,7 +24,8 @@ from services.http.fields import (
 )
 from services.orders.idempotency import Answer
 from services.orders.request import Destination, resolve
-from services.planning.availability import AvailabilityAnswer, Query
+from services.planning.availability import Query
+from services.planning.availability_answer import AvailabilityAnswer
 from services.problems import Refused
 from services.runtime import Runtime
 

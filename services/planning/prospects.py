@@ -142,30 +142,7 @@ def build(network: Network, zone: Zone | None, node_ids: Sequence[str], now: dat
     )
     numbers = {node_id: number for number, node_id in enumerate(node_ids)}
     ground = terrain.prepare(known, numbers, now)
-    table = np.zeros((len(node_ids), 8), np.int64)
-    parts: list[bytes] = []
-    rank = {node_id: place for place, node_id in enumerate(sorted(node_ids))}
-    at = 0
-    for number, node_id in enumerate(node_ids):
-        row = ground.row_of.get(node_id)
-        if row is None:
-            continue
-        outlook = outlook_of(ground, row)
-        head = msgspec.json.encode(node_id)
-        parts += [head, tail(outlook)]
-        middle, end = at + len(head), at + len(head) + len(parts[-1])
-        soonest = outlook.pickup_on if zone is None else outlook.ship and outlook.ship.latest
-        table[number] = (
-            standing(ground, row, outlook, anywhere=zone is None),
-            ground.rows.abilities[row],
-            (soonest or LAST).toordinal(),
-            rank[node_id],
-            at,
-            middle,
-            middle,
-            end,
-        )
-        at = end
+    table, parts = tabled(ground, node_ids, anywhere=zone is None)
     places = np.radians([network.places.get(each, (0.0, 0.0)) for each in node_ids])
     places = places.reshape(-1, 2)
     return Prospect(
@@ -177,6 +154,35 @@ def build(network: Network, zone: Zone | None, node_ids: Sequence[str], now: dat
         longitudes=places[:, 1].copy(),
         text_bytes=max(map(len, parts), default=0) * 2,
     )
+
+
+def tabled(ground: Terrain, node_ids: Sequence[str], *, anywhere: bool) -> tuple[Ints, list[bytes]]:
+    """Return a row of `written.Places` for each node, and the texts they refer to, end to end."""
+    table = np.zeros((len(node_ids), written.PLACE_COLUMNS), np.int64)
+    parts: list[bytes] = []
+    rank = {node_id: place for place, node_id in enumerate(sorted(node_ids))}
+    at = 0
+    for number, node_id in enumerate(node_ids):
+        row = ground.row_of.get(node_id)
+        if row is None:
+            continue
+        outlook = outlook_of(ground, row)
+        head, end = msgspec.json.encode(node_id), tail(outlook)
+        soonest = outlook.pickup_on if anywhere else outlook.ship and outlook.ship.latest
+        middle = at + len(head)
+        table[number] = (
+            standing(ground, row, outlook, anywhere=anywhere),
+            ground.rows.abilities[row],
+            (soonest or LAST).toordinal(),
+            rank[node_id],
+            at,
+            middle,
+            middle,
+            middle + len(end),
+        )
+        parts += [head, end]
+        at = middle + len(end)
+    return table, parts
 
 
 def standing(ground: Terrain, row: int, outlook: Outlook, *, anywhere: bool) -> int:

@@ -18,6 +18,7 @@ BEST_MAX = 10
 """Nodes that are named for each sku."""
 STANDING, ABILITIES, SOONEST, NAME_RANK, HEAD_FROM, HEAD_TO, TAIL_FROM, TAIL_TO = range(8)
 """Columns of a place, the row of a node number."""
+PLACE_COLUMNS = 8
 OPEN, SHIPS, COLLECTS = 1, 2, 4
 """Standing of a node: takes new work, ships to the destination, hands over to customers."""
 SLOT, NEEDS, KEPT_FROM, KEPT_STEP, TEXT_FROM, TEXT_TO = range(6)

@@ -102,10 +102,29 @@ async def test_what_is_rolled_back_was_never_a_change(connect: Connect) -> None:
     assert offered(view) == 10
 
 
+async def order(connection: asyncpg.Connection, view: StockView, chance: random.Random) -> None:
+    """Plan an order on the view, commit it, and tell the view of the commit a little late."""
+    wish = demand(take(*chance.choice(CELLS), chance.randint(1, 3)))
+    taking = view.take([(each.sku, each.node_id, each.quantity) for each in wish.takes])
+    if (await hold(connection, wish))[0] is not None:
+        view.give_back(taking)
+        return
+    rows = await connection.fetch(
+        "SELECT sku, node_id, on_hand, reserved, unavailable, version FROM stock"
+        " WHERE sku = ANY ($1)",
+        [each.sku for each in wish.takes],
+    )
+    await asyncio.sleep(chance.random() / 100)
+    view.apply_stock(rows)
+    view.settle([taking])
+    if chance.random() < 0.3:
+        await run(connection, release, [wish.holder_id])
+
+
 async def test_commits_polls_and_refreshes_in_any_order_end_at_what_the_tables_say(
     connect: Connect,
 ) -> None:
-    """Eight writers, a follower and readers that apply late what they read early."""
+    """Eight writers, a follower and a reader that all apply late what they have read early."""
     *writers, follower, reader = await connect(10)
     await stock_up(follower, dict.fromkeys(CELLS, 400))
     view, cursor = await load(follower)
@@ -114,24 +133,9 @@ async def test_commits_polls_and_refreshes_in_any_order_end_at_what_the_tables_s
 
     async def write(connection: asyncpg.Connection) -> None:
         for _ in range(25):
-            wish = demand(take(*chance.choice(CELLS), chance.randint(1, 3)))
-            taking = view.take([(each.sku, each.node_id, each.quantity) for each in wish.takes])
-            if (await hold(connection, wish))[0] is None:
-                rows = await connection.fetch(
-                    "SELECT sku, node_id, on_hand, reserved, unavailable, version FROM stock"
-                    " WHERE sku = ANY ($1)",
-                    [each.sku for each in wish.takes],
-                )
-                await asyncio.sleep(chance.random() / 100)
-                view.apply_stock(rows)
-                view.settle([taking])
-            else:
-                view.give_back(taking)
-            if chance.random() < 0.3:
-                await run(connection, release, [wish.holder_id])
+            await order(connection, view, chance)
 
-    async def follow() -> changes.Cursor:
-        at = cursor
+    async def follow(at: changes.Cursor) -> changes.Cursor:
         while not done.is_set():
             at = await poll(follower, view, at)
             await asyncio.sleep(0.002)
@@ -141,7 +145,7 @@ async def test_commits_polls_and_refreshes_in_any_order_end_at_what_the_tables_s
         while not done.is_set():
             await reading.refresh(reader, view, SKUS)
 
-    others = asyncio.gather(follow(), read())
+    others = asyncio.gather(follow(cursor), read())
     await asyncio.gather(*(write(connection) for connection in writers))
     done.set()
     at, _ = await others

@@ -96,26 +96,7 @@ async def test_the_view_answers_as_the_rows_do(shelf: Shelf, database: Database)
 
 async def furnish_more(database: Database, chance: random.Random) -> None:
     """Add stores, items that need something, buffers of every kind, more supply, a closed node."""
-    async with database.transaction() as connection:
-        stores = [
-            msgspec.structs.replace(
-                node("ST-WEST" if number % 2 else "ST-EAST"),
-                node_id=f"ST-{number}",
-                latitude=20.0 + number,
-                capabilities=("ship", "pickup", "fragile")[number % 3 :],
-            )
-            for number in range(30)
-        ]
-        await put_nodes(connection, stores)
-        await records.put_lanes(
-            connection,
-            [
-                msgspec.structs.replace(lane, node_id=f"ST-{number}")
-                for lane in lanes()
-                for number in range(30)
-                if lane.node_id == ("ST-WEST" if number % 2 else "ST-EAST") and number % 5
-            ],
-        )
+    await add_stores(database)
     await masterdata.put_items(
         database,
         [
@@ -144,6 +125,32 @@ async def furnish_more(database: Database, chance: random.Random) -> None:
         )
         await put_supply(connection, [supply])
     await masterdata.switch_node(database, "ST-11", enabled=False)
+
+
+async def add_stores(database: Database) -> None:
+    """Add thirty stores that can do different things, some of them without lanes."""
+    alike = {f"ST-{number}": "ST-WEST" if number % 2 else "ST-EAST" for number in range(30)}
+    stores = [
+        msgspec.structs.replace(
+            node(model),
+            node_id=node_id,
+            latitude=20.0 + number,
+            capabilities=("ship", "pickup", "fragile")[number % 3 :],
+        )
+        for number, (node_id, model) in enumerate(alike.items())
+    ]
+    reached = [each for each in alike.items() if not each[0].endswith("5")]
+    async with database.transaction() as connection:
+        await put_nodes(connection, stores)
+        await records.put_lanes(
+            connection,
+            [
+                msgspec.structs.replace(lane, node_id=node_id)
+                for lane in lanes()
+                for node_id, model in reached
+                if lane.node_id == model
+            ],
+        )
 
 
 async def test_what_changed_elsewhere_shows_after_the_next_look(
