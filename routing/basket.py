@@ -26,10 +26,7 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     supply: Mapping[tuple[str, str], tuple[Supply, ...]] = {}
     """By node id and sku; read with backorders only."""
     capacity: Mapping[str, tuple[Capacity, ...]] = {}
-    """By node id. A node with room for all this order could ask may be left out.
-
-    For an ordinary order only the nodes of its plan are looked up.
-    """
+    """By node id. Leave out nodes with room for all this order could ask: each is looked through."""
 
 
 class Seen(msgspec.Struct, frozen=True, eq=False):

@@ -16,12 +16,10 @@ from routing import cost, promise
 from routing.dates import Dates, First
 from routing.dominance import Dominated, Offers, dominated, offers
 from routing.instance import Instance, OpenLimit, Reason, Slot, UnitLimit, Verdict
+from routing.later import LATER_DATES_MAX
 from routing.plan import Promise
 from routing.problem import Capacity, Lane, Method, Node, Problem, Stock
 from routing.survey import Survey, survey
-
-LATER_DATES_MAX = 10
-"""Work dates offered after one whose capacity may be too small."""
 
 
 class Outlook(msgspec.Struct, frozen=True):

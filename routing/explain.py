@@ -1,8 +1,8 @@
-"""Why a plan is what it is: a small record kept with it, and answers computed on reading.
+"""Why a plan is what it is: worked out from its record, when somebody reads it.
 
-The record holds the problem cut down to the nodes that could be in a plan as cheap as the chosen
+A decision holds the problem cut down to the nodes that could be in a plan as cheap as the chosen
 one, what ruled out every other node, the plan and a runner-up. Sentences, prices of alternatives
-and the replay are pure functions of the record.
+and the replay are pure functions of it.
 """
 
 from datetime import date
@@ -19,11 +19,10 @@ from routing.instance import Assignment, Instance, Verdict
 from routing.model import improve
 from routing.plan import Plan, Status
 from routing.problem import Problem
-from routing.solve import deadline_of, parts_of, solve_instance
-from routing.validate import validate_order
+from routing.solve import deadline_of, solve_instance
 
 NODES_MAX = 24
-"""Most nodes a record keeps in full, those of the plan first, then by what they could cost least."""
+"""Most nodes a decision keeps in full, those of the plan first, then by what they could cost least."""
 
 NODES_MIN = 6
 """As many are kept where there are as many, so that a reader can compare what almost won."""
@@ -37,7 +36,7 @@ Parts = dict[tuple[str, str | None, date], dict[str, int]]
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """The record of one plan; encode it with `msgspec.msgpack`."""
+    """One plan and what there is to say about it; `record.expand` makes it from a record."""
 
     plan: Plan
     problem: Problem
@@ -50,20 +49,6 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """
     runner_up_without: str | None
     """That node."""
-
-
-def decide(problem: Problem) -> Decision:
-    """Solve `problem` and keep what explains the answer. Raises `ProblemError` as `solve` does."""
-    deadline = deadline_of(problem)
-    validate_order(problem)
-    outlook = look(problem)
-    choice = choose(outlook)
-    parted = parts_of(choice.instance)
-    solution = solve_instance(choice.instance, deadline, parted[0] if parted else None)
-    plan = solution.plan
-    if parted:
-        plan = assemble(choice.instance, parted[0], bound_minor=parted[1], found_by=parted[2])
-    return _decision(outlook, choice, plan, solution.priced)
 
 
 def decision_on(problem: Problem, parts: Parts, proof: tuple[Status, str, int]) -> Decision:
@@ -301,4 +286,4 @@ def _units(instance: Instance, parts: Parts) -> Assignment:
     return units
 
 
-__all__ = ["Decision", "decide", "decision_on", "explain", "replay", "why_not"]
+__all__ = ["Decision", "decision_on", "explain", "replay", "why_not"]

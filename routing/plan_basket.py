@@ -12,6 +12,7 @@ from routing.cost import NO_PARCEL, parcel_steps
 from routing.gather import Gathered, gather
 from routing.grid import Ints
 from routing.instance import Assignment, Instance, Slot
+from routing.later import with_room
 from routing.partition import partition
 from routing.plan import Plan
 from routing.problem import ProblemError, Stock
@@ -49,26 +50,17 @@ def plan_basket(terrain: Terrain, basket: Basket, time_limit_ms: int) -> Planned
     policy = msgspec.structs.replace(basket.policy, time_limit_ms=time_limit_ms)
     validate_lines(basket.lines, policy)
     there = seen(terrain, basket)
-    plan = _at_once(terrain, basket, there, deadline) if _ordinary(terrain, basket, there) else None
-    if plan is not None:
-        there = _used(terrain, basket, there, plan)
+    found = (
+        _at_once(terrain, basket, there, deadline) if _ordinary(terrain, basket, there) else None
+    )
+    if found is not None:
+        plan, there = found
     else:
-        there = limited(terrain, basket, there)
         left_ms = max(0, round((deadline - time.perf_counter()) * 1000))
         hurried = msgspec.structs.replace(policy, time_limit_ms=left_ms)
+        there = limited(terrain, basket, there)
         plan = solve(problem_of(terrain.destination, there, basket.now, basket.lines, hurried))
     return Planned(plan, write(terrain, basket, policy, there, plan))
-
-
-def _used(terrain: Terrain, basket: Basket, there: Seen, plan: Plan) -> Seen:
-    """What was seen, with the capacities that were looked at: those of the plan's nodes."""
-    if not basket.capacity:
-        return there
-    nodes = {f.node_id: terrain.row_of[f.node_id] for f in plan.fulfillments}
-    looked = ((row, basket.capacity.get(node_id)) for node_id, row in nodes.items())
-    return msgspec.structs.replace(
-        there, capacity=tuple((row, limits) for row, limits in looked if limits)
-    )
 
 
 def _ordinary(terrain: Terrain, basket: Basket, there: Seen) -> bool:
@@ -80,8 +72,17 @@ def _ordinary(terrain: Terrain, basket: Basket, there: Seen) -> bool:
     )
 
 
-def _at_once(terrain: Terrain, basket: Basket, there: Seen, deadline: float) -> Plan | None:
-    """The plan of an ordinary basket, where it is proven without an exact model."""
+def _at_once(
+    terrain: Terrain, basket: Basket, there: Seen, deadline: float
+) -> tuple[Plan, Seen] | None:
+    """The plan of an ordinary basket, where it is proven without an exact model.
+
+    With it what was seen, and of which nodes capacities were looked at.
+    """
+    shifted = with_room(terrain, basket, there)
+    if shifted is None:
+        return None
+    terrain, there = shifted
     gathered = gather(terrain, there, basket.lines, basket.policy)
     parted = partition(gathered.grid)
     if parted is not None:
@@ -94,7 +95,7 @@ def _at_once(terrain: Terrain, basket: Basket, there: Seen, deadline: float) -> 
         found_by = "search" if found.improved else "greedy"
     if not _allowed(terrain, basket, gathered, units):
         return None
-    return _assembled(terrain, basket, gathered, units, (objective, found_by))
+    return _assembled(terrain, basket, gathered, units, (objective, found_by)), there
 
 
 def _allowed(terrain: Terrain, basket: Basket, gathered: Gathered, units: Ints) -> bool:
@@ -116,7 +117,7 @@ def _allowed(terrain: Terrain, basket: Basket, gathered: Gathered, units: Ints) 
 
 
 def _has_room(terrain: Terrain, basket: Basket, row: int, units: Ints) -> bool:
-    """Whether a node's capacity on its first work date takes the units `[k, I]` of its slots."""
+    """Whether a node's capacity on its work date takes the units `[k, I]` of its slots."""
     limits = basket.capacity.get(terrain.destination.nodes[row].node_id, ())
     first = terrain.dispatches[row]
     orders, count = int(units.any(axis=1).sum()), int(units.sum())

@@ -100,6 +100,8 @@ class Terrain(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Those that ever deliver, as in `rows`."""
     abilities: dict[str, int]
     """The bit of each capability."""
+    dates: Dates
+    """Further dates, worked out as orders ask for them."""
     stairs: dict[int, Stairs] = msgspec.field(default_factory=dict)
     """Staircases by span of grams, filled as orders ask for them."""
 
@@ -181,6 +183,7 @@ def prepare(known: Destination, numbers: Mapping[str, int], now: datetime) -> Te
         promises=promises,
         lanes=lanes,
         abilities=abilities,
+        dates=dates,
     )
 
 

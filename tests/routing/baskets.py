@@ -5,8 +5,11 @@ import random
 import numpy as np
 
 from routing.basket import Basket
+from routing.explain import Decision
+from routing.plan_basket import plan_basket
 from routing.problem import Problem
-from routing.terrain import Terrain, destination, prepare
+from routing.record import expand
+from routing.terrain import Terrain, body, destination, prepare
 
 
 def on_terrain(problem: Problem, chance: random.Random | None = None) -> tuple[Terrain, Basket]:
@@ -23,6 +26,12 @@ def on_terrain(problem: Problem, chance: random.Random | None = None) -> tuple[T
         problem.destination_time_zone,
     )
     return prepare(served, numbering, problem.now), basket(problem, numbering)
+
+
+def decided(problem: Problem) -> Decision:
+    """The decision for a problem, as it is read back from its record."""
+    terrain, asked = on_terrain(problem)
+    return expand(plan_basket(terrain, asked, problem.policy.time_limit_ms).record, body(terrain))
 
 
 def basket(problem: Problem, numbering: dict[str, int]) -> Basket:

@@ -1,6 +1,7 @@
 """A basket on a prepared destination gets the plan of the problem it poses, and its record."""
 
 import random
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -8,10 +9,11 @@ import pytest
 from routing.check import check
 from routing.explain import explain, replay, why_not
 from routing.plan_basket import plan_basket
-from routing.problem import Policy, ProblemError
+from routing.problem import Capacity, Policy, ProblemError
 from routing.record import RecordError, digest_of, expand
 from routing.solve import solve
 from routing.terrain import body
+from tests.routing import small
 from tests.routing.baskets import on_terrain
 from tests.routing.random_problems import random_problem
 from tests.routing.sparse_network import Network
@@ -47,6 +49,46 @@ def test_a_record_expands_to_the_plan_and_replays_bit_for_bit() -> None:
         assert msgspec.json.encode(explain(decision))
         for node in problem.nodes:
             assert why_not(decision, node.node_id).startswith(node.node_id)
+
+
+def test_a_full_node_starts_later_without_slowing_the_order_down() -> None:
+    """At a peak the best stores fill up first, and that is when there is no time for long ways."""
+    near, far = small.node("near"), small.node("far", handling_order_minor=900)
+    full = tuple(
+        Capacity(work_on=small.TODAY + timedelta(days=ahead), remaining=0) for ahead in range(2)
+    )
+    problem = small.problem(
+        (small.line("a", "apple"),),
+        (replace(near, capacity=full), far),
+        (small.stock("near", "apple", 1), small.stock("far", "apple", 1)),
+    )
+    terrain, basket = on_terrain(problem)
+
+    planned = plan_basket(terrain, basket, 1_000)
+
+    assert planned.plan.fulfillments[0].node_id == "near"
+    assert planned.plan.fulfillments[0].work_on == small.TODAY + timedelta(days=2)
+    assert planned.plan.found_by == "partition"
+    assert solve(problem) == planned.plan
+    assert expand(planned.record, body(terrain)).problem.nodes[1].capacity == full
+
+
+def test_a_node_that_stays_full_is_said_to_be_full() -> None:
+    """The store manager asks why the order went elsewhere."""
+    full = tuple(
+        Capacity(work_on=small.TODAY + timedelta(days=ahead), remaining=0) for ahead in range(30)
+    )
+    problem = small.problem(
+        (small.line("a", "apple"),),
+        (small.node("near", capacity=full), small.node("far", handling_order_minor=900)),
+        (small.stock("near", "apple", 1), small.stock("far", "apple", 1)),
+    )
+    terrain, basket = on_terrain(problem)
+
+    decision = expand(plan_basket(terrain, basket, 1_000).record, body(terrain))
+
+    assert decision.plan.fulfillments[0].node_id == "far"
+    assert "has no capacity left" in why_not(decision, "near")
 
 
 def test_a_record_of_an_ordinary_order_takes_about_a_kilobyte() -> None:
