@@ -8,7 +8,6 @@ saw where one caller replays; with more callers, off by what was under way at th
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from itertools import groupby
-from uuid import UUID
 
 import msgspec
 
@@ -91,11 +90,11 @@ class Rebuilt:
         self.stock.apply_stock(
             [(sku, node_id, quantity, 0, 0, 0) for sku, node_id, quantity in rows]
         )
-        self.takings: dict[UUID, Taking] = {}
+        self.takings: dict[str, Taking] = {}
 
     def hold(self, answer: AllocationAnswer) -> None:
         """Take what an allocation holds."""
-        self.takings[answer.allocation_id] = self.stock.take(
+        self.takings[answer.order_id] = self.stock.take(
             [
                 (line.sku, fulfillment.node, line.quantity)
                 for fulfillment in answer.fulfillments
@@ -105,7 +104,15 @@ class Rebuilt:
 
     def release(self, answer: AllocationAnswer) -> None:
         """Give back what an allocation held."""
-        self.stock.give_back(self.takings.pop(answer.allocation_id))
+        self.stock.give_back(self.takings.pop(answer.order_id))
+
+    def left(self) -> dict[tuple[str, str], int]:
+        """Return the units that are left of each stock record, by sku and node."""
+        return {
+            (sku, self.stock.node_ids[number]): on_hand - pending
+            for sku in self.stock.slots
+            for number, on_hand, _, _, pending in self.stock.cells(sku).tolist()
+        }
 
     def asked(self, request: AllocationRequest, now: datetime) -> Problem:
         """Return what routing is asked for an order, on the stock of this moment."""

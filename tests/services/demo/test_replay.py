@@ -183,13 +183,8 @@ def test_a_replay_ends_with_nothing_oversold_and_stock_as_its_answers_say(
     rebuilt = Rebuilt(part)
     for each in done.orders:
         if each.answer and each.ended == "confirmed":
-            rebuilt.move(each.answer, -1)
-    left = {
-        (sku, node_id): units
-        for sku, by_node in rebuilt.on_hand.items()
-        for node_id, units in by_node.items()
-    }
-    assert on_hand(service) == left
+            rebuilt.hold(each.answer)
+    assert on_hand(service) == rebuilt.left()
     assert checks(service) == ([], [])
 
     found = [compare(each, problem) for each, problem in problems(part, done, {0, 1, 2})]
@@ -224,8 +219,8 @@ def test_the_same_baskets_can_be_replayed_on_what_is_left(
     rebuilt = Rebuilt(rest)
     for each in done.orders:
         if each.answer and each.ended == "confirmed":
-            rebuilt.move(each.answer, -1)
-    stocked = {(s, n): units for s, nodes in rebuilt.on_hand.items() for n, units in nodes.items()}
+            rebuilt.hold(each.answer)
+    stocked = rebuilt.left()
     assert on_hand(service) == stocked
     assert checks(service) == ([], [])
 

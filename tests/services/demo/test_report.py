@@ -33,8 +33,8 @@ def planned(network: DemoNetwork, count: int) -> Replay:
     done, events = [], []
     for order in islice(orders(network, count, NOW.date(), run="test"), count):
         replayed = Replayed(order=order, sent_at=NOW, latency_ms=order.number + 1.0, attempts=1)
-        plan = solve(rebuilt.problem(replayed))
-        told = quote_answer(plan, 1, "USD")
+        plan = solve(rebuilt.asked(replayed.order.request, replayed.sent_at))
+        told = quote_answer(plan, 1, 50, "USD")
         replayed.answer = AllocationAnswer(
             allocation_id=NOWHERE,
             order_id=order.request.order_id,
@@ -47,7 +47,7 @@ def planned(network: DemoNetwork, count: int) -> Replay:
             solver=told.solver,
             decision="",
         )
-        rebuilt.move(replayed.answer, -1)
+        rebuilt.hold(replayed.answer)
         events += [Event("sent", order.number), Event("held", order.number)]
         done.append(replayed)
     return Replay(done, events, 2.0)
@@ -158,7 +158,7 @@ def test_a_release_gives_its_stock_back_to_later_orders(
     events = [*replayed.events[:-2], *released, *replayed.events[-2:]]
     again = Replay(replayed.orders, events, 1.0)
     [(order, problem)] = problems(network, again, {last})
-    assert problem == Rebuilt(network).problem(order)
+    assert problem == Rebuilt(network).asked(order.order.request, order.sent_at)
 
 
 def test_a_choice_is_real_when_neither_plan_is_better_in_both() -> None:
