@@ -78,4 +78,4 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     """`optimal` when the bound meets the objective, `feasible` with a gap, `greedy` unsolved."""
     found_by: str
-    """The step that came upon the plan: `greedy`, `search` under the bound, or `cp-sat`."""
+    """The step that came upon it: `partition`, `greedy`, `search` under the bound, or `cp-sat`."""
