@@ -17,7 +17,6 @@ import structlog
 from alembic import command
 from alembic.config import Config
 from prometheus_client import Counter
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.settings import Settings
@@ -51,6 +50,10 @@ log = structlog.get_logger()
 
 class DatabaseAwayError(ConnectionError):
     """There is no connection, or it broke: then what was being committed is or is not committed."""
+
+
+class PoolTimeoutError(TimeoutError):
+    """All connections stayed taken for longer than anybody waits; nothing was sent."""
 
 
 class Database:

@@ -17,9 +17,8 @@ from litestar.exceptions import (
     SerializationException,
     ValidationException,
 )
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from services.database import DatabaseAwayError
+from services.database import DatabaseAwayError, PoolTimeoutError
 
 log = structlog.get_logger()
 

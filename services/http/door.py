@@ -19,9 +19,8 @@ from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import HTTPScope, Receive, ReceiveMessage, Scope, Send
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from services.database import DatabaseAwayError
+from services.database import DatabaseAwayError, PoolTimeoutError
 from services.http import availability, checkout
 from services.http.access import IDEMPOTENCY_KEY_LENGTH_MAX, Caller
 from services.http.answers import raw_headers
@@ -125,10 +124,12 @@ class Door(Observed):
         lines = list(scope["headers"])
         headers = dict(lines)
         caller = await self.admit(call, headers)
-        if caller is None or len(headers) != len(lines):
+        if caller is None:
             return receive
         given = self.overload(call)
         if given is None:
+            if len(headers) != len(lines):
+                return receive
             raw: bytes | None = scope["query_string"]
             rest = receive
             if scope["method"] == "POST":

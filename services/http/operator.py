@@ -9,7 +9,6 @@ from litestar import Response, get
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from sqlalchemy.exc import SQLAlchemyError
 
 from services import records
 from services.http.access import allow
@@ -57,7 +56,7 @@ async def ready(state: State) -> Response[Health]:
     try:
         async with runtime.database.connect() as connection:
             await records.database_now(connection)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError):
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         return Response(UNREACHABLE, status_code=NOT_READY)
     if runtime.network.failing:
         return Response(

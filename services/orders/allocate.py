@@ -15,10 +15,9 @@ from typing import Any
 
 import asyncpg
 import structlog
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from services import records as shared_records
-from services.database import Database, DatabaseAwayError
+from services.database import Database, DatabaseAwayError, PoolTimeoutError
 from services.ids import new_id
 from services.keys import Principal
 from services.observe import allocations_total, batch_orders, bisections_total, lost_races_total

@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from services.database import Database, DatabaseAwayError
+from services.database import Database, DatabaseAwayError, PoolTimeoutError
 from services.settings import Settings
 
 

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 import pytest
-from sqlalchemy.exc import SQLAlchemyError
 
 from inventory.audit import audit
 from tests.services.place import STOCK, stock
@@ -20,7 +19,7 @@ LOAD_S = 2.5
 """How long customers shop before and after a kill."""
 RECOVERY_S = 60
 PAUSE_S = 0.1
-AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError, RuntimeError)
+AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, RuntimeError)
 """What a database that is away, or coming up, raises."""
 PLENTY = 1_000_000
 HOLDS = {key: PLENTY for key in STOCK if key[0] in {"MUG", "LAMP"}}
