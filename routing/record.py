@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from routing.basket import Basket, Seen, problem_of
+from routing.compiled import compiled
 from routing.explain import Decision, Parts, decision_on
 from routing.grid import Ints
 from routing.plan import Plan, Status
@@ -54,9 +56,10 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
     now: datetime
     lines: tuple[_Line, ...]
     policy: tuple[Any, ...]
-    counts: tuple[int, ...]
-    rows: bytes
+    holds: bytes
+    """A bit for each sku and row: whether the node has any."""
     units: bytes
+    """How many, where that is not all that is ordered of a sku ordered once."""
     supply: tuple[tuple[int, int, tuple[tuple[str, date, int], ...]], ...]
     capacity: tuple[tuple[int, tuple[tuple[date, int, CapacityUnit], ...]], ...]
     status: Status
@@ -76,9 +79,7 @@ def write(terrain: Terrain, basket: Basket, policy: Policy, there: Seen, plan: P
             basket.now,
             [astuple(line) for line in basket.lines],
             astuple(policy),
-            there.counts,
-            _packed(there.rows + 1),
-            _packed(np.maximum(there.units, 0)),
+            *_packed(there, len(terrain.destination.nodes)),
             [[row, s, [astuple(each) for each in rows]] for row, s, rows in there.supply],
             [[row, [astuple(each) for each in rows]] for row, rows in there.capacity],
             plan.status,
@@ -116,7 +117,7 @@ def expand(record: bytes, body: bytes) -> Decision:
     served = read_body(body)
     lines = tuple(Line(**msgspec.structs.asdict(line)) for line in read.lines)
     policy = Policy(**dict(zip(Policy.__struct_fields__, read.policy, strict=True)))
-    problem = problem_of(served, _seen(read, lines), read.now, lines, policy)
+    problem = problem_of(served, _seen(read, lines, len(served.nodes)), read.now, lines, policy)
     parts: Parts = {}
     for part in read.parts:
         place = served.nodes[part.row].node_id, part.service, part.work_on
@@ -132,29 +133,62 @@ def expand(record: bytes, body: bytes) -> Decision:
     return decision
 
 
-def _packed(values: Ints) -> bytes:
-    """Non-negative integers, as narrow as the largest allows."""
-    largest = int(values.max()) if values.size else 0
+def _packed(there: Seen, nodes: int) -> tuple[bytes, bytes]:
+    """Which nodes have any of each sku as bits, and how many where more than one is ordered."""
+    needs = np.array(there.needs, np.int64)
+    holds, units = _bits(np.array(there.counts, np.int64), there.rows, there.units, needs, nodes)
+    largest = int(needs.max())
     width = "<u1" if largest < 1 << 8 else "<u2" if largest < 1 << 16 else "<u4"
-    return values.astype(width).tobytes()
+    return holds.tobytes(), units.astype(width).tobytes()
 
 
-def _unpacked(packed: bytes, count: int) -> Ints:
-    return np.frombuffer(packed, f"<u{len(packed) // count if count else 1}").astype(np.int64)
+@compiled
+def _bits(
+    counts: Ints, rows: Ints, units: Ints, needs: Ints, nodes: int
+) -> tuple[NDArray[np.uint8], Ints]:
+    """`[S, nodes / 8]`, and units of skus ordered more than once, both in order of sku and row."""
+    table = np.zeros(nodes, np.int64)
+    bits = np.zeros((len(counts), (nodes + 7) // 8), np.uint8)
+    several = np.empty(len(rows), np.int64)
+    cell = count = 0
+    for sku in range(len(counts)):
+        table[:] = 0
+        for _ in range(counts[sku]):
+            if rows[cell] >= 0:
+                table[rows[cell]] = units[cell]
+            cell += 1
+        for row in range(nodes):
+            if table[row] > 0:
+                bits[sku, row // 8] |= np.uint8(1 << (row % 8))
+                if needs[sku] > 1:
+                    several[count] = table[row]
+                    count += 1
+    return bits, several[:count].copy()
 
 
-def _seen(read: _Record, lines: tuple[Line, ...]) -> Seen:
-    count = sum(read.counts)
+def _unpacked(read: _Record, needs: list[int], nodes: int) -> tuple[list[int], Ints, Ints]:
+    """Cells of each sku, and the row and the units of each cell."""
+    width = np.dtype("<u1" if max(needs) < 1 << 8 else "<u2" if max(needs) < 1 << 16 else "<u4")
+    bits = np.frombuffer(read.holds, np.uint8).reshape(len(needs), (nodes + 7) // 8)
+    holds = np.unpackbits(bits, axis=1, bitorder="little")[:, :nodes]
+    skus, rows = holds.nonzero()
+    units = np.ones(len(rows), np.int64)
+    units[np.array(needs)[skus] > 1] = np.frombuffer(read.units, width)
+    return holds.sum(axis=1).tolist(), rows.astype(np.int64), units
+
+
+def _seen(read: _Record, lines: tuple[Line, ...], nodes: int) -> Seen:
     needs: dict[str, int] = {}
     for line in lines:
         needs[line.sku] = needs.get(line.sku, 0) + line.quantity
     skus = tuple(sorted(needs))
+    counts, rows, units = _unpacked(read, [needs[sku] for sku in skus], nodes)
     return Seen(
         skus=skus,
         needs=tuple(needs[sku] for sku in skus),
-        counts=read.counts,
-        rows=_unpacked(read.rows, count) - 1,
-        units=_unpacked(read.units, count),
+        counts=tuple(counts),
+        rows=rows,
+        units=units,
         supply=tuple(
             (row, s, tuple(Supply(supply_id=i, available_on=on, quantity=n) for i, on, n in rows))
             for row, s, rows in read.supply
