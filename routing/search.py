@@ -64,7 +64,7 @@ def search(grid: Grid, deadline: float, start: Ints | None = None) -> Found:
         )
     room, parts = ascent(known), whole(known, _first_prices(known, units))
     _explored(known, (room, parts, best), deadline)
-    return _found(parts, best, len(units), objective)
+    return _found(grid, (parts, best), int(known.prices[MISSING]), objective)
 
 
 def _begun(grid: Grid, start: Ints | None) -> tuple[Ints, int]:
@@ -92,15 +92,18 @@ def _explored(known: Facts, state: tuple[Ascent, Parts, Best], deadline: float) 
                 retry(known, parts, best, number, tries_max)
 
 
-def _found(parts: Parts, best: Best, slots: int, before: int) -> Found:
+def _found(grid: Grid, state: tuple[Parts, Best], missing: int, before: int) -> Found:
     """What the parts left over say."""
-    objective = int(best.objective[0])
+    parts, best = state
+    slots, objective = len(grid.slot_minor), int(best.objective[0])
     waiting, stuck = int(parts.counts[WAITING]), int(parts.counts[STUCK])
     values = np.concatenate([parts.value[:waiting], parts.stuck_value[:stuck]])
     status = np.concatenate([parts.status[:waiting], parts.stuck_status[:stuck]])
     left = values <= objective - 1 + SLACK_MINOR
     lowest = float(values[left].min()) if left.any() else float(objective)
-    least = np.minimum(np.maximum(np.ceil(parts.least[:slots] - SLACK_MINOR), 0), 2**62)
+    # The bounds are on plans that fulfill all that can be; one unit more short costs at least this.
+    dearest = 2**62 if grid.complete else max(objective, missing + grid.shortage_minor)
+    least = np.clip(np.ceil(parts.least[:slots] - SLACK_MINOR), 0, dearest)
     return Found(
         units=best.units,
         objective_minor=objective,

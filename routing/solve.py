@@ -1,20 +1,21 @@
-"""From a problem to its plan: prune, incumbent, proof where it is trivial, else CP-SAT."""
+"""From a problem to its plan: prune, part or search, else CP-SAT."""
 
+import math
 import time
 
 import msgspec
 
 from routing.assemble import assemble, objective_minor
-from routing.bound import Bound, bound, relaxation
-from routing.branch import branch, covers_all
+from routing.bound import Bound
 from routing.candidates import candidates
-from routing.greedy import polished, quick
-from routing.grid import assignment, grid
+from routing.greedy import coupled, quick
+from routing.grid import assignment, grid, taken
 from routing.instance import Assignment, Instance, restrict, within_limits
 from routing.model import improve
 from routing.partition import partition
 from routing.plan import Plan
 from routing.problem import Problem
+from routing.search import Found, search
 from routing.validate import validate, validate_order
 
 __all__ = ["Solution", "deadline_of", "parts_of", "solve", "solve_instance", "validate"]
@@ -24,8 +25,15 @@ PAIR_MS = 0.06
 """To build and presolve the exact model, for each line that a slot could take."""
 
 
+MODEL_SHARE = 0.1
+"""Of the time left when the search begins, for the exact model."""
+
+MODEL_LEAST_S = 0.2
+"""Time below which there is none for the exact model."""
+
+
 class Solution(msgspec.Struct, frozen=True):
-    """A plan, the assignment it stands for and what prices proved on the way."""
+    """A plan, the assignment it stands for and what is proven on the way."""
 
     plan: Plan
     units: Assignment
@@ -74,48 +82,46 @@ def solve_instance(
 
     A `start` that is optimal is the answer, whatever other optima there are.
     """
-    best = quick(instance) if start is None else start
-    objective = objective_minor(instance, best)
-    priced = bound(instance, best, objective, deadline)
-    slots = priced.slots_below(objective)
-    found_by = "greedy"
-    if priced.bound_minor < objective and slots:
-        best, slots, priced = _searched(instance, best, priced, deadline)
-        found_by = "search" if objective_minor(instance, best) < objective else found_by
-        objective = objective_minor(instance, best)
-    if priced.bound_minor >= objective or not slots:
+    if start is None and coupled(instance):
+        start = quick(instance)
+    known = grid(instance)
+    begun = None if start is None else taken(start, *known.units_max.shape)
+    found = search(known, _share(deadline), begun)
+    best, objective, found_by = _best(instance, found, start)
+    bounds = Bound(min(found.bound_minor, objective), found.least_minor)
+    slots = found.slots if objective == found.objective_minor else bounds.slots_below(objective)
+    if bounds.bound_minor >= objective or not slots:
         plan = assemble(instance, best, bound_minor=objective, found_by=found_by)
-        return Solution(plan, best, priced)
+        return Solution(plan, best, bounds)
     left_ms = (deadline - time.perf_counter()) * 1000
     if left_ms < _model_ms(instance, slots):
-        plan = assemble(instance, best, bound_minor=priced.bound_minor, found_by=found_by)
-        return Solution(plan, best, priced)
+        plan = assemble(instance, best, bound_minor=bounds.bound_minor, found_by=found_by)
+        return Solution(plan, best, bounds)
     answer = improve(restrict(instance, slots), objective, left_ms)
     if answer.units is not None:
-        best = {slots[number]: taken for number, taken in answer.units.items()}
+        best = {slots[number]: row for number, row in answer.units.items()}
         found_by = "cp-sat"
-    lowest = max(priced.bound_minor, answer.bound_minor)
+    lowest = max(bounds.bound_minor, answer.bound_minor)
     plan = assemble(instance, best, bound_minor=lowest, found_by=found_by, unproven="feasible")
-    return Solution(plan, best, priced)
+    return Solution(plan, best, bounds)
+
+
+def _share(deadline: float) -> float:
+    """When the search is to end: where there is time for the exact model, before the deadline."""
+    left = deadline - time.perf_counter()
+    return deadline - MODEL_SHARE * left if MODEL_LEAST_S < left < math.inf else deadline
+
+
+def _best(
+    instance: Instance, found: Found, start: Assignment | None
+) -> tuple[Assignment, int, str]:
+    """What the search found, where the limits it knows nothing of allow that; else the start."""
+    units = assignment(found.units)
+    if start is None or within_limits(instance, units):
+        return units, found.objective_minor, "search" if found.improved else "greedy"
+    return start, objective_minor(instance, start), "greedy"
 
 
 def _model_ms(instance: Instance, slots: tuple[int, ...]) -> float:
     """How long it takes until the exact model first looks at its limit of time, or longer."""
     return 1 + PAIR_MS * sum(1 for k in slots for most in instance.units_max[k] if most)
-
-
-def _searched(
-    instance: Instance, best: Assignment, priced: Bound, deadline: float
-) -> tuple[Assignment, tuple[int, ...], Bound]:
-    """A better plan, the slots that one cheaper still can open, and what is proven.
-
-    A plan with a slot that was priced out costs at least the objective it was priced against.
-    """
-    ceiling = objective_minor(instance, best)
-    slots = priced.slots_below(ceiling)
-    relaxed = relaxation(instance)
-    if not covers_all(relaxed, ceiling):
-        return polished(instance, best), slots, priced
-    found = branch(instance, relaxed, (best, slots, priced.prices), deadline)
-    proven = max(priced.bound_minor, min(found.bound_minor, found.objective_minor))
-    return found.units, found.slots, msgspec.structs.replace(priced, bound_minor=proven)

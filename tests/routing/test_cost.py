@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routing.bound import PARCELS_MAX, _reached
 from routing.cost import parcel_steps, saving_min
 from routing.problem import Bracket
 from tests.routing.exhaustive import parcels
@@ -58,22 +57,6 @@ def test_the_least_saving_between_tariffs_is_exact(
                 one.price_minor(gram) - other.price_minor(gram) for gram in range(1, weight + 1)
             ]
             assert saving[a, b] == min(differences)
-
-
-@settings(max_examples=200, deadline=None, derandomize=True)
-@given(BRACKETS, st.integers(0, 400))
-def test_steps_told_apart_lie_below_the_tariff(
-    brackets: tuple[Bracket, ...], heaviest: int
-) -> None:
-    """A step above the staircase at one weight would make the bound a lie."""
-    steps = parcel_steps(brackets, heaviest)
-
-    rows = _reached(steps, heaviest)
-
-    assert len(rows) <= PARCELS_MAX
-    for gram in range(heaviest + 1):
-        price = next(price for limit, price in rows if limit >= gram)
-        assert price <= steps.price_minor(gram)
 
 
 @pytest.mark.parametrize(
