@@ -45,7 +45,7 @@ class AvailabilityRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     on: Annotated[date | None, Meta(description="Date of `atp`; today without.")] = None
     matrix: Annotated[bool, Meta(description="Also every sku at every node.")] = False
     columns: Annotated[
-        bool, Meta(description="The same as columns of numbers: a seventh of the bytes.")
+        bool, Meta(description="The same as columns of numbers: a sixth of the bytes.")
     ] = False
 
 
@@ -106,7 +106,7 @@ async def get_availability(  # noqa: PLR0913 - one argument for each parameter o
     on: Annotated[date | None, QueryParameter(description="Date of `atp`; today without.")] = None,
     matrix: Annotated[bool, QueryParameter(description="Also every sku at every node.")] = False,
     columns: Annotated[
-        bool, QueryParameter(description="The same as columns of numbers: a seventh of the bytes.")
+        bool, QueryParameter(description="The same as columns of numbers: a sixth of the bytes.")
     ] = False,
 ) -> Response[AvailabilityAnswer]:
     """Tell what can be sold of each sku, from where, and when the customer would have it.

@@ -72,7 +72,7 @@ class SkuColumns(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Columns(msgspec.Struct, frozen=True, kw_only=True):
-    """The matrix in a seventh of the bytes."""
+    """The matrix in a sixth of the bytes."""
 
     node_ids: list[str]
     skus: list[SkuColumns]
