@@ -119,6 +119,10 @@ QUERIES = {
     "a destination": "sku=MUG&sku=LAMP&country=US&postal_code=10001",
     "coordinates": "sku=MUG&country=US&postal_code=1&latitude=40.7&longitude=-74",
     "nodes, a channel and the matrix": "sku=MUG&node_id=WH-EAST&channel=web&matrix=true",
+    "a list before and after": "sku=MUG&matrix=false&sku=LAMP",
+    "a list with an escape in it": "sku=MUG&sku=L%41MP&sku=SOFA",
+    "a list that ends in nothing": "sku=MUG&",
+    "a sku that is too long": f"sku=MUG&sku={'x' * 101}",
     "percent signs and pluses": "sku=M%55G&channel=a+b%20c",
     "a parameter nobody knows": "sku=MUG&color=red",
     "nothing": "",
@@ -143,6 +147,13 @@ async def test_a_query_gets_the_same_answer_on_both_ways_in(
     """The address is read by other code than the framework's, which must not show."""
     path = f"/v1/availability?{QUERIES[name]}"
     assert told(await caller.get(path)) == told(await framework.get(path))
+
+
+async def test_a_header_that_comes_twice_harms_nobody(caller: Caller) -> None:
+    """Proxies add their own line to what is there already."""
+    headers = [*caller.headers("checkout").items(), ("Via", "1.1 a"), ("Via", "1.1 b")]
+    answer = await caller.client.post("/v1/quotes", headers=headers, json=QUOTE)
+    assert answer.status_code == 200
 
 
 async def test_a_repetition_is_recognized_whichever_way_it_comes(
