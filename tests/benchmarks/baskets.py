@@ -32,6 +32,7 @@ from tests.benchmarks import wire
 from tests.benchmarks.cells import Bench, Cell
 from tests.benchmarks.rows import Figures
 from tests.benchmarks.systems import Stand, create_key, in_thread, service
+from tests.benchmarks.verify import verify
 
 HOME = Path("reports/baskets")
 """Where the loaded database stays; `make clean` removes it."""
@@ -46,7 +47,7 @@ WAYS: Mapping[str, tuple[int, Mapping[str, str]]] = {
     "5 ms": (32, {"NOM_DECISION_MS": "5", "NOM_DECISION_MIN_MS": "5"}),
 }
 """Callers and settings, by what the report calls them."""
-REPLANNED = 150
+REPLANNED = 60
 REPLAN_MS = 3_000
 """Time to find out what an order that was not proven could have cost."""
 
@@ -70,6 +71,7 @@ def measure(bench: Bench, echo_per_s: float) -> dict[str, Figures]:
             rows |= by_length(name, told)
             lost = asyncio.run(replan(url, [each for each in told if unproven(each)]))
             rows[f"baskets, {name}"] = overall(cell, told, lost, echo_per_s)
+        verify(url, [])
     return rows
 
 

@@ -20,10 +20,13 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 PROVEN, HELD = b'"status":"optimal"', b'"status":"held"'
+WARM_SHARE = 0.1
+"""Of a cell's time, at its beginning; what is answered then is not counted."""
 SETTLE_S = 0.2
 """Pause before a cell, in which what the one before left to do is done."""
-OPEN_CONNECTIONS_MAX = 1_024
-"""More than the service lets wait, so that it is the service that refuses and not the generator."""
+OPEN_CONNECTIONS_MAX = 900
+"""More than the service lets orders wait, so that it refuses before the generator runs out; fewer
+than the connections it takes."""
 
 
 class MeasuredError(RuntimeError):
@@ -124,12 +127,11 @@ class Bench:
     def __init__(
         self, stand: Stand, sender: Peer[Load, Outcome], *, seconds: float, seed: int
     ) -> None:
-        """Measure in cells of `seconds`, of which the first tenth only warms."""
+        """Measure in cells of `seconds`."""
         self.stand = stand
         self.sender = sender
         self.seconds = seconds
         self.seed = seed
-        self.warm_s = seconds / 10
         self.cells = 0
         self.sent: list[Sent] = []
 
@@ -192,7 +194,7 @@ class Bench:
         )
         if outcome.unanswered:
             raise MeasuredError(f"{outcome.unanswered} requests of {load.run} were not answered")
-        told = answers(outcome, load.seconds, self.warm_s)
+        told = answers(outcome, load.seconds, load.seconds * WARM_SHARE)
         count = max(1, len(outcome.status) // 8)
         orders = told.statuses.get(201, 0)
         if units:
