@@ -149,7 +149,7 @@ class Allocator:
         elif later:
             # Another lane holds what these want; it is not gone before that lane's commit.
             await turn.wait()
-        self.queue.put_back(later)
+        self.queue.put_back(sorted(later, key=arrival))
 
     async def decide(self, orders: Sequence[Order]) -> tuple[list[Decided], list[Order]]:
         """Decide orders in their order; return what is to be committed, and what has to wait."""
@@ -271,6 +271,11 @@ class Allocator:
         """Hand an order its answer."""
         allocations_total.labels(outcome).inc()
         self.queue.answer(order, given)
+
+
+def arrival(order: Order) -> float:
+    """Return when an order came."""
+    return order.arrived_at
 
 
 def retold(before: shared_records.StoredAnswer, claimed: Claim) -> Answer:

@@ -20,7 +20,7 @@ from services.planning.network import Network, Zone
 from services.planning.stock_view import StockFollower
 from services.settings import Settings
 
-LIGHT_LINES_MAX = 10
+LIGHT_LINES_MAX = 6
 """Lines up to which an order is decided at once; a longer one goes to a thread, where the search
 runs as machine code beside the event loop."""
 REREAD_MAX = 10_000
