@@ -216,7 +216,7 @@ def address(handler: HTTPRouteHandler) -> tuple[str, str]:
 async def send_answer(
     send: Send, given: Answer, request_id: bytes, *headers: tuple[bytes, bytes]
 ) -> None:
-    """Send head and body of a request that the framework has not seen, with `headers` to spare."""
+    """Send an answer that the framework had no part in, with `headers` beside its own."""
     lines = [*raw_headers(given), (b"x-request-id", request_id), *headers]
     await send({"type": "http.response.start", "status": given.status_code, "headers": lines})
     await send({"type": "http.response.body", "body": given.body, "more_body": False})
