@@ -1,25 +1,27 @@
 """From a basket on a prepared destination to its plan and the record of it."""
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from routing.assemble import assemble
+from routing.assemble import assemble, objective_minor
 from routing.basket import Basket, Seen, limited, problem_of, seen
 from routing.cost import NO_PARCEL, parcel_steps
 from routing.gather import Gathered, gather
-from routing.grid import Ints
-from routing.instance import Assignment, Instance, Slot
+from routing.grid import Ints, assignment, taken
+from routing.instance import Instance, Slot
 from routing.later import with_room
+from routing.model import improve
 from routing.partition import partition
-from routing.plan import Plan
+from routing.plan import Plan, Status
 from routing.problem import ProblemError, Stock
 from routing.promise import pickup_promise
 from routing.record import write
 from routing.search import search
-from routing.solve import solve
+from routing.solve import model_ms, search_until, solve
 from routing.terrain import Terrain
 from routing.untangle import within_nodes
 from routing.validate import validate_lines
@@ -33,6 +35,18 @@ class Planned(NamedTuple):
     plan: Plan
     record: bytes
     """See `routing.record`: `expand` tells the rest on reading."""
+
+
+class Finding(NamedTuple):
+    """A plan on a grid and its proof."""
+
+    units: Ints
+    """`[K, I]`"""
+    objective_minor: int
+    bound_minor: int
+    found_by: str
+    unproven: Status = "greedy"
+    """The status of the plan where the bound does not meet the objective."""
 
 
 def plan_basket(terrain: Terrain, basket: Basket, time_limit_ms: int) -> Planned:
@@ -75,7 +89,7 @@ def _ordinary(terrain: Terrain, basket: Basket, there: Seen) -> bool:
 def _at_once(
     terrain: Terrain, basket: Basket, there: Seen, deadline: float
 ) -> tuple[Plan, Seen] | None:
-    """The plan of an ordinary basket, where it is proven without an exact model.
+    """The plan of an ordinary basket, none where limits that are left out here speak against it.
 
     With it what was seen, and of which nodes capacities were looked at.
     """
@@ -86,16 +100,35 @@ def _at_once(
     gathered = gather(terrain, there, basket.lines, basket.policy)
     parted = partition(gathered.grid)
     if parted is not None:
-        units, objective, found_by = parted.units, parted.objective_minor, parted.found_by
+        found = Finding(
+            parted.units, parted.objective_minor, parted.objective_minor, parted.found_by
+        )
     else:
-        found = search(gathered.grid, deadline)
-        if found.bound_minor < found.objective_minor:
-            return None
-        units, objective = found.units, found.objective_minor
-        found_by = "search" if found.improved else "greedy"
-    if not _allowed(terrain, basket, gathered, units):
+        found = _searched(terrain, basket, gathered, deadline)
+    if not _allowed(terrain, basket, gathered, found.units):
         return None
-    return _assembled(terrain, basket, gathered, units, (objective, found_by)), there
+    return _assembled(terrain, basket, gathered, found), there
+
+
+def _searched(terrain: Terrain, basket: Basket, gathered: Gathered, deadline: float) -> Finding:
+    """What the search finds and, in time that it leaves, the exact model on the slots left over."""
+    grid = gathered.grid
+    found = search(grid, search_until(deadline))
+    step = "search" if found.improved else "greedy"
+    first = Finding(found.units, found.objective_minor, found.bound_minor, step)
+    slots = found.slots if found.bound_minor < found.objective_minor else ()
+    left_ms = (deadline - time.perf_counter()) * 1000
+    if not slots or left_ms < model_ms(grid.units_max[[*slots]]):
+        return first
+    instance = _instance(terrain, basket, gathered, slots)
+    answer = improve(instance, found.objective_minor, left_ms)
+    bound_minor = max(found.bound_minor, answer.bound_minor)
+    if answer.units is None:
+        return first._replace(bound_minor=bound_minor, unproven="feasible")
+    units = np.zeros_like(grid.units_max)
+    units[[*slots]] = taken(answer.units, len(slots), len(gathered.lines))
+    objective = objective_minor(instance, answer.units)
+    return Finding(units, objective, bound_minor, "cp-sat", "feasible")
 
 
 def _allowed(terrain: Terrain, basket: Basket, gathered: Gathered, units: Ints) -> bool:
@@ -128,37 +161,45 @@ def _has_room(terrain: Terrain, basket: Basket, row: int, units: Ints) -> bool:
     )
 
 
-def _assembled(
-    terrain: Terrain, basket: Basket, gathered: Gathered, units: Ints, proof: tuple[int, str]
-) -> Plan:
+def _assembled(terrain: Terrain, basket: Basket, gathered: Gathered, found: Finding) -> Plan:
     """The plan of units `[K, I]`, from an instance of nothing but the slots they open."""
+    opened = np.flatnonzero(found.units.any(axis=1)).tolist()
+    return assemble(
+        _instance(terrain, basket, gathered, opened),
+        assignment(found.units[opened]),
+        bound_minor=found.bound_minor,
+        found_by=found.found_by,
+        unproven=found.unproven,
+    )
+
+
+def _instance(
+    terrain: Terrain, basket: Basket, gathered: Gathered, chosen: Sequence[int]
+) -> Instance:
+    """The instance of some slots, without limits."""
     slots, grid = gathered.slots, gathered.grid
     weight = int(grid.quantities @ grid.weights_grams)
-    opened = np.flatnonzero(units.any(axis=1)).tolist()
-    taken: Assignment = {}
+    units_max = grid.units_max[[*chosen]].tolist()
     stock: dict[tuple[str, str], Stock] = {}
     made: list[Slot] = []
-    for number, k in enumerate(opened):
+    for k, row in zip(chosen, units_max, strict=True):
         slot = _slot(terrain, int(slots.rows[k]), int(slots.lanes[k]), weight)
         made.append(slot)
-        taken[number] = {i: count for i, count in enumerate(units[k].tolist()) if count}
         node_id = slot.node.node_id
-        for i in taken[number]:
-            sku, most = gathered.lines[i].sku, int(grid.units_max[k, i])
-            stock[node_id, sku] = Stock(node_id=node_id, sku=sku, available=most)
-    instance = Instance(
+        for line, most in zip(gathered.lines, row, strict=True):
+            if most:
+                stock[node_id, line.sku] = Stock(node_id=node_id, sku=line.sku, available=most)
+    return Instance(
         policy=basket.policy,
         lines=gathered.lines,
         slots=tuple(made),
-        units_max=tuple(tuple(grid.units_max[k].tolist()) for k in opened),
-        time_minor=tuple(tuple(grid.time_minor[k].tolist()) for k in opened),
+        units_max=tuple(map(tuple, units_max)),
+        time_minor=tuple(map(tuple, grid.time_minor[[*chosen]].tolist())),
         unit_limits=(),
         open_limits=(),
         stock=stock,
         now=basket.now,
     )
-    objective, found_by = proof
-    return assemble(instance, taken, bound_minor=objective, found_by=found_by)
 
 
 def _slot(terrain: Terrain, row: int, lane: int, weight_grams: int) -> Slot:

@@ -4,12 +4,13 @@ import math
 import time
 
 import msgspec
+import numpy as np
 
 from routing.assemble import assemble, objective_minor
 from routing.bound import Bound
 from routing.candidates import candidates
 from routing.greedy import coupled, quick
-from routing.grid import assignment, grid, taken
+from routing.grid import Ints, assignment, grid, taken
 from routing.instance import Assignment, Instance, restrict, within_limits
 from routing.model import improve
 from routing.partition import partition
@@ -18,7 +19,16 @@ from routing.problem import Problem
 from routing.search import Found, search
 from routing.validate import validate, validate_order
 
-__all__ = ["Solution", "deadline_of", "parts_of", "solve", "solve_instance", "validate"]
+__all__ = [
+    "Solution",
+    "deadline_of",
+    "model_ms",
+    "parts_of",
+    "search_until",
+    "solve",
+    "solve_instance",
+    "validate",
+]
 
 
 PAIR_MS = 0.06
@@ -86,7 +96,7 @@ def solve_instance(
         start = quick(instance)
     known = grid(instance)
     begun = None if start is None else taken(start, *known.units_max.shape)
-    found = search(known, _share(deadline), begun)
+    found = search(known, search_until(deadline), begun)
     best, objective, found_by = _best(instance, found, start)
     bounds = Bound(min(found.bound_minor, objective), found.least_minor)
     slots = found.slots if objective == found.objective_minor else bounds.slots_below(objective)
@@ -94,7 +104,7 @@ def solve_instance(
         plan = assemble(instance, best, bound_minor=objective, found_by=found_by)
         return Solution(plan, best, bounds)
     left_ms = (deadline - time.perf_counter()) * 1000
-    if left_ms < _model_ms(instance, slots):
+    if left_ms < model_ms(known.units_max[[*slots]]):
         plan = assemble(instance, best, bound_minor=bounds.bound_minor, found_by=found_by)
         return Solution(plan, best, bounds)
     answer = improve(restrict(instance, slots), objective, left_ms)
@@ -106,7 +116,7 @@ def solve_instance(
     return Solution(plan, best, bounds)
 
 
-def _share(deadline: float) -> float:
+def search_until(deadline: float) -> float:
     """When the search is to end: where there is time for the exact model, before the deadline."""
     left = deadline - time.perf_counter()
     return deadline - MODEL_SHARE * left if MODEL_LEAST_S < left < math.inf else deadline
@@ -122,6 +132,6 @@ def _best(
     return start, objective_minor(instance, start), "greedy"
 
 
-def _model_ms(instance: Instance, slots: tuple[int, ...]) -> float:
-    """How long it takes until the exact model first looks at its limit of time, or longer."""
-    return 1 + PAIR_MS * sum(1 for k in slots for most in instance.units_max[k] if most)
+def model_ms(units_max: Ints) -> float:
+    """How long it takes until the exact model of these slots first looks at its limit, or longer."""
+    return 1 + PAIR_MS * int(np.count_nonzero(units_max))
