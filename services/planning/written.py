@@ -30,6 +30,8 @@ NUMBER_BYTES = 20
 ENTRY_BYTES = 160
 """Longest entry of a node, or head of a sku, without the texts in it."""
 
+TEN = np.uint64(10)
+
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 
@@ -106,10 +108,11 @@ COMMA, POINT, ZERO, CLOSE, MINUS, OPEN_LIST, CLOSE_LIST = (ord(each) for each in
 @atomic
 def put(out: Any, at: int, texts: Any, start: int, end: int) -> int:
     """Copy `texts[start:end]` and return where it ends."""
-    for k in range(start, end):
-        out[at] = texts[k]
-        at += 1
-    return at
+    # Unsigned, or every byte would be looked at for an index counted from the end.
+    to, begin = np.uint64(at), np.uint64(start)
+    for k in range(np.uint64(end - start)):
+        out[to + k] = texts[begin + k]
+    return at + end - start
 
 
 @atomic
@@ -120,13 +123,15 @@ def put_number(out: Any, at: int, value: int) -> int:
         at += 1
         value = -value
     end = at + 1
-    rest = value // 10
+    # Unsigned division by ten is a multiplication.
+    rest = np.uint64(value) // TEN
     while rest > 0:
         end += 1
-        rest //= 10
+        rest //= TEN
+    rest = np.uint64(value)
     for k in range(end - 1, at - 1, -1):
-        out[k] = ZERO + value % 10
-        value //= 10
+        out[k] = np.uint64(ZERO) + rest % TEN
+        rest //= TEN
     return end
 
 
