@@ -6,27 +6,24 @@ from datetime import date
 import msgspec
 
 from routing import cost
-from routing.instance import Assignment, Instance, Slot
+from routing.instance import Assignment, Instance
 from routing.plan import Cost, Fulfillment, FulfillmentLine, Plan, Shortfall, Source, Status
+from routing.problem import Line, Stock
 from routing.promise import local_date
 
 
-def _lateness(instance: Instance, units: Assignment) -> int:
-    """Lateness of the order: each line is as late as its last unit."""
-    total = 0
-    for i, line in enumerate(instance.lines):
-        promised = [instance.slots[k].promise.latest for k, taken in units.items() if i in taken]
-        if promised:
-            total += cost.lateness_minor(instance.policy, line, max(promised))
-    return total
-
-
-def _time(instance: Instance, units: Assignment) -> int:
-    """Lateness and delay of the order together."""
-    return sum(
-        max((instance.time_minor[k][i] for k, taken in units.items() if i in taken), default=0)
-        for i in range(len(instance.lines))
-    )
+def _waiting(instance: Instance, units: Assignment) -> tuple[int, int]:
+    """Lateness of the order, and lateness and delay together: a line waits for its last unit."""
+    lateness, time = 0, [0] * len(instance.lines)
+    latest: dict[int, date] = {}
+    for k, taken in units.items():
+        promised, times = instance.slots[k].promise.latest, instance.time_minor[k]
+        for i in taken:
+            time[i] = max(time[i], times[i])
+            latest[i] = max(latest.get(i, promised), promised)
+    for i, promised in latest.items():
+        lateness += cost.lateness_minor(instance.policy, instance.lines[i], promised)
+    return lateness, sum(time)
 
 
 def objective_minor(instance: Instance, units: Assignment) -> int:
@@ -64,9 +61,11 @@ def assemble(
     policy = instance.policy
     sources = _sources(instance, units)
     fulfillments = tuple(_fulfillment(instance, k, units[k], sources) for k in sorted(units))
-    taken = [sum(lines.get(i, 0) for lines in units.values()) for i in range(len(instance.lines))]
-    lateness = _lateness(instance, units)
-    delay = _time(instance, units) - lateness
+    short = [line.quantity for line in instance.lines]
+    for lines in units.values():
+        for i, count in lines.items():
+            short[i] -= count
+    lateness, waiting = _waiting(instance, units)
     total = cost.total_cost(
         {
             "parcels": sum(f.cost.parcels_minor for f in fulfillments),
@@ -75,14 +74,14 @@ def assemble(
             "lateness": lateness,
         }
     )
-    short = cost.shortage_minor(policy, instance.units - sum(taken))
-    objective = total.total_minor + delay + short
+    missing = cost.shortage_minor(policy, sum(short))
+    objective = total.total_minor + waiting - lateness + missing
     return Plan(
         fulfillments=fulfillments,
         shortfalls=tuple(
-            Shortfall(line_id=line.line_id, quantity=line.quantity - filled)
-            for line, filled in zip(instance.lines, taken, strict=True)
-            if filled < line.quantity
+            Shortfall(line_id=line.line_id, quantity=count)
+            for line, count in zip(instance.lines, short, strict=True)
+            if count
         ),
         cost=total,
         objective_minor=objective,
@@ -116,53 +115,64 @@ def _fulfillment(
 
 def _sources(instance: Instance, units: Assignment) -> dict[tuple[int, int], list[FulfillmentLine]]:
     """Which stock or supply each (slot, line) draws, earliest slots first."""
-    left: dict[tuple[str, str], list[FulfillmentLine]] = {}
+    left: dict[tuple[str, str], list[_Heap]] = {}
+    today: dict[str, date] = {}
     drawn: dict[tuple[int, int], list[FulfillmentLine]] = {}
-    for k in sorted(units, key=lambda slot: (instance.slots[slot].start_on, slot)):
-        slot = instance.slots[k]
+    order = (
+        units if len(units) < 2 else sorted(units, key=lambda k: (instance.slots[k].start_on, k))
+    )
+    for k in order:
+        node = instance.slots[k].node
         for i in sorted(units[k]):
             line = instance.lines[i]
-            key = slot.node.node_id, line.sku
+            key = node.node_id, line.sku
             if key not in left:
-                left[key] = _stocked(instance, slot, line.sku)
-            drawn[k, i] = _draw(left[key], line.line_id, units[k][i])
+                if node.time_zone not in today:
+                    today[node.time_zone] = local_date(instance.now, node.time_zone)
+                left[key] = _stocked(instance.stock[key], today[node.time_zone])
+            drawn[k, i] = _draw(left[key], line, units[k][i])
     return drawn
 
 
-def _stocked(instance: Instance, slot: Slot, sku: str) -> list[FulfillmentLine]:
+class _Heap(msgspec.Struct):
+    """Units of one source that are still there."""
+
+    quantity: int
+    source: Source
+    supply_id: str | None
+    available_on: date
+
+
+def _stocked(stock: Stock, today: date) -> list[_Heap]:
     """What a node has of a sku in the order it is drawn: on hand, then supply by date and id."""
-    stock = instance.stock[slot.node.node_id, sku]
-    today = local_date(instance.now, slot.node.time_zone)
-    expected = sorted(stock.supply, key=lambda supply: (supply.available_on, supply.supply_id))
-    on_hand: list[tuple[Source, str | None, date, int]] = [
-        ("on_hand", None, today, max(0, stock.available))
-    ]
-    rows = on_hand + [("supply", s.supply_id, s.available_on, s.quantity) for s in expected]
-    return [
-        FulfillmentLine(
-            line_id="",
-            sku=sku,
-            quantity=quantity,
-            source=source,
-            supply_id=supply_id,
-            available_on=available_on,
-        )
-        for source, supply_id, available_on, quantity in rows
-    ]
+    heaps = [_Heap(max(0, stock.available), "on_hand", None, today)]
+    if stock.supply:
+        expected = sorted(stock.supply, key=lambda each: (each.available_on, each.supply_id))
+        heaps += [_Heap(s.quantity, "supply", s.supply_id, s.available_on) for s in expected]
+    return heaps
 
 
-def _draw(left: list[FulfillmentLine], line_id: str, wanted: int) -> list[FulfillmentLine]:
+def _draw(left: list[_Heap], line: Line, wanted: int) -> list[FulfillmentLine]:
     """Take `wanted` units from the front of `left`, leaving the rest there.
 
     Raises `ValueError` when there are too few, which the stock limits of the instance exclude.
     """
     drawn = []
-    for place, part in enumerate(left):
-        units = min(wanted, part.quantity)
+    for heap in left:
+        units = min(wanted, heap.quantity)
         if units > 0:
-            drawn.append(msgspec.structs.replace(part, line_id=line_id, quantity=units))
-            left[place] = msgspec.structs.replace(part, quantity=part.quantity - units)
+            drawn.append(
+                FulfillmentLine(
+                    line_id=line.line_id,
+                    sku=line.sku,
+                    quantity=units,
+                    source=heap.source,
+                    supply_id=heap.supply_id,
+                    available_on=heap.available_on,
+                )
+            )
+            heap.quantity -= units
             wanted -= units
     if wanted:
-        raise ValueError(f"line {line_id} draws {wanted} units more than there are")
+        raise ValueError(f"line {line.line_id} draws {wanted} units more than there are")
     return drawn

@@ -7,6 +7,7 @@ pays for dates, tariffs or the order of node ids. It holds no stock and no capac
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -254,7 +255,9 @@ def _bits(
     )
 
 
+@lru_cache(maxsize=256)
 def _stairs(tariffs: tuple[Tariff, ...], span: int) -> Stairs:
+    # Remembered, because all destinations of a network share their tariffs.
     steps: list[Steps] = [parcel_steps(tariff.brackets, span - 1) for tariff in tariffs]
     savings = saving_min(steps, span) if steps else np.zeros((0, 0), np.int64)
     every = [*steps, NO_PARCEL]

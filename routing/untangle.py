@@ -19,6 +19,9 @@ __all__ = ["Money", "States", "cost", "untangled", "within_nodes"]
 PARCELS_MAX = 30_000
 """Most parcels put into any set; what needs more is left to the search."""
 
+PRICED_MAX = 400_000
+"""Most parcels priced, some nanoseconds each, for the same reason."""
+
 
 class Money(NamedTuple):
     """What parcels cost; the arrays of a `Grid`."""
@@ -59,6 +62,8 @@ class Sets(NamedTuple):
     """The state that is still wanted."""
     paid: Ints
     """What the parcels cost, each line charged by units for its waiting."""
+    priced: Ints
+    """`[1]`: how many parcels were looked at so far."""
 
 
 @compiled
@@ -70,7 +75,8 @@ def untangled(money: Money, states: States, total: Ints, limit: int) -> tuple[bo
     """
     room = PARCELS_MAX + 1
     before, slot = np.full(room, -1, np.int64), np.full(room, -1, np.int64)
-    sets = Sets(before, slot, np.empty(room, np.int64), np.empty(room, np.int64))
+    rest, paid = np.empty(room, np.int64), np.empty(room, np.int64)
+    sets = Sets(before, slot, rest, paid, np.zeros(1, np.int64))
     sets.rest[0], sets.paid[0] = len(total) - 1, 0
     best = np.zeros_like(states.most)
     count = 1
@@ -87,7 +93,7 @@ def untangled(money: Money, states: States, total: Ints, limit: int) -> tuple[bo
             continue
         fresh = count
         count = _followed(money, states, sets, (int(number), count), (total, limit))
-        if count == room:
+        if count == room or sets.priced[0] > PRICED_MAX:
             return False, best, limit
         for new in range(fresh, count):
             heapq.heappush(waiting, (sets.paid[new] + total[sets.rest[new]], np.int64(new)))
@@ -120,6 +126,7 @@ def _followed(
             taken, prices = parcels(money, states, k, np.minimum(states.most[k], have))
         else:
             continue
+        sets.priced[0] += len(taken)
         for n in range(len(taken)):
             left, paid = rest - taken[n], sets.paid[number] + prices[n]
             promising = taken[n] >= one and paid + total[left] < limit + money.split_minor
