@@ -156,7 +156,7 @@ class Observed:
         given: dict[bytes, bytes] = dict(scope["headers"])
         request_id = self.journal.request_id(given.get(b"x-request-id", b""))
         facts: dict[str, Any] = {}
-        scope.setdefault("state", {})["facts"] = facts
+        scope.setdefault("state", {}).update(facts=facts, request_id=request_id)
         status = 500
 
         async def observed_send(message: Message) -> None:

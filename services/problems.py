@@ -213,14 +213,15 @@ def from_exception(error: Exception) -> Refused:
     )
 
 
-def refused_for(error: Exception, path: str) -> Refused:
+def refused_for(error: Exception, path: str, request_id: bytes) -> Refused:
     """Return the refusal for anything raised while a call was handled; log the service's faults."""
     refused = from_exception(error)
     if refused.kind == "internal-error":
-        log.error("call failed", path=path, exc_info=error)
+        log.error("call failed", path=path, request_id=request_id.decode(), exc_info=error)
     return refused
 
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, object]]:
     """Answer any exception as `problem+json`."""
-    return answer(refused_for(error, request.url.path))
+    request_id: bytes = request.scope["state"]["request_id"]
+    return answer(refused_for(error, request.url.path, request_id))

@@ -23,6 +23,7 @@ class Caller(msgspec.Struct, frozen=True):
     principal: Principal
     idempotency_key: str
     """Empty where the call needs none."""
+    request_id: bytes
     facts: dict[str, Any]
     """What its log line tells of it."""
 

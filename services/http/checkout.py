@@ -54,7 +54,8 @@ class ExtendRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def caller_of(request: Call) -> Caller:
     """Return who sends a request that the framework handles."""
     key = request.headers.get(IDEMPOTENCY_KEY, "")
-    return Caller(request.user, key, request.scope["state"]["facts"])
+    state = request.scope["state"]
+    return Caller(request.user, key, state["request_id"], state["facts"])
 
 
 def claim_of(request: Call, body: object) -> Claim:

@@ -140,14 +140,9 @@ class Door(Observed):
             if data is None:
                 return rest
             given = await self.given(call, caller, data)
-        request_id = self.journal.request_id(headers.get(b"x-request-id", b""))
-        self.journal.write(
-            (scope["method"], scope["path"], given.status_code),
-            started_s,
-            request_id,
-            caller.facts,
-        )
-        await send_answer(send, given, request_id)
+        at = (scope["method"], scope["path"], given.status_code)
+        self.journal.write(at, started_s, caller.request_id, caller.facts)
+        await send_answer(send, given, caller.request_id)
         return None
 
     async def turn_away(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
@@ -174,7 +169,8 @@ class Door(Observed):
         if principal is None or principal.role not in call.handler.opt["roles"]:
             return None
         facts = {"key_id": principal.key_id, "role": principal.role}
-        return Caller(principal, key.decode("latin-1"), facts)
+        request_id = self.journal.request_id(headers.get(b"x-request-id", b""))
+        return Caller(principal, key.decode("latin-1"), request_id, facts)
 
     def overload(self, call: Call) -> Answer | None:
         """Return the refusal of a call for which there is no room now."""
@@ -202,7 +198,7 @@ class Door(Observed):
         try:
             return await call.work(self.runtime, caller, data)
         except Exception as error:  # noqa: BLE001 - every failure has an answer, and is logged
-            return refusal(refused_for(error, address(call.handler)[1]))
+            return refusal(refused_for(error, address(call.handler)[1], caller.request_id))
         finally:
             self.reads -= call.is_read
 

@@ -4,14 +4,18 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import redirect_stdout
+from io import BytesIO, TextIOWrapper
 from typing import Any, cast
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from services.database import Database
 from services.http.door import Door
 from services.observe import Observed
+from services.orders.idempotency import Answer
 from services.settings import Settings
 from tests.services.caller import Caller, basket, problem_type
 from tests.services.test_allocations import assert_audit_is_silent
@@ -186,16 +190,17 @@ async def test_a_body_in_parts_is_put_together(caller: Caller) -> None:
         assert response.status_code == 200, response.text
 
 
-async def test_a_request_answered_here_has_its_line_and_its_count(
-    capfd: pytest.CaptureFixture[str], caller: Caller
-) -> None:
+async def test_a_request_answered_here_has_its_line_and_its_count(caller: Caller) -> None:
     """An operator must find it like any other."""
     headers = caller.headers("checkout") | {"X-Request-Id": "seen-at-the-door"}
-    answer = await caller.client.post("/v1/allocations", headers=headers, json=ORDER)
+    written = BytesIO()
+    with redirect_stdout(TextIOWrapper(written)):
+        answer = await caller.client.post("/v1/allocations", headers=headers, json=ORDER)
+        await asyncio.sleep(0)
+        lines = written.getvalue().splitlines()
     assert answer.headers["x-request-id"] == "seen-at-the-door"
     assert uuid_like((await caller.post("/v1/quotes", QUOTE)).headers["x-request-id"])
-    (text,) = [line for line in capfd.readouterr().out.splitlines() if "seen-at-the-door" in line]
-    line = json.loads(text)
+    (line,) = [json.loads(each) for each in lines if b"seen-at-the-door" in each]
     assert line["at"].endswith("Z")
     assert {
         name: line[name] for name in ("method", "path", "status", "role", "order_id", "lines")
@@ -209,6 +214,21 @@ async def test_a_request_answered_here_has_its_line_and_its_count(
     }
     metrics = await caller.get("/metrics", role="operator")
     assert 'nom_requests_total{method="POST",path="/v1/allocations",status="201"}' in metrics.text
+
+
+async def test_a_defect_is_answered_here_too(app: Door, caller: Caller) -> None:
+    """A caller gets a problem document with the id under which the log has the rest."""
+
+    async def fail(*_given: object) -> Answer:
+        raise ZeroDivisionError("mistaken")
+
+    at = ("POST", "/v1/quotes")
+    app.calls[at] = replace(app.calls[at], work=fail)
+    answer = await caller.post("/v1/quotes", QUOTE)
+    assert (answer.status_code, problem_type(answer)) == (500, "internal-error")
+    assert "mistaken" not in answer.text
+    assert uuid_like(answer.headers["x-request-id"])
+    assert app.reads == 0
 
 
 def uuid_like(text: str) -> bool:
