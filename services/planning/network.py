@@ -8,10 +8,11 @@ from math import asin, cos, radians, sin, sqrt
 import msgspec
 import structlog
 
+from inventory.view import DailyDefault
 from routing.problem import Calendar, Lane, Node, Tariff
 from services.database import Database
 from services.planning import records
-from services.planning.records import DailyDefault, LaneGroup, NodeRow, Zone
+from services.planning.records import LaneGroup, NodeRow, Zone
 
 __all__ = ["Network", "NetworkCache", "NodeRow", "Zone", "build", "distance_km", "normalize"]
 
