@@ -177,8 +177,9 @@ def measure(rows: Sequence[Row], wishes: Wishes, console: Console) -> Results:
         stand(wishes.workers, wishes.seed) as systems,
     ):
         bench = Bench(systems, sender, seconds=wishes.seconds, seed=wishes.seed)
-        traffic = prepare(bench)
-        planner.ask(WARM)
+        with console.status("Warming up; what is compiled on first use takes a minute …"):
+            traffic = prepare(bench)
+            planner.ask(WARM)
         rounds: list[dict[str, Figures]] = []
         with progress(console) as bar:
             task = bar.add_task("", total=wishes.rounds * len(rows) + len(wishes.extras))

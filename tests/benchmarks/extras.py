@@ -226,6 +226,31 @@ def real_baskets(bench: Bench, _traffic: Traffic, found: Found) -> Rows:
     return baskets.measure(bench, found.echo_per_s)
 
 
+def lengths(_bench: Bench, _traffic: Traffic, _found: Found) -> Rows:
+    """Measure the optimizer alone on real baskets, by length."""
+    # Imported here for the same reason.
+    from tests.benchmarks import routing  # noqa: PLC0415
+
+    measured = routing.rows(routing.BASKETS)
+    return {f"optimizer, {name}": shown(each) for name, each in measured.items()}
+
+
+def shown(figures: Figures) -> Figures:
+    """Return the figures that are asked for of the optimizer on real baskets."""
+    return {
+        name: figures[name]
+        for name in (
+            "proven in 5 ms",
+            "proven in 50 ms",
+            "gap of the open at 50 ms",
+            "loss at 5 ms",
+            "loss at 50 ms",
+            "longest late at 50 ms",
+            "CPU mean ms",
+        )
+    }
+
+
 def typical(cells: list[Cell]) -> Figures:
     """Return the medians of several cells."""
     every = [chosen(cell.figures()) for cell in cells]
@@ -246,6 +271,7 @@ EXTRAS: dict[str, Extra] = {
     "minute": minute,
     "import": big_import,
     "baskets": real_baskets,
+    "lengths": lengths,
     "soak": soak,
 }
 USUAL = ("records", "writes")

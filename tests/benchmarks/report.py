@@ -2,8 +2,9 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,8 @@ def show(results: Results, console: Console) -> None:
         console.print(optimizer_table(found["optimizer"]))
         console.print(agreement(found["optimizer"]))
     console.print(ratios_table(results))
-    if results.once:
-        console.print(once_table(results.once))
+    for table in once_tables(results.once):
+        console.print(table)
 
 
 def heading(results: Results, found: Mapping[str, Mapping[str, Spread]]) -> str:
@@ -152,13 +153,16 @@ def ratios_table(results: Results) -> Table:
     return table
 
 
-def once_table(once: Mapping[str, Mapping[str, float]]) -> Table:
-    """Return the table of what was measured once."""
-    table = plain_table("measured once")
-    table.add_column("", overflow="fold")
-    for row, figures in once.items():
-        table.add_row(row, ", ".join(f"{name} {number(value)}" for name, value in figures.items()))
-    return table
+def once_tables(once: Mapping[str, Mapping[str, float]]) -> Iterator[Table]:
+    """Yield tables of what was measured once, rows with the same figures together."""
+    for names, rows in groupby(once.items(), key=lambda row: tuple(row[1])):
+        table = Table(box=box.SIMPLE, pad_edge=False)
+        table.add_column("measured once", overflow="fold", min_width=24)
+        for name in names:
+            table.add_column(name, justify="right")
+        for row, figures in rows:
+            table.add_row(row, *(number(value) for value in figures.values()))
+        yield table
 
 
 def plain_table(first: str, *rest: str) -> Table:
