@@ -1,8 +1,9 @@
 """A worker's view of stock, and the availability that is answered from it."""
 
+import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -24,6 +25,7 @@ from services.planning.stock_view import STALE_S, StockFollower
 from services.planning.written import SOONEST
 from services.problems import Refused
 from services.retention import CHANGES_KEPT, forget_changes
+from tests.services.caller import Caller
 from tests.services.place import PLACES, SUPPLY_ON, furnish, lanes, node, stock
 
 SKUS = ("MUG", "LAMP", "SOFA", "RUG", 'é"sku')
@@ -55,7 +57,7 @@ async def read(shelf: Shelf, query: Query) -> dict[str, Any]:
     return answer
 
 
-def by_node(answer: Mapping[str, Any]) -> object:
+def by_node(answer: dict[str, Any]) -> object:
     """Return an answer without its age, columns by the ids of their nodes and without order."""
     columns = None
     if answer["columns"] is not None:
@@ -173,6 +175,41 @@ async def test_a_stale_view_is_not_relied_on(shelf: Shelf, database: Database) -
     assert shelf.stock.is_stale
     answer = await told(shelf, query)
     assert (answer["age_ms"], answer["skus"][0]["ship"]["available"]) == (0, 170)
+
+
+async def test_a_worker_with_a_stale_view_is_not_ready(caller: Caller) -> None:
+    """A balancer sends its orders to a worker that plans on what is there now."""
+    ready = await caller.get("/health/ready")
+    await caller.runtime.stock.close()
+    caller.runtime.stock.view.seen_at = monotonic() - STALE_S - 1
+    stale = await caller.get("/health/ready")
+    assert (ready.status_code, stale.status_code) == (200, 503)
+    assert stale.json()["reason"] == "The stock cannot be read."
+
+
+async def test_polls_go_on_after_one_that_failed(database: Database) -> None:
+    """An outage of a second must not leave a worker on old figures for good."""
+    await furnish(database)
+    follower = StockFollower(database, poll_ms=1)
+    await follower.open()
+    cursor, follower.cursor = follower.cursor, None
+    await until(lambda: follower.failing)
+    follower.cursor = cursor
+    await stock(database, {("MUG", "WH-EAST"): 60})
+    await until(lambda: 60 in held(follower) and not follower.failing)
+    await follower.close()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so; a test that waits in vain is ended by its timeout."""
+    while not is_so():
+        await asyncio.sleep(0.001)
+
+
+def held(follower: StockFollower) -> list[int]:
+    """Return the mugs that a follower's view offers, by node."""
+    units: list[int] = follower.view.held("MUG", "web")[1].tolist()
+    return units
 
 
 async def test_what_was_added_a_moment_ago_is_read_from_its_row(
