@@ -5,6 +5,7 @@ one, what ruled out every other node, the plan and a runner-up. Sentences, price
 and the replay are pure functions of it.
 """
 
+import time
 from datetime import date
 from typing import Any
 
@@ -30,6 +31,9 @@ NODES_MIN = 6
 READING_LIMIT_MS = 5_000
 """Solver time a reader may spend on one question."""
 
+
+PRICING_LIMIT_MS = 1_000
+"""Time to work out what plans with each node cost at least; ordinary orders take a few of them."""
 
 Parts = dict[tuple[str, str | None, date], dict[str, int]]
 """Units by node id, service (none for pickup) and work date, then by line id."""
@@ -66,7 +70,8 @@ def decision_on(problem: Problem, parts: Parts, proof: tuple[Status, str, int]) 
     plan = assemble(
         choice.instance, units, bound_minor=bound_minor, found_by=found_by, unproven=status
     )
-    solution = solve_instance(choice.instance, deadline_of(problem), units)
+    deadline = time.perf_counter() + PRICING_LIMIT_MS / 1000
+    solution = solve_instance(choice.instance, deadline, units)
     return _decision(outlook, choice, plan, solution.priced)
 
 
