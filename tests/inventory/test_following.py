@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
 from inventory import changes, reading
-from inventory.audit.views import compare_views
+from inventory.audit.views import capacity_rows, compare_views, stock_rows, supply_rows
 from inventory.buffers import Buffer, delete_buffers, put_buffers
 from inventory.capacity import move_capacity
 from inventory.items import Item, put_items
@@ -232,13 +233,17 @@ class Followed(StockModel):
     """The model's calls and those it does not make, with a view that follows all of them."""
 
     view: StockView
+    fresh: StockView
+    """What the tables said after the step before."""
     cursor: changes.Cursor
 
     def __init__(self) -> None:
         """Load the view before anything happens."""
         self.ready = False
+        self.employed: list[tuple[UUID, str]] = []
         super().__init__()
         self.view, self.cursor = self.wait(load(self.connection))
+        self.fresh, _ = self.wait(load(self.connection))
         self.ready = True
         self.wait(add_nodes(self.connection, *NODES, capacity_maximum=3))
 
@@ -271,16 +276,27 @@ class Followed(StockModel):
         on = ON + timedelta(days=day)
         self.do(put_capacity, [Capacity(node_id=node, work_on=on, unit="orders", maximum=maximum)])
 
-    @rule(node=st.sampled_from(NODES), later=st.integers(1, 2), end=st.booleans())
-    def employ(self, node: str, later: int, *, end: bool) -> None:
-        """Take capacity, move it to a later date and perhaps give it back."""
-        nothing_taken = demand(take("hat", node, 1), capacity=[work(node)])
+    @rule(node=st.sampled_from(NODES))
+    def employ(self, node: str) -> None:
+        """Take capacity of a node, with a hat to pack."""
+        packed = demand(take("hat", node, 1), capacity=[work(node)])
         self.do(record, [moved("receive", "hat", node, 1)])
-        if self.wait(hold(self.connection, nothing_taken))[0] is None:
+        if self.wait(hold(self.connection, packed))[0] is None:
+            self.employed.append((packed.holder_id, node))
+
+    @rule(later=st.integers(1, 2))
+    def postpone(self, later: int) -> None:
+        """Move what a holder has taken to a later date."""
+        if self.employed:
+            holder, node = self.employed[0]
             dates: list[date] = [ON + timedelta(days=later)]
-            self.do(move_capacity, nothing_taken.holder_id, {(node, ON): dates})
-            if end:
-                self.do(release, [nothing_taken.holder_id])
+            self.do(move_capacity, holder, {(node, ON): dates})
+
+    @rule()
+    def dismiss(self) -> None:
+        """Give back what a holder has taken."""
+        if self.employed:
+            self.do(release, [self.employed.pop(0)[0]])
 
     @invariant()
     def view_agrees_with_the_tables(self) -> None:
@@ -289,6 +305,16 @@ class Followed(StockModel):
             self.cursor = self.wait(poll(self.connection, self.view, self.cursor))
             fresh, _ = self.wait(load(self.connection))
             assert [each.what for each in compare_views(self.view, fresh)] == []
+            self.every_write_has_counted_up(fresh)
+
+    def every_write_has_counted_up(self, fresh: StockView) -> None:
+        """A row with other figures must have a higher version, or an old read could win."""
+        for rows_of in (stock_rows, supply_rows, capacity_rows):
+            before, rows = rows_of(self.fresh), rows_of(fresh)
+            for key in before.keys() & rows.keys():
+                same = before[key][:-1] == rows[key][:-1]
+                assert same or before[key][-1] < rows[key][-1], (key, before[key], rows[key])
+        self.fresh = fresh
 
     @invariant()
     def counters_agree_with_the_model(self) -> None:
