@@ -170,7 +170,7 @@ def ascend(
     for turn in range(rounds):
         appraise(facts, room, status)
         weigh(facts, room, status, 0.0)
-        value = fixed + (room.trial * facts.wanted).sum() + judged(facts, room, status)
+        value = fixed + (room.trial * facts.wanted).sum() + judged(room, status)
         work += len(facts.lines)
         excluded(room, status, value)
         stalled += 1
@@ -206,7 +206,7 @@ def excluded(room: Ascent, status: Bytes, value: float) -> None:
 
 
 @compiled
-def judged(facts: Facts, room: Ascent, status: Bytes) -> float:
+def judged(room: Ascent, status: Bytes) -> float:
     """The rests of forced slots and the negative ones of free slots."""
     total = 0.0
     for k in range(len(status)):

@@ -10,6 +10,7 @@ from routing.grid import Grid, Ints
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.int8]
+Bools = NDArray[np.bool_]
 
 STEPS_MAX = 40
 """Price steps of one slot told apart in bounds; beyond, neighbors share the lower price."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from routing.ascent import FORCED, FREE, SHUT, Ascent, ascend
 from routing.compiled import compiled
-from routing.facts import REAL, SLACK_MINOR, Bytes, Facts, Floats
+from routing.facts import MISSING, REAL, Bools, Bytes, Facts, Floats
 from routing.grid import Ints
 from routing.settle import settle
 from routing.sharing import Best, beaten
@@ -24,14 +24,17 @@ STUCK_MAX = 64
 TRIED_MAX = 4_096
 """Sets of slots remembered as tried, a power of two."""
 
-DEPTH_FIRST = 60
+DEPTH_FIRST = 24
 """How many parts follow the most promising line, for the sake of the incumbent; later ones are
 those of the least bound, for the sake of the proof."""
 
 TRIES, GUESS_TRIES = 2_000, 200
 
-ROOT_ROUNDS, ROUNDS = 80, 14
-"""Price adjustments for the whole order and for each part."""
+GUESS_SLOTS_MAX = 8
+"""Slots opened at once by a plan worth trying for the sake of the incumbent."""
+
+ROUNDS_FIRST, ROUNDS_SECOND, ROUNDS = 24, 60, 14
+"""Price adjustments for the whole order, for what is left of it then, and for each part."""
 
 
 class Parts(NamedTuple):
@@ -76,7 +79,7 @@ def whole(facts: Facts, prices: Floats) -> Parts:
     for k in range(facts.prices[REAL], slots):
         parts.status[0, k] = FORCED
     parts.prices[0] = prices
-    parts.value[0] = -1e300
+    parts.value[0] = facts.prices[MISSING]
     parts.counts[WAITING] = 1
     return parts
 
@@ -112,18 +115,20 @@ def explore(facts: Facts, room: Ascent, parts: Parts, best: Best, part: tuple[By
     status, value = part
     if not covers(facts, status, FREE):
         return len(facts.lines)
-    root = parts.counts[SEEN] == 0
-    parts.counts[SEEN] += 1
-    rounds = ROOT_ROUNDS if root else ROUNDS
+    seen = parts.counts[SEEN]
+    parts.counts[SEEN] = seen + 1
+    rounds = ROUNDS_FIRST if seen == 0 else ROUNDS_SECOND if seen == 1 else ROUNDS
     found, work = ascend(facts, room, status, float(best.objective[0]), rounds)
     value = max(value, found)
-    if root:
-        parts.least[:] = room.least
-        parts.value[PARTS_MAX - 1] = value
+    if seen < 2:
+        parts.least[:] = np.maximum(parts.least, room.least)
     if beaten(best, value):
         return work
     work += guessed(facts, room, parts, best, status)
     if beaten(best, value) or not narrowed(facts, room, best, status, found):
+        return work + 3 * len(facts.lines)
+    if seen == 0:
+        wait(parts, room, status, value)
         return work + 3 * len(facts.lines)
     if covers(facts, status, FORCED):
         slots = np.flatnonzero(status == FORCED)
@@ -147,10 +152,7 @@ def covers(facts: Facts, status: Bytes, least: int) -> bool:
         if status[k] >= least:
             for n in range(facts.starts[k], facts.starts[k + 1]):
                 held[facts.lines[n]] += facts.most[n]
-    for i in range(len(held)):
-        if held[i] < facts.wanted[i]:
-            return False
-    return True
+    return bool((held >= facts.wanted).all())
 
 
 @compiled
@@ -169,22 +171,41 @@ def narrowed(facts: Facts, room: Ascent, best: Best, status: Bytes, found: float
         if status[k] != SHUT:
             for n in range(facts.starts[k], facts.starts[k + 1]):
                 held[facts.lines[n]] += facts.most[n]
-    for i in range(len(held)):
-        if held[i] < facts.wanted[i]:
-            return False
+    if (held < facts.wanted).any():
+        return False
     for k in range(len(status)):
-        if status[k] == FREE:
-            for n in range(facts.starts[k], facts.starts[k + 1]):
-                i = facts.lines[n]
-                if held[i] - facts.most[n] < facts.wanted[i]:
-                    status[k] = FORCED
-                    break
+        if status[k] == FREE and needed(facts, k, held):
+            status[k] = FORCED
     return True
+
+
+@compiled
+def needed(facts: Facts, k: int, held: Floats) -> bool:
+    """Whether without slot `k` too few of the units `held` in all would be left."""
+    for n in range(facts.starts[k], facts.starts[k + 1]):
+        i = facts.lines[n]
+        if held[i] - facts.most[n] < facts.wanted[i]:
+            return True
+    return False
 
 
 @compiled
 def holders(facts: Facts, status: Bytes) -> Ints:
     """The free slots that have units of the line fewest of them have, of those not yet held."""
+    line = scarcest(facts, status)
+    found = np.empty(len(status), np.int64)
+    count = 0
+    for k in range(len(status)):
+        pairs = facts.lines[facts.starts[k] : facts.starts[k + 1]]
+        if status[k] == FREE and (pairs == line).any():
+            found[count] = k
+            count += 1
+    return found[:count]
+
+
+@compiled
+def scarcest(facts: Facts, status: Bytes) -> int:
+    """The line that forced slots do not hold in full and the fewest free slots have units of."""
     lines = len(facts.wanted)
     held = np.zeros(lines)
     free = np.zeros(lines, np.int64)
@@ -198,21 +219,14 @@ def holders(facts: Facts, status: Bytes) -> Ints:
     for i in range(lines):
         if held[i] < facts.wanted[i] and (line < 0 or free[i] < free[line]):
             line = i
-    found = np.empty(len(status), np.int64)
-    count = 0
-    for k in range(len(status)):
-        if status[k] == FREE:
-            for n in range(facts.starts[k], facts.starts[k + 1]):
-                if facts.lines[n] == line:
-                    found[count] = k
-                    count += 1
-    return found[:count]
+    return line
 
 
 @compiled
 def split(parts: Parts, room: Ascent, best: Best, part: tuple[Bytes, float, Ints]) -> None:
-    """Every plan of a part opens one of the ranked slots: a part for each that opens it and none
-    ranked before, the most promising last.
+    """Note the plans that open one of the ranked slots and none ranked before, for each of them.
+
+    The most promising is noted last.
     """
     status, value, ranked = part
     for place in range(len(ranked) - 1, -1, -1):
@@ -227,13 +241,20 @@ def split(parts: Parts, room: Ascent, best: Best, part: tuple[Bytes, float, Ints
             status[k] = FREE
             parts.counts[LOST] = 1
             continue
-        parts.status[number] = status
+        wait(parts, room, status, lowest)
         for before in range(place):
             parts.status[number, ranked[before]] = SHUT
         parts.status[number, k] = FORCED
-        parts.prices[number] = room.prices
-        parts.value[number] = lowest
-        parts.counts[WAITING] = number + 1
+
+
+@compiled
+def wait(parts: Parts, room: Ascent, status: Bytes, value: float) -> None:
+    """Put a part with those waiting, to begin with the best prices of now."""
+    number = parts.counts[WAITING]
+    parts.status[number] = status
+    parts.prices[number] = room.prices
+    parts.value[number] = value
+    parts.counts[WAITING] = number + 1
 
 
 @compiled
@@ -252,19 +273,8 @@ def stick(parts: Parts, status: Bytes, value: float) -> None:
 
 
 @compiled
-def retry(facts: Facts, parts: Parts, best: Best, number: int, tries_max: int) -> None:
-    """Look at a set of slots that could not be closed once more, for longer."""
-    status = parts.stuck_status[number]
-    if beaten(best, parts.stuck_value[number]) or (status == FREE).any():
-        return
-    lowest, _ = settle(facts, np.flatnonzero(status == FORCED), best, tries_max)
-    parts.stuck_value[number] = max(parts.stuck_value[number], lowest)
-
-
-@compiled
 def guessed(facts: Facts, room: Ascent, parts: Parts, best: Best, status: Bytes) -> int:
     """Try the plan that prices suggest: slots worth opening, and more until all is held."""
-    lines = len(facts.wanted)
     likely = np.empty(len(status), np.bool_)
     left = facts.wanted.copy()
     for k in range(len(status)):
@@ -274,32 +284,39 @@ def guessed(facts: Facts, room: Ascent, parts: Parts, best: Best, status: Bytes)
                 left[facts.lines[n]] -= facts.most[n]
     work = len(facts.lines)
     while left.max() > 0:
-        chosen, most = -1, -1e300
-        for k in range(len(status)):
-            if status[k] == FREE and not likely[k]:
-                worth, fresh = -room.rest[k], 0.0
-                for n in range(facts.starts[k], facts.starts[k + 1]):
-                    i = facts.lines[n]
-                    gain = max(0.0, room.prices[i] - facts.costs[n])
-                    new = max(0.0, min(facts.most[n], left[i]))
-                    worth -= gain * (facts.most[n] - new)
-                    fresh += new
-                if fresh > 0 and worth > most:
-                    chosen, most = k, worth
+        k = worthiest(facts, room, (status, likely), left)
         work += len(facts.lines)
-        if chosen < 0:
+        if k < 0:
             return work
-        likely[chosen] = True
-        for n in range(facts.starts[chosen], facts.starts[chosen + 1]):
+        likely[k] = True
+        for n in range(facts.starts[k], facts.starts[k + 1]):
             left[facts.lines[n]] -= facts.most[n]
-    if fresh_set(parts, likely):
+    if likely.sum() <= GUESS_SLOTS_MAX and fresh_set(parts, likely):
         _, more = settle(facts, np.flatnonzero(likely), best, GUESS_TRIES)
         work += more
-    return work + lines
+    return work
 
 
 @compiled
-def fresh_set(parts: Parts, likely: Bytes) -> bool:
+def worthiest(facts: Facts, room: Ascent, state: tuple[Bytes, Bools], left: Floats) -> int:
+    """The free slot not yet likely whose units still left are worth most beyond its costs."""
+    status, likely = state
+    chosen, most = -1, -1e300
+    for k in range(len(status)):
+        if status[k] == FREE and not likely[k]:
+            worth, fresh = -room.rest[k], 0.0
+            for n in range(facts.starts[k], facts.starts[k + 1]):
+                i = facts.lines[n]
+                new = max(0.0, min(facts.most[n], left[i]))
+                worth -= max(0.0, room.prices[i] - facts.costs[n]) * (facts.most[n] - new)
+                fresh += new
+            if fresh > 0 and worth > most:
+                chosen, most = k, worth
+    return chosen
+
+
+@compiled
+def fresh_set(parts: Parts, likely: Bools) -> bool:
     """Whether a set of slots was not tried before; only the incumbent hangs on the answer."""
     mark = np.int64(1469598103934665603)
     for k in range(len(likely)):

@@ -6,12 +6,13 @@ import time
 import msgspec
 import numpy as np
 
-from routing.ascent import Ascent, ascent
+from routing.ascent import FORCED, FREE, Ascent, ascent
 from routing.facts import MISSING, SLACK_MINOR, Facts, Floats, facts, objective_of
 from routing.grid import Grid, Ints
-from routing.parts import STUCK, WAITING, Parts, advance, retry, whole
+from routing.parts import STUCK, TRIES, WAITING, Parts, advance, whole
 from routing.rules import quickest
-from routing.sharing import Best
+from routing.settle import settle
+from routing.sharing import Best, beaten
 
 __all__ = ["Found", "search"]
 
@@ -22,6 +23,9 @@ WORK_FIRST = 40_000
 """Work until the clock is read for the first time."""
 
 WORK_LEAST = 1_000
+
+TRY_S = 4e-7
+"""The longest that one of them takes, about."""
 
 TRIES_LONGER = (20_000, 100_000)
 """Ways to share lines tried for the sets of slots that are left when all parts are explored."""
@@ -88,8 +92,11 @@ def _explored(known: Facts, state: tuple[Ascent, Parts, Best], deadline: float) 
         work_max = max(WORK_LEAST, int(pace * min(SLICE_S, deadline - now)))
     for tries_max in TRIES_LONGER:
         for number in range(int(parts.counts[STUCK])):
-            if time.perf_counter() < deadline:
-                retry(known, parts, best, number, tries_max)
+            status, value = parts.stuck_status[number], parts.stuck_value[number]
+            tries = int(min(tries_max, (deadline - time.perf_counter()) / TRY_S))
+            if tries >= TRIES and not beaten(best, value) and not (status == FREE).any():
+                lowest, _ = settle(known, np.flatnonzero(status == FORCED), best, tries)
+                parts.stuck_value[number] = max(value, lowest)
 
 
 def _found(grid: Grid, state: tuple[Parts, Best], missing: int, before: int) -> Found:

@@ -37,6 +37,9 @@ TURNS = 24
 TRIES_LEAST = 200
 """Ways to share a line tried for a choice, at least, when others have used up what there was."""
 
+WORK_LEAST, WORK_MAX = 100_000, 600_000
+"""Work after which no further choice is looked at, with few and with many tries."""
+
 SEEN_MAX = 8_192
 """Loads remembered while lines are shared, a power of two."""
 
@@ -66,25 +69,42 @@ def settle(facts: Facts, slots: Ints, best: Best, tries_max: int) -> tuple[float
     steps, prices = choices(facts, local, best.objective[0] - 1 + SLACK_MINOR - fixed - units)
     if len(steps) == CHOICES_MAX:
         return -1e300, work + 20 * CHOICES_MAX
-    lowest = 1e300
+    lowest, work_max = 1e300, min(WORK_MAX, WORK_LEAST + 100 * tries_max)
     for c in range(len(steps)):
         paid = fixed + prices[c]
         if beaten(best, paid + units):
             break
+        if work > work_max:
+            return min(lowest, paid + units), work
         for a in range(m):
             local.numbers[CAP, a] = facts.limits[steps[c, a]]
-        bound = by_gram(facts, local, best, paid, TURNS)
-        work += TURNS * m * lines
-        if not beaten(best, bound):
-            spread_all(local)
-            work += polish(facts, local, best)
-        if not beaten(best, bound):
-            closed, tries = tried(facts, local, best, paid, tries_max)
-            work += tries * m
-            tries_max = max(tries_max - tries, TRIES_LEAST)
-            if not closed:
-                lowest = min(lowest, bound)
+        bound, tries, more = decided(facts, local, best, paid, tries_max)
+        lowest = min(lowest, bound)
+        tries_max = max(tries_max - tries, TRIES_LEAST)
+        work += more
     return lowest, work
+
+
+@compiled
+def decided(
+    facts: Facts, local: Sharing, best: Best, paid: float, tries_max: int
+) -> tuple[float, int, int]:
+    """Look for the cheapest plan whose loads fit the caps; `paid` are its slots and price steps.
+
+    Returns a bound on those cheaper than the incumbent, infinite when there are none, the ways
+    tried and the work done.
+    """
+    m, lines = local.most.shape
+    bound = by_gram(facts, local, best, paid, TURNS)
+    work = TURNS * m * lines
+    if beaten(best, bound):
+        return 1e300, 0, work
+    spread_all(local)
+    work += polish(facts, local, best)
+    if beaten(best, bound):
+        return 1e300, 0, work
+    closed, tries = tried(facts, local, best, paid, tries_max)
+    return 1e300 if closed else bound, tries, work + tries * m
 
 
 @compiled
@@ -153,32 +173,31 @@ def _weights(local: Sharing) -> tuple[float, Floats]:
 
 
 @compiled
-def ways_of(local: Sharing, i: int, room: float) -> tuple[Ints, Floats]:
-    """Every way to share a line that costs at most `room` more than the cheapest.
+def ways_of(
+    local: Sharing, i: int, room: float, tables: tuple[Ints, Floats], first: int
+) -> tuple[int, bool]:
+    """Note every way to share a line that costs at most `room` more than the cheapest.
 
-    Units `[W, m]` and what they cost more `[W]`, ascending; `WAYS_MAX` when there are more.
+    Units `[W, m]` and what they cost more `[W]`, ascending, go into the tables from `first` on.
+    Returns where they end and whether there was space.
     """
+    ways, extra = tables
     m = len(local.slots)
     lowest = spread(local, i)
-    found = np.empty((WAYS_MAX, m), np.int64)
-    extra = np.empty(WAYS_MAX)
     counts = np.zeros(m, np.int64)
-    wanted, placed, count, a = local.wanted[i], 0, 0, 0
+    wanted, placed, end, a = local.wanted[i], 0, first, 0
     # an odometer: all but the last slot count up, the last takes the rest
-    while a >= 0 and count < WAYS_MAX:
+    while a >= 0:
         rest = wanted - placed
         if 0 <= rest <= local.most[m - 1, i]:
             counts[m - 1] = rest
-            price, waits = -lowest, 0
-            for b in range(m):
-                if counts[b]:
-                    each = local.numbers[UNIT, b] + local.numbers[GRAM, b] * local.grams[i]
-                    price += counts[b] * each
-                    waits = max(waits, local.times[b, i])
-            if price + waits <= room:
-                found[count] = counts
-                extra[count] = max(0.0, price + waits)
-                count += 1
+            more = max(0.0, way_price(local, i, counts) - lowest)
+            if more <= room:
+                if end == WAYS_MAX:
+                    return end, False
+                ways[end] = counts
+                extra[end] = more
+                end += 1
         a = m - 2
         while a >= 0 and (counts[a] == local.most[a, i] or placed >= wanted):
             placed -= counts[a]
@@ -187,8 +206,22 @@ def ways_of(local: Sharing, i: int, room: float) -> tuple[Ints, Floats]:
         if a >= 0:
             counts[a] += 1
             placed += 1
-    order = np.argsort(extra[:count], kind="mergesort")
-    return found[order], extra[order]
+    order = np.argsort(extra[first:end], kind="mergesort")
+    ways[first:end] = ways[first:end][order]
+    extra[first:end] = extra[first:end][order]
+    return end, True
+
+
+@compiled
+def way_price(local: Sharing, i: int, counts: Ints) -> float:
+    """Handling, waiting and price of the grams of a line shared so."""
+    price, waits = 0.0, 0
+    for a in range(len(counts)):
+        if counts[a]:
+            each = local.numbers[UNIT, a] + local.numbers[GRAM, a] * local.grams[i]
+            price += counts[a] * each
+            waits = max(waits, local.times[a, i])
+    return price + waits
 
 
 @compiled
@@ -214,18 +247,15 @@ def tried(
     local.numbers[LOAD] = 0.0
     for i in order:
         if local.wanted[i] > 0:
-            found, more = ways_of(local, i, room)
-            last = starts[count] + len(found)
-            if last >= WAYS_MAX:
+            last, all_noted = ways_of(local, i, room, (ways, extra), starts[count])
+            if not all_noted:
                 return False, lines
-            if len(found) == 1:
+            if last == starts[count] + 1:
                 for a in range(m):
-                    local.share[a, i] = found[0, a]
-                    local.numbers[LOAD, a] += found[0, a] * local.grams[i]
+                    local.share[a, i] = ways[last - 1, a]
+                    local.numbers[LOAD, a] += local.share[a, i] * local.grams[i]
             else:
                 flexible[count] = i
-                ways[starts[count] : last] = found
-                extra[starts[count] : last] = more
                 count += 1
                 starts[count] = last
     for a in range(m):
@@ -239,9 +269,7 @@ def tried(
 
 
 @compiled
-def _ahead(
-    local: Sharing, tables: tuple[Ints, Ints, Ints, Floats]
-) -> tuple[Floats, Floats]:
+def _ahead(local: Sharing, tables: tuple[Ints, Ints, Ints, Floats]) -> tuple[Floats, Floats]:
     """By flexible line and slot, the least and the most grams that lines from it on bring."""
     flexible, starts, ways, _ = tables
     m, count = len(local.slots), len(flexible)

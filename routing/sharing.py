@@ -186,8 +186,7 @@ def spread_all(local: Sharing) -> float:
 
 @compiled
 def by_gram(facts: Facts, local: Sharing, best: Best, fixed: float, turns: int) -> float:
-    """The best bound found on plans whose loads fit the caps, and the prices per gram that prove
-    it.
+    """The best bound found on plans whose loads fit the caps; leaves the prices that prove it.
 
     Each gram above a cap is sold at the price, each below bought. `fixed` is what such plans pay
     besides units. Plans met on the way that fit are offered.
@@ -272,18 +271,11 @@ def polish(facts: Facts, local: Sharing, best: Best) -> int:
     for _ in range(POLISH_TURNS):
         changed = False
         for i in range(lines):
-            for a in range(m):
-                for b in range(m):
-                    able = a != b and local.share[a, i] > 0
-                    if able and local.share[b, i] < local.most[b, i]:
-                        looked += 1
-                        gain = lighter(local, a, b, local.grams[i])
-                        if gain + gained(local, i, a, b) > 1e-6:
-                            move(local, i, a, b)
-                            changed = True
+            looked += m * m
+            changed = moved(local, i) or changed
         for a in range(m):
             if not changed and local.numbers[LOAD, a] > local.numbers[CAP, a]:
-                looked += m * lines
+                looked += m * lines * lines // 4
                 changed = swapped(local, a)
         if not changed:
             break
@@ -293,6 +285,22 @@ def polish(facts: Facts, local: Sharing, best: Best) -> int:
     if fits:
         offer(facts, local, best)
     return looked
+
+
+@compiled
+def moved(local: Sharing, i: int) -> bool:
+    """Move units of a line wherever that saves something; whether any were."""
+    m = len(local.slots)
+    changed = False
+    for a in range(m):
+        for b in range(m):
+            able = a != b and local.share[a, i] > 0
+            if able and local.share[b, i] < local.most[b, i]:
+                gain = lighter(local, a, b, local.grams[i]) + gained(local, i, a, b)
+                if gain > 1e-6:
+                    move(local, i, a, b)
+                    changed = True
+    return changed
 
 
 @compiled
