@@ -103,6 +103,8 @@ class Sellout(msgspec.Struct, frozen=True, kw_only=True):
     """Of the answers before the last hundredth of the units was sold."""
     p99_last_ms: float
     """Of the answers while the last hundredth was sold."""
+    p99_ms: float
+    """Of all answers until the last sale."""
 
 
 def sellout(outcome: Outcome, units: int) -> Sellout:
@@ -111,7 +113,7 @@ def sellout(outcome: Outcome, units: int) -> Sellout:
     latency = answered - floats(outcome.due_s)
     sold_at = np.flatnonzero(integers(outcome.status) < 300)
     if len(sold_at) < 2:
-        return Sellout(sold=len(sold_at), per_s=0, median_before_ms=0, p99_last_ms=0)
+        return Sellout(sold=len(sold_at), per_s=0, median_before_ms=0, p99_last_ms=0, p99_ms=0)
     last_from = int(sold_at[min(len(sold_at) - 1, units - max(units // 100, 1))])
     until = int(sold_at[-1]) + 1
     return Sellout(
@@ -119,4 +121,5 @@ def sellout(outcome: Outcome, units: int) -> Sellout:
         per_s=len(sold_at) / float(answered[until - 1] - outcome.begun_s),
         median_before_ms=percentiles_ms(latency[:last_from])[0],
         p99_last_ms=percentiles_ms(latency[last_from:until])[2],
+        p99_ms=percentiles_ms(latency[:until])[2],
     )

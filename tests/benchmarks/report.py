@@ -154,14 +154,15 @@ def ratios_table(results: Results) -> Table:
 
 
 def once_tables(once: Mapping[str, Mapping[str, float]]) -> Iterator[Table]:
-    """Yield tables of what was measured once, rows with the same figures together."""
-    for names, rows in groupby(once.items(), key=lambda row: tuple(row[1])):
+    """Yield tables of what was measured once, things with the same figures beside each other."""
+    for names, group in groupby(once.items(), key=lambda row: tuple(row[1])):
+        rows = dict(group)
         table = Table(box=box.SIMPLE, pad_edge=False)
         table.add_column("measured once", overflow="fold", min_width=24)
+        for row in rows:
+            table.add_column(row, justify="right", overflow="fold")
         for name in names:
-            table.add_column(name, justify="right")
-        for row, figures in rows:
-            table.add_row(row, *(number(value) for value in figures.values()))
+            table.add_row(name, *(number(figures[name]) for figures in rows.values()))
         yield table
 
 

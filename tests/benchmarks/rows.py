@@ -226,6 +226,8 @@ def hot(now: Round) -> Figures:
     return {
         **cell.figures(),
         "per_s": ended.per_s,
+        "p50_ms": ended.median_before_ms,
+        "p99_ms": ended.p99_ms,
         "units": float(units),
         "before_p50_ms": ended.median_before_ms,
         "last_p99_ms": ended.p99_last_ms,
