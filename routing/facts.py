@@ -77,12 +77,30 @@ def facts(grid: Grid, objective_minor: int) -> Facts:
     scalars = (grid.split_minor, grid.shortage_minor, missing, ordered, len(most))
     prices = np.array(scalars, np.int64)
     loose = not grid.complete and objective_minor > missing + grid.shortage_minor
-    return _arranged(
-        (most, grid.quantities, grid.weights_grams, grid.time_minor),
-        (grid.slot_minor, grid.unit_minor, grid.step_starts, grid.step_grams, grid.step_minor),
+    charges = grid.unit_minor, grid.time_minor, wanted, grid.weights_grams
+    starts, lines, amounts = _pairs(most, charges, grid.shortage_minor if loose else -1)
+    staircase = grid.step_starts, grid.step_grams, grid.step_minor
+    limit_starts, limits, parcels = _limits(starts, amounts[1], staircase, len(wanted))
+    opening = np.zeros(len(starts) - 1)
+    opening[: len(most)] = grid.slot_minor + grid.split_minor
+    return Facts(
+        starts,
+        lines,
+        *amounts,
+        opening,
+        limit_starts,
+        limits,
+        parcels,
+        wanted.astype(np.float64),
+        grid.weights_grams.astype(np.float64),
+        most,
+        grid.quantities,
+        grid.weights_grams,
+        grid.time_minor,
+        grid.slot_minor,
+        grid.unit_minor,
+        *staircase,
         prices,
-        wanted,
-        loose,
     )
 
 
@@ -107,83 +125,61 @@ def reachable(units_max: Ints, quantities: Ints, nodes: Ints) -> tuple[Ints, Int
 
 
 @compiled
-def _arranged(
-    order: tuple[Ints, Ints, Ints, Ints],
-    money: tuple[Ints, Ints, Ints, Ints, Ints],
-    prices: Ints,
-    wanted: Ints,
-    loose: bool,
-) -> Facts:
-    units_max, quantities, weights_grams, time_minor = order
-    slot_minor, unit_minor, step_starts, step_grams, step_minor = money
-    real, width = units_max.shape
-    slots = real + 1 if loose else real
-    pairs = np.count_nonzero(units_max) + (width if loose else 0)
-    starts = np.zeros(slots + 1, np.int64)
-    lines = np.empty(pairs, np.int64)
-    most, heavy, costs = np.empty(pairs), np.empty(pairs), np.empty(pairs)
-    opening = np.zeros(slots)
-    limit_starts = np.zeros(slots + 1, np.int64)
-    limits = np.empty(len(step_grams) + 1)
-    parcels = np.empty(len(step_grams) + 1)
-    n = count = 0
-    for k in range(real):
-        load = 0
+def _pairs(
+    most: Ints, charges: tuple[Ints, Ints, Ints, Ints], short_minor: int
+) -> tuple[Ints, Ints, tuple[Floats, Floats, Floats]]:
+    """Starts, lines, and units, grams and price of a unit of all pairs of a slot and its lines.
+
+    With a price of units short that is not negative, a last slot takes all units at that price.
+    """
+    unit_minor, time_minor, wanted, weights_grams = charges
+    slots, width = most.shape
+    loose = short_minor >= 0
+    count = np.count_nonzero(most) + (width if loose else 0)
+    starts = np.zeros(slots + (2 if loose else 1), np.int64)
+    lines = np.empty(count, np.int64)
+    units, heavy, costs = np.empty(count), np.empty(count), np.empty(count)
+    n = 0
+    for k in range(len(starts) - 1):
         for i in range(width):
-            if units_max[k, i] > 0:
-                lines[n] = i
-                most[n] = units_max[k, i]
-                heavy[n] = max(MOTE, float(units_max[k, i] * weights_grams[i]))
-                costs[n] = unit_minor[k] + time_minor[k, i] / wanted[i]
-                load += units_max[k, i] * weights_grams[i]
+            number = most[k, i] if k < slots else wanted[i]
+            if number > 0 or k == slots:
+                lines[n], units[n] = i, number
+                heavy[n] = max(MOTE, float(number * weights_grams[i]))
+                costs[n] = short_minor
+                if k < slots:
+                    costs[n] = unit_minor[k] + time_minor[k, i] / wanted[i]
                 n += 1
         starts[k + 1] = n
-        opening[k] = slot_minor[k] + prices[SPLIT]
-        first = step_starts[k]
-        steps = 1
-        while step_grams[first + steps - 1] < load:
-            steps += 1
-        shared = (steps + STEPS_MAX - 1) // STEPS_MAX
-        for step in range(0, steps, shared):
-            last = min(step + shared, steps) - 1
-            limits[count] = min(load, step_grams[first + last]) + MOTE * width
-            parcels[count] = step_minor[first + step]
+    return starts, lines, (units, heavy, costs)
+
+
+@compiled
+def _limits(
+    starts: Ints, heavy: Floats, staircase: tuple[Ints, Ints, Ints], width: int
+) -> tuple[Ints, Floats, Floats]:
+    """Starts, most grams and prices of the price steps that each slot can reach."""
+    step_starts, step_grams, step_minor = staircase
+    limit_starts = np.zeros(len(starts), np.int64)
+    limits, parcels = np.empty(len(step_grams) + 1), np.empty(len(step_grams) + 1)
+    count = 0
+    for k in range(len(starts) - 1):
+        load = np.floor(heavy[starts[k] : starts[k + 1]].sum())
+        if k == len(step_starts) - 1:
+            limits[count], parcels[count] = load + 1, 0.0
             count += 1
+        else:
+            first, steps = step_starts[k], 1
+            while step_grams[first + steps - 1] < load:
+                steps += 1
+            shared = (steps + STEPS_MAX - 1) // STEPS_MAX
+            for step in range(0, steps, shared):
+                last = first + min(step + shared, steps) - 1
+                limits[count] = min(load, float(step_grams[last])) + MOTE * width
+                parcels[count] = step_minor[first + step]
+                count += 1
         limit_starts[k + 1] = count
-    if loose:
-        for i in range(width):
-            lines[n] = i
-            most[n] = wanted[i]
-            heavy[n] = max(MOTE, float(wanted[i] * weights_grams[i]))
-            costs[n] = prices[SHORTAGE]
-            n += 1
-        limits[count] = (wanted * weights_grams).sum() + MOTE * width
-        parcels[count] = 0
-        count += 1
-        starts[slots], limit_starts[slots] = n, count
-    return Facts(
-        starts,
-        lines,
-        most,
-        heavy,
-        costs,
-        opening,
-        limit_starts,
-        limits[:count].copy(),
-        parcels[:count].copy(),
-        wanted.astype(np.float64),
-        weights_grams.astype(np.float64),
-        units_max,
-        quantities,
-        weights_grams,
-        time_minor,
-        slot_minor,
-        unit_minor,
-        step_starts,
-        step_grams,
-        step_minor,
-        prices,
-    )
+    return limit_starts, limits[:count].copy(), parcels[:count].copy()
 
 
 @compiled

@@ -117,15 +117,7 @@ def choices(facts: Facts, local: Sharing, ceiling: float) -> tuple[Ints, Floats]
     steps = np.empty((CHOICES_MAX, m), np.int64)
     prices = np.empty(CHOICES_MAX)
     total, base = _weights(local)
-    low = np.empty(m, np.int64)
-    cheapest, widest = np.zeros(m + 1), np.zeros(m + 1)
-    for a in range(m - 1, -1, -1):
-        k = local.slots[a]
-        low[a] = facts.limit_starts[k]
-        while facts.limits[low[a]] < base[a]:
-            low[a] += 1
-        cheapest[a] = cheapest[a + 1] + facts.parcels[low[a]]
-        widest[a] = widest[a + 1] + facts.limits[facts.limit_starts[k + 1] - 1]
+    low, cheapest, widest = _ends(facts, local, base)
     count, depth, tries = 0, 0, 0
     place = low.copy()
     paid, held = np.zeros(m + 1), np.zeros(m + 1)
@@ -154,6 +146,22 @@ def choices(facts: Facts, local: Sharing, ceiling: float) -> tuple[Ints, Floats]
             depth += 1
     order = np.argsort(prices[:count], kind="mergesort")
     return steps[order], prices[order]
+
+
+@compiled
+def _ends(facts: Facts, local: Sharing, base: Floats) -> tuple[Ints, Floats, Floats]:
+    """The lowest step of each slot; from each on, what these cost and the most grams there are."""
+    m = len(local.slots)
+    low = np.empty(m, np.int64)
+    cheapest, widest = np.zeros(m + 1), np.zeros(m + 1)
+    for a in range(m - 1, -1, -1):
+        k = local.slots[a]
+        low[a] = facts.limit_starts[k]
+        while facts.limits[low[a]] < base[a]:
+            low[a] += 1
+        cheapest[a] = cheapest[a + 1] + facts.parcels[low[a]]
+        widest[a] = widest[a + 1] + facts.limits[facts.limit_starts[k + 1] - 1]
+    return low, cheapest, widest
 
 
 @compiled
@@ -321,8 +329,7 @@ def _searched(
     way = np.full(count, -1, np.int64)
     paid = np.empty(count + 1)
     paid[0] = start[0]
-    depth, tries = 0, 0
-    way[0] = starts[0] - 1
+    depth, tries, way[0] = 0, 0, starts[0] - 1
     seen = np.zeros(SEEN_MAX, np.int64), np.empty((SEEN_MAX, m + 1))
     while depth >= 0:
         i = flexible[depth]
