@@ -13,7 +13,7 @@ import psutil
 from services.demo.service import HOST
 from tests.benchmarks import generator, optimizer
 from tests.benchmarks.figures import Answers, answers, arrivals
-from tests.benchmarks.generator import Load, Outcome, read_frame, write_frame
+from tests.benchmarks.generator import READY_CONNECTIONS, Load, Outcome, read_frame, write_frame
 from tests.benchmarks.systems import Endpoint, Stand, cpu_seconds
 
 A = TypeVar("A")
@@ -162,12 +162,17 @@ class Bench:
         *,
         units: Sequence[int] = (),
         seconds: float | None = None,
+        ready: int = READY_CONNECTIONS,
     ) -> Cell:
-        """Send `rate` requests a second, at random instants, for the time of a cell."""
+        """Send `rate` requests a second, at random instants, for the time of a cell.
+
+        `ready` connections are open beforehand: an overload is to be one of orders, and not one of
+        connections that wait to be taken up.
+        """
         lasting = seconds or self.seconds
         load = self.load(system, requests, OPEN_CONNECTIONS_MAX, lasting)
         due_s = arrivals(rate, lasting, self.seed + self.cells)
-        return self.run(system, msgspec.structs.replace(load, due_s=due_s), units)
+        return self.run(system, msgspec.structs.replace(load, due_s=due_s, ready=ready), units)
 
     def load(
         self, system: Endpoint, requests: list[bytes], connections: int, seconds: float

@@ -21,7 +21,7 @@ import numpy as np
 
 from inventory.items import Item, put_items
 from tests.benchmarks import bare, shop, wire
-from tests.benchmarks.cells import Bench, Cell, MeasuredError
+from tests.benchmarks.cells import OPEN_CONNECTIONS_MAX, Bench, Cell, MeasuredError
 from tests.benchmarks.rows import BARE_CONNECTIONS, OVERLOAD, Figures, Traffic, overloaded
 from tests.benchmarks.systems import SERVE, Endpoint, memory_bytes, service
 
@@ -105,7 +105,12 @@ def minute(bench: Bench, traffic: Traffic, found: Found) -> Rows:
     rate = found.saturation * OVERLOAD
     half = bench.open(bench.stand.ours, traffic.allocations, rate * 0.4, units=traffic.units)
     cell = bench.open(
-        bench.stand.ours, traffic.allocations, rate, units=traffic.units, seconds=OVERLOAD_S
+        bench.stand.ours,
+        traffic.allocations,
+        rate,
+        units=traffic.units,
+        seconds=OVERLOAD_S,
+        ready=OPEN_CONNECTIONS_MAX,
     )
     figures = overloaded(cell, memory_bytes(bench.stand.ours.processes) - before)
     return {

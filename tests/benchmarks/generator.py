@@ -17,7 +17,7 @@ import sys
 from array import array
 from collections import deque
 from collections.abc import Sequence
-from time import perf_counter, process_time
+from time import perf_counter, process_time, sleep
 from typing import IO, TypeVar
 
 import msgspec
@@ -31,7 +31,8 @@ MARK = b"@" * 16
 RECEIVE_BYTES = 262_144
 IDLE_S = 0.25
 READY_CONNECTIONS = 64
-"""Connections an open loop opens before it starts; more follow as they are needed."""
+READY_S = 0.2
+"""Pause after the first connections are open, in which the other side takes them up."""
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +46,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """Eight characters that no other load has."""
     connections: int
     """In a closed loop, all of them all the time; in an open one, at most."""
+    ready: int = READY_CONNECTIONS
+    """Connections an open loop opens before it starts; more follow as they are needed."""
     seconds: float
     due_s: list[float] | None = None
     """Instants of an open loop, from its start, ascending; a closed loop has none."""
@@ -132,9 +135,10 @@ class Drive:
         """Send the load, wait for the last answers, hang up, and return what came back."""
         opened = self.load.connections
         if self.load.due_s is not None:
-            opened = min(opened, READY_CONNECTIONS)
+            opened = min(opened, self.load.ready)
         for _ in range(opened):
             self.idle.append(self.connect())
+        sleep(READY_S)
         cpu_s = process_time()
         self.begun_s = perf_counter()
         self.end_s = self.begun_s + self.load.seconds

@@ -8,7 +8,7 @@ import msgspec
 
 from tests.benchmarks import bare, shop, wire
 from tests.benchmarks.bare import Work, Writes
-from tests.benchmarks.cells import Bench, Cell, MeasuredError, Peer
+from tests.benchmarks.cells import OPEN_CONNECTIONS_MAX, Bench, Cell, MeasuredError, Peer
 from tests.benchmarks.figures import sellout
 from tests.benchmarks.optimizer import Ask, Told
 from tests.benchmarks.systems import READ_SKUS, Endpoint, exchange, memory_bytes
@@ -307,6 +307,7 @@ def overload_open(now: Round) -> Figures:
         rate,
         units=now.traffic.units,
         seconds=now.bench.seconds * 2,
+        ready=OPEN_CONNECTIONS_MAX,
     )
     figures = overloaded(cell, memory_bytes(now.ours.processes) - before)
     return {**figures, "rate": rate}
