@@ -84,8 +84,7 @@ def arrange(order: Ints, worth: Floats, keys: Floats, first: int, last: int) -> 
     """Sort the pairs of a slot by worth per gram; nearly in order since the last look."""
     for place in range(first, last):
         n = order[place]
-        value = worth[n]
-        before = place - 1
+        value, before = worth[n], place - 1
         while before >= first and keys[before] < value:
             keys[before + 1] = keys[before]
             order[before + 1] = order[before]

@@ -48,5 +48,4 @@ def _digest(module: str) -> str:
         if name not in seen and path.exists():
             seen[name] = path.read_bytes()
             found.extend(IMPORT.findall(seen[name].decode()))
-    whole = b"".join(seen[name] for name in sorted(seen))
-    return hashlib.blake2b(whole, digest_size=8).hexdigest()
+    return hashlib.blake2b(b"".join(seen[n] for n in sorted(seen)), digest_size=8).hexdigest()

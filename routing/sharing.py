@@ -173,14 +173,10 @@ def spread(local: Sharing, i: int) -> float:
 def spread_all(local: Sharing) -> float:
     """Share all lines at the least price each, and sum that up; sets the loads."""
     total = 0.0
-    m, lines = local.share.shape
-    for i in range(lines):
+    for i in range(len(local.wanted)):
         total += spread(local, i)
-    for a in range(m):
-        load = 0.0
-        for i in range(lines):
-            load += local.share[a, i] * local.grams[i]
-        local.numbers[LOAD, a] = load
+    for a in range(len(local.slots)):
+        local.numbers[LOAD, a] = (local.share[a] * local.grams).sum()
     return total
 
 
