@@ -95,3 +95,7 @@ def _basket(lines: int, units: int) -> Basket:
             for i, sku in enumerate(skus)
         },
     )
+
+
+if __name__ == "__main__":
+    warm()

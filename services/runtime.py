@@ -1,5 +1,8 @@
 """What one worker process holds while it runs."""
 
+import asyncio
+
+from routing.warm import warm
 from services.database import Database
 from services.keys import Keyring
 from services.orders.allocate import Allocator
@@ -23,9 +26,11 @@ class Runtime:
         self.allocator = Allocator(self.database, self.network, self.stock, settings)
 
     async def open(self) -> None:
-        """Load the network and the stock, and start taking orders."""
+        """Load the network, the stock and the optimizer's machine code; start taking orders."""
+        ready = asyncio.create_task(asyncio.to_thread(warm))
         await self.network.open()
         await self.stock.open()
+        await ready
         await self.shelf.open()
         await self.allocator.open()
 

@@ -55,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Orders solved and committed together at most."""
     batch_lines_max: int = 160
     """Lines of a batch, so that short baskets do not wait for many long ones; one order always."""
-    queue_orders_max: int = 512
+    queue_orders_max: int = 256
     """Orders that may wait in one worker; beyond it the answer is 429."""
     reads_max: int = 512
     """Quotes and questions about availability under way in one worker; beyond it 429."""

@@ -21,6 +21,7 @@ import structlog
 from services import embedded
 from services.children import STOPPING, Child, Role, Signals
 from services.database import migrate, plain_url
+from services.native import compiling
 from services.settings import Settings
 from services.workers.records import connections_max
 
@@ -134,13 +135,18 @@ def serve(
     """
     disarm = leave_on_signal()
     # The port first: a service that is already running is the likeliest reason to stop here.
-    with listen(settings.host, settings.port) as listener, database(settings) as server:
+    with (
+        listen(settings.host, settings.port) as listener,
+        compiling() as compiled,
+        database(settings) as server,
+    ):
         port: int = listener.getsockname()[1]
         url = settings.database_url if server is None else server.url
         used = msgspec.structs.replace(settings, port=port, database_url=url)
         migrate(str(url))
         asyncio.run(check_connections(used))
         greeting = greet(used)
+        compiled()
         environment = {
             **environ,
             "DATABASE_URL": str(url),

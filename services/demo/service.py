@@ -17,7 +17,7 @@ from services.embedded import running_url
 from services.processes import spawn, stop
 
 HOST = "127.0.0.1"
-START_S = 120
+START_S = 300
 """How long the service may take until it answers."""
 STOP_S = 60
 POLL_S = 0.1

@@ -78,6 +78,7 @@ def new_key(home: Path, role: str) -> dict[str, str]:
 @pytest.mark.parametrize("name", ["services.server", "services.workers.background", "postgres"])
 def test_what_is_killed_comes_back(service: Service, name: str) -> None:
     """A worker, the background worker, PostgreSQL: each is restarted, and calls are answered."""
+    until(lambda: "starting" not in children(service).values())
     before = children(service)
     killed = psutil.Process(next(number for number in before if before[number] == name))
     killed.kill()
