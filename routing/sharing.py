@@ -97,7 +97,7 @@ def share_minor(facts: Facts, local: Sharing) -> int:
             if local.share[a, i]:
                 waits = max(waits, local.times[a, i])
         total += waits
-    return total + facts.prices[SPLIT] * max(0, opened - 1)
+    return int(total + facts.prices[SPLIT] * max(0, opened - 1))
 
 
 @compiled

@@ -44,4 +44,3 @@ def wait(process: "subprocess.Popen[bytes]") -> None:
         code = process.wait()
     if code:
         log.warning("the optimizer could not be compiled ahead; see above", exit_code=code)
-

@@ -55,7 +55,7 @@ SAID: dict[str, str] = {
     "impossible-coordinates": "destination.latitude: Expected `float` <= 90.0.",
     "date-in-past": "Line 1 is requested by 2001-01-01; today is 2026-03-02.",
     "hold-too-long": "A checkout key may hold for 900 s at most at once.",
-    "too-many-requests": "512 orders are waiting. Send the request again with the same key after a second.",
+    "too-many-requests": "256 orders are waiting. Send the request again with the same key after a second.",
     "internal-error": "This is a defect of the service, not of the request. The log has it under the request id.",
     "unavailable": "The database does not answer. Nothing is lost: send the same request with the same Idempotency-Key again.",
     "deadline-exceeded": "The order waited longer than 5000 ms; nothing is held. Send it again with the same key.",
