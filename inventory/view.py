@@ -131,17 +131,18 @@ class StockView:
         return known[1]
 
     def least_capacity(
-        self, node_id: str, daily: DailyDefault | None
+        self, node_id: str, daily: DailyDefault | None, from_on: date
     ) -> tuple[tuple[str, int], ...]:
-        """Return, by unit, the least that any date of a limited node has left; pending taken off.
+        """Return, by unit, the least a limited node has left on any date from `from_on` on.
 
         Cheaper than `capacity`, for asking whether a closer look is needed.
         """
         least: dict[str, int] = {} if daily is None else {daily.unit: daily.maximum}
         pending = self._pending_capacity.get(node_id, Counter())
         for (work_on, slot), row in self.capacities.get(node_id, {}).items():
-            left = row.maximum - row.used - pending[work_on, slot, row.unit]
-            least[row.unit] = min(left, least.get(row.unit, left))
+            if work_on >= from_on:
+                left = row.maximum - row.used - pending[work_on, slot, row.unit]
+                least[row.unit] = min(left, least.get(row.unit, left))
         if daily is not None:
             taken = (units for key, units in pending.items() if key[2] == daily.unit)
             least[daily.unit] = min(daily.maximum - max(taken, default=0), least[daily.unit])

@@ -1,6 +1,7 @@
 """Which nodes may be too full for an order, kept as one array so that asking costs microseconds."""
 
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -27,13 +28,14 @@ class Room:
         """Know nothing yet."""
         self.stock = stock
         self.network: Network | None = None
+        self.hour: datetime | None = None
         self.rooms = np.zeros(0, np.int64)
 
     def tight(self, network: Network, units: int, now: datetime) -> dict[str, tuple[Capacity, ...]]:
         """Return the capacity by date of each node that may not take an order of `units`."""
         if not network.limited:
             return {}
-        self.follow(network)
+        self.follow(network, now)
         from_on = (now - timedelta(days=1)).date()
         node_ids = (self.stock.node_ids[n] for n in np.flatnonzero(self.rooms < units).tolist())
         return {
@@ -46,11 +48,12 @@ class Room:
             for node_id in node_ids
         }
 
-    def follow(self, network: Network) -> None:
-        """Bring the rooms up to date with the view."""
+    def follow(self, network: Network, now: datetime) -> None:
+        """Bring the rooms up to date with the view, and each hour with the dates of the nodes."""
         changed = self.stock.capacity_changed
-        if network is not self.network:
-            self.network = network
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        if network is not self.network or hour != self.hour:
+            self.network, self.hour = network, hour
             self.rooms = np.full(0, AMPLE)
             changed = changed | network.limited
         missing = len(self.stock.node_ids) - self.rooms.size
@@ -60,14 +63,18 @@ class Room:
             number = self.stock.number(node_id)
             if number >= self.rooms.size:
                 self.rooms = np.append(self.rooms, AMPLE)
-            self.rooms[number] = self.room(network, node_id)
+            self.rooms[number] = self.units(network, node_id, now)
         self.stock.capacity_changed = set()
 
-    def room(self, network: Network, node_id: str) -> int:
+    def units(self, network: Network, node_id: str, now: datetime) -> int:
         """Return the units an order may have before this node needs a closer look."""
-        daily = network.daily.get(node_id)
         least = AMPLE
-        for unit, remaining in self.stock.least_capacity(node_id, daily):
+        node = network.nodes.get(node_id)
+        if node is None:
+            return least
+        today = now.astimezone(ZoneInfo(node.time_zone)).date()
+        left = self.stock.least_capacity(node_id, network.daily.get(node_id), today)
+        for unit, remaining in left:
             least = min(least, remaining if unit == "units" else ample(remaining))
         return least
 
