@@ -111,3 +111,4 @@ wheel-check: build ## Install the wheel into an empty environment and allocate o
 clean: ## Remove what make has made, except the data in .nom
 	@rm -rf $(VENV) dist build reports .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@rm -rf .import_linter_cache
+	@find routing inventory services tests -name __pycache__ -prune -exec rm -rf {} +
