@@ -15,13 +15,12 @@ from inventory import records
 from inventory.book import (
     KINDS,
     Balance,
-    Book,
     Movement,
     Shortage,
     open_book,
     transpose,
 )
-from inventory.locks import StockKey
+from inventory.snapshots import Cause, SnapshotRecord, bring_to, newest
 
 __all__ = [
     "KINDS",
@@ -66,17 +65,6 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     repeated: tuple[UUID, ...]
     """Recorded by an earlier call; nothing was done for them."""
     shortages: tuple[Shortage, ...]
-
-
-class SnapshotRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What another system says lay at a node at the instant `as_of`."""
-
-    sku: str
-    node_id: str
-    on_hand: int
-    as_of: datetime
-    unavailable: int | None = None
-    """How much of it cannot be sold; as before when absent."""
 
 
 class DeltaRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,25 +141,11 @@ async def apply_snapshot(
     """
     _check_snapshot(snapshot)
     fresh = await records.claim_message(connection, source, sequence, "snapshot", len(snapshot))
-    latest: dict[StockKey, SnapshotRecord] = {}
-    for each in snapshot:
-        kept = latest.get((each.sku, each.node_id))
-        if kept is None or each.as_of >= kept.as_of:
-            latest[each.sku, each.node_id] = each
-    book, made = await open_book(connection, latest) if latest else (None, set())
-    applied = 0
-    shortages: list[Shortage] = []
-    if book is not None:
-        current = await _current(connection, book, latest, made)
-        since = await _since(connection, [each for each in current if _key(each) not in made])
-        for each in current:
-            _correct(book, each, since.get(_key(each), (0, 0)), source, actor)
-        applied = len(current)
-        shortages = await book.write(connection)
+    seen = await bring_to(connection, newest(snapshot), Cause(actor=actor, source=source))
     return FeedResult(
-        applied=applied,
-        ignored_old=len(snapshot) - applied,
-        shortages=tuple(shortages),
+        applied=len(seen.findings),
+        ignored_old=len(snapshot) - len(seen.findings),
+        shortages=seen.shortages,
         gap=await records.advance_feed(connection, source, sequence) if fresh else 0,
     )
 
@@ -269,71 +243,6 @@ def _refuse(movement: Movement, before: Balance, after: Balance) -> None:
         )
 
 
-async def _current(
-    connection: asyncpg.Connection,
-    book: Book,
-    latest: dict[StockKey, SnapshotRecord],
-    made: set[StockKey],
-) -> list[SnapshotRecord]:
-    """Return the records that no newer snapshot has overtaken, in key order.
-
-    What happened after an instant must still be there to be added, so an instant from before the
-    movements that retention has folded away is too old as well.
-    """
-    current = []
-    for key in sorted(latest):
-        as_of = book.rows[key].as_of
-        if as_of is None or latest[key].as_of >= as_of:
-            current.append(latest[key])
-    old = [(*_key(each), each.as_of) for each in current if _key(each) not in made]
-    if not old:
-        return current
-    folded = {tuple(row) for row in await records.find_folded(connection, transpose(old))}
-    return [each for each in current if _key(each) not in folded]
-
-
-async def _since(
-    connection: asyncpg.Connection, snapshot: Sequence[SnapshotRecord]
-) -> dict[StockKey, tuple[int, int]]:
-    """Return what has moved at each record since its snapshot was taken."""
-    if not snapshot:
-        return {}
-    rows = await records.sum_movements_after(
-        connection,
-        transpose([(*_key(each), each.as_of) for each in snapshot]),
-        min(each.as_of for each in snapshot),
-        transpose([(kind, *signs) for kind, signs in KINDS.items()]),
-    )
-    return {(row[0], row[1]): (row[2], row[3]) for row in rows}
-
-
-def _correct(
-    book: Book, each: SnapshotRecord, since: tuple[int, int], source: str, actor: str
-) -> None:
-    """Write the movements that bring a record to its snapshot plus what has moved since."""
-    key = _key(each)
-    balance = book.balances[key]
-    book.as_of[key] = each.as_of
-    corrections = [("count_gain", "count_loss", each.on_hand + since[0] - balance.on_hand)]
-    if each.unavailable is not None:
-        target = max(each.unavailable + since[1], 0)
-        corrections.append(("damage", "restore", target - balance.unavailable))
-    for gain, loss, difference in corrections:
-        if difference:
-            book.correct(
-                Movement(
-                    movement_id=None,
-                    sku=each.sku,
-                    node_id=each.node_id,
-                    kind=gain if difference > 0 else loss,
-                    quantity=abs(difference),
-                    happened_at=each.as_of,
-                    actor=actor,
-                    source=source,
-                )
-            )
-
-
 def _delta_movement(each: DeltaRecord, movement_id: UUID) -> Movement:
     return Movement(
         movement_id=movement_id,
@@ -356,10 +265,6 @@ async def _recorded_by_us(
         return set()
     rows = await records.find_references(connection, *transpose(named))
     return {(row[0], row[1], row[2], KINDS[row[3]][0] > 0) for row in rows}
-
-
-def _key(each: SnapshotRecord) -> StockKey:
-    return (each.sku, each.node_id)
 
 
 def _check_movements(movements: Sequence[Movement]) -> None:
