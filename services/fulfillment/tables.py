@@ -8,7 +8,7 @@ work needs no states of its own.
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from inventory.tables import count, instant, metadata, version
+from inventory.tables import ZERO, count, instant, metadata, version
 
 __all__ = ["metadata"]
 
@@ -55,10 +55,19 @@ fulfillment_order = sa.Table(
     sa.Column("weight_grams", sa.BigInteger, nullable=False),
     sa.Column("cost", pg.JSONB, nullable=False, comment="Of the plan, by component."),
     sa.Column("pickup_code", sa.Text),
+    sa.Column(
+        "wrong_codes",
+        sa.Integer,
+        nullable=False,
+        server_default=ZERO,
+        comment="Tries at its pickup code that were not it.",
+    ),
     instant("release_at"),
     instant("submitted_at", nullable=True),
     instant("answer_by", nullable=True),
     instant("answered_at", nullable=True),
+    instant("started_at", nullable=True),
+    instant("packed_at", nullable=True),
     instant("ready_at", nullable=True),
     instant("collect_by", nullable=True),
     instant("ended_at", nullable=True),
