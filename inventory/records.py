@@ -149,6 +149,31 @@ async def lock_reservations(
     )
 
 
+async def lock_promises(
+    connection: asyncpg.Connection, holder: UUID, skus: Sequence[str], node_ids: Sequence[str]
+) -> None:
+    """Lock what the holder has and what waits for supply at these stock records, in one order."""
+    await connection.execute(
+        f"""
+        SELECT FROM reservation
+        WHERE (sku, reservation_id) IN (
+            SELECT sku, reservation_id FROM reservation
+            WHERE holder_id = $1 AND state IN {LIVE}
+            UNION ALL
+            SELECT r.sku, r.reservation_id
+            FROM unnest($2::text[], $3::text[]) AS k (sku, node_id)
+            JOIN reservation r USING (sku, node_id)
+            WHERE r.supply_id IS NOT NULL AND r.state IN {LIVE}
+        )
+        ORDER BY sku, reservation_id
+        FOR UPDATE
+        """,
+        holder,
+        skus,
+        node_ids,
+    )
+
+
 async def lock_due(
     connection: asyncpg.Connection, holder_kind: str, limit: int, now: datetime | None
 ) -> list[asyncpg.Record]:
@@ -349,6 +374,68 @@ async def end_reservations(
         holders,
         states,
         state,
+    )
+
+
+async def find_held(connection: asyncpg.Connection, holder: UUID) -> list[asyncpg.Record]:
+    """Find the holder's live reservations, which are locked."""
+    return await connection.fetch(
+        f"""
+        SELECT sku, reservation_id, node_id, line_id, quantity, supply_id FROM reservation
+        WHERE holder_id = $1 AND state IN {LIVE}
+        ORDER BY sku, node_id, reservation_id
+        """,
+        holder,
+    )
+
+
+async def release_parts(
+    connection: asyncpg.Connection, whole: Columns, kept: Columns, split: Columns
+) -> None:
+    """Release locked reservations: some whole, of others the part that is split off."""
+    await connection.execute(
+        """
+        WITH ended AS (
+            UPDATE reservation r SET state = 'released', resolved_at = now()
+            FROM unnest($1::text[], $2::uuid[]) AS d (sku, reservation_id)
+            WHERE (r.sku, r.reservation_id) = (d.sku, d.reservation_id)
+        ), kept AS (
+            UPDATE reservation r SET quantity = d.quantity
+            FROM unnest($3::text[], $4::uuid[], $5::bigint[]) AS d (sku, reservation_id, quantity)
+            WHERE (r.sku, r.reservation_id) = (d.sku, d.reservation_id)
+        )
+        INSERT INTO reservation (sku, reservation_id, node_id, line_id, quantity, supply_id,
+                                 promise_on, holder_kind, holder_id, actor, expires_at, state,
+                                 created_at, resolved_at)
+        SELECT r.sku, d.split_id, r.node_id, r.line_id, d.quantity, r.supply_id, r.promise_on,
+               r.holder_kind, r.holder_id, r.actor, r.expires_at, 'released', r.created_at, now()
+        FROM unnest($6::text[], $7::uuid[], $8::uuid[], $9::bigint[])
+             AS d (sku, reservation_id, split_id, quantity)
+        JOIN reservation r USING (sku, reservation_id)
+        """,
+        *whole,
+        *kept,
+        *split,
+    )
+
+
+async def lower_capacity_holds(
+    connection: asyncpg.Connection, holder: UUID, amounts: Columns
+) -> None:
+    """Lower what a holder holds of capacity; a hold of which nothing is left ends."""
+    await connection.execute(
+        """
+        UPDATE capacity_hold h
+        SET quantity = CASE WHEN d.quantity < h.quantity THEN h.quantity - d.quantity
+                            ELSE h.quantity END,
+            active = d.quantity < h.quantity
+        FROM unnest($2::text[], $3::date[], $4::text[], $5::bigint[])
+             AS d (node_id, work_on, slot, quantity)
+        WHERE (h.node_id, h.work_on, h.slot, h.holder_id) = (d.node_id, d.work_on, d.slot, $1)
+          AND h.active
+        """,
+        holder,
+        *amounts,
     )
 
 
@@ -996,12 +1083,13 @@ async def put_nodes(connection: asyncpg.Connection, nodes: str) -> None:
         INSERT INTO node (node_id, kind, name, country, latitude, longitude, time_zone,
                           calendar_id, cut_off, handling_days, capabilities,
                           handling_order_minor, handling_unit_minor, enabled, capacity_unit,
-                          capacity_planned, capacity_maximum)
+                          capacity_planned, capacity_maximum, partner_id)
         SELECT * FROM jsonb_to_recordset($1::text::jsonb) AS r (
             node_id text, kind text, name text, country text, latitude float8, longitude float8,
             time_zone text, calendar_id text, cut_off time, handling_days int,
             capabilities text[], handling_order_minor int8, handling_unit_minor int8,
-            enabled boolean, capacity_unit text, capacity_planned int8, capacity_maximum int8)
+            enabled boolean, capacity_unit text, capacity_planned int8, capacity_maximum int8,
+            partner_id text)
         ORDER BY node_id
         ON CONFLICT (node_id) DO UPDATE SET
             kind = excluded.kind, name = excluded.name, country = excluded.country,
@@ -1013,7 +1101,8 @@ async def put_nodes(connection: asyncpg.Connection, nodes: str) -> None:
             handling_unit_minor = excluded.handling_unit_minor,
             capacity_unit = excluded.capacity_unit,
             capacity_planned = excluded.capacity_planned,
-            capacity_maximum = excluded.capacity_maximum, changed_at = now()
+            capacity_maximum = excluded.capacity_maximum, partner_id = excluded.partner_id,
+            changed_at = now()
         """,
         nodes,
     )
@@ -1027,7 +1116,7 @@ async def read_nodes(
         """
         SELECT node_id, kind, name, country, latitude, longitude, time_zone, calendar_id, cut_off,
                handling_days, capabilities, handling_order_minor, handling_unit_minor, enabled,
-               capacity_unit, capacity_planned, capacity_maximum
+               capacity_unit, capacity_planned, capacity_maximum, partner_id
         FROM node
         WHERE ($1::text[] IS NULL OR node_id = ANY ($1::text[])) AND node_id > $2
         ORDER BY node_id LIMIT $3
