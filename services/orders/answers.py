@@ -1,5 +1,6 @@
 """What a checkout is told: a plan in the API's words."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -26,7 +27,7 @@ class PromiseAnswer(msgspec.Struct, frozen=True):
     latest: date
 
 
-class LineAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class LineAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Units of one line in a fulfillment."""
 
     line_id: str
@@ -35,6 +36,9 @@ class LineAnswer(msgspec.Struct, frozen=True, kw_only=True):
     source: Literal["on_hand", "supply"] = msgspec.field(name="from")
     supply_id: str | None
     available_on: date
+    unit_price_minor: Annotated[
+        int | None, Meta(description="What the customer pays for each unit, where it was told.")
+    ] = None
 
 
 class CostAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +151,25 @@ def fulfillment_answer(fulfillment: Fulfillment, currency: str) -> FulfillmentAn
             for line in fulfillment.lines
         ),
         cost=cost_answer(fulfillment.cost, currency),
+    )
+
+
+def priced(
+    fulfillments: tuple[FulfillmentAnswer, ...], prices: Mapping[tuple[str, str], int]
+) -> tuple[FulfillmentAnswer, ...]:
+    """Return fulfillments whose lines carry what the customer pays, by line and sku."""
+    if not prices:
+        return fulfillments
+    replace = msgspec.structs.replace
+    return tuple(
+        replace(
+            each,
+            lines=tuple(
+                replace(line, unit_price_minor=prices.get((line.line_id, line.sku)))
+                for line in each.lines
+            ),
+        )
+        for each in fulfillments
     )
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from inventory.view import StockView, Taking
 from routing.plan import Plan
-from services.orders.answers import AllocationAnswer, quote_answer
+from services.orders.answers import AllocationAnswer, priced, quote_answer
 from services.orders.commit import insufficient
 from services.orders.decide import Decision
 from services.orders.holding import Commitment, Line, Work
@@ -83,13 +83,18 @@ def commitment(order: Order, answer: Answer) -> Commitment:
 def allocation_answer(order: Order, found: Decision, currency: str) -> AllocationAnswer:
     """Return what an order is told once its plan is held."""
     told = quote_answer(found.plan, found.elapsed_us, found.budget_ms, currency)
+    prices = {
+        (line.line_id, line.sku): line.unit_price_minor
+        for line in order.request.lines
+        if line.unit_price_minor is not None
+    }
     return AllocationAnswer(
         allocation_id=order.allocation_id,
         order_id=order.request.order_id,
         status="partial" if found.plan.shortfalls else "held",
         expires_at=found.now + timedelta(seconds=order.hold_s),
         promise_valid_until=found.ground.valid_until(found.plan, found.now),
-        fulfillments=told.fulfillments,
+        fulfillments=priced(told.fulfillments, prices),
         shortfalls=told.shortfalls,
         cost=told.cost,
         solver=told.solver,
