@@ -33,6 +33,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     capacity_planned: int | None = None
     capacity_maximum: int | None = None
     """Default for a day whose capacity nobody has set; unlimited when absent."""
+    partner_id: str | None = None
+    """The company that works there, which is told of its work; our own people when absent."""
 
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,8 @@ from services.database import Database
 HISTORY = (
     MOVEMENTS,
     Partitioned(table="event", column="created_at", period="month", keep=13),
+    # What partners answered to each attempt is looked at within days.
+    Partitioned(table="attempt", column="happened_at", period="day", keep=31),
     Partitioned(table="decision", column="created_at", period="month", keep=13),
     # A key answers for at least seven days.
     Partitioned(table="idempotency", column="created_at", period="day", keep=8),

@@ -113,6 +113,7 @@ class NodeRow(
     capacity_unit: CapacityUnit | None = None
     capacity_planned: Units | None = None
     capacity_maximum: Units | None = None
+    partner_id: Key | None = None
 
     def __post_init__(self) -> None:
         """Raise `ValueError` when the columns do not go together."""

@@ -87,6 +87,10 @@ class NodeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     capacity_maximum: Annotated[
         Units | None, Meta(description="Per day unless a day has its own; unlimited without.")
     ] = None
+    partner_id: Annotated[
+        Id | None,
+        Meta(description="The company that works there, and sees its work; our own without."),
+    ] = None
 
     def __post_init__(self) -> None:
         """Raise `ValueError` when fields do not go together."""

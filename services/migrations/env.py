@@ -9,9 +9,10 @@ from sqlalchemy.pool import NullPool
 
 from services.database import lock_for_migration
 from services.fulfillment import tables as fulfillment_tables
+from services.partners import tables as partner_tables
 from services.tables import metadata
 
-DESCRIBED_IN = (fulfillment_tables,)
+DESCRIBED_IN = (fulfillment_tables, partner_tables)
 """Modules that describe tables beside `services.tables`; importing them is what counts."""
 
 
