@@ -1,17 +1,33 @@
 """One order on a prepared destination: what is asked, what was seen, and the problem it makes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from routing.compiled import compiled
 from routing.grid import Ints
 from routing.problem import Capacity, Line, Policy, Problem, Stock, Supply
-from routing.terrain import Destination, Terrain
+from routing.terrain import Destination, Terrain, rows_of
 
-Counts = NDArray[np.int32] | NDArray[np.int64]
+Numbers = NDArray[np.int32] | NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
+
+class Held(NamedTuple):
+    """What nodes can give of some skus now: P cells of a node and its units, sku after sku."""
+
+    skus: tuple[str, ...]
+    """Each once, in order of name."""
+    counts: Ints
+    """`[S]`: cells of each."""
+    numbers: Ints
+    """`[P]`: nodes by the terrain's numbers, each at most once for a sku."""
+    units: Ints
+    """`[P]`: may be 0 or less."""
 
 
 class Basket(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -21,8 +37,8 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The instant of the order, UTC."""
     lines: tuple[Line, ...]
     policy: Policy
-    stock: Mapping[str, tuple[Counts, Ints]]
-    """By sku: node numbers, each at most once, and the units each can give now."""
+    held: Held
+    """Stock of exactly the skus of the lines."""
     supply: Mapping[tuple[str, str], tuple[Supply, ...]] = {}
     """By node id and sku; read with backorders only."""
     capacity: Mapping[str, tuple[Capacity, ...]] = {}
@@ -35,10 +51,10 @@ class Seen(msgspec.Struct, frozen=True, eq=False):
     skus: tuple[str, ...]
     needs: tuple[int, ...]
     """By sku: units ordered over all its lines."""
-    counts: tuple[int, ...]
+    counts: Ints
     """By sku: how many of the cells are its own."""
     rows: Ints
-    """`[P]`: row of the node in the terrain."""
+    """`[P]`: row of the node in the terrain, -1 where it is not there."""
     units: Ints
     """`[P]`: what it can give now, at most all that is ordered; may be 0 or less."""
     supply: tuple[tuple[int, int, tuple[Supply, ...]], ...] = ()
@@ -47,34 +63,79 @@ class Seen(msgspec.Struct, frozen=True, eq=False):
     """Row and limits, of the nodes where they were looked at."""
 
 
+def held(lines: Iterable[Line], stock: Mapping[str, tuple[Numbers, Ints]]) -> Held:
+    """The stock of the skus of some lines, given by sku as node numbers and units."""
+    skus = tuple(sorted({line.sku for line in lines}))
+    found = [stock[sku] for sku in skus if sku in stock]
+    return Held(
+        skus,
+        np.array([len(stock[sku][0]) if sku in stock else 0 for sku in skus], np.int64),
+        np.concatenate([_NONE, *(numbers for numbers, _ in found)], dtype=np.int64),
+        np.concatenate([_NONE, *(units for _, units in found)]),
+    )
+
+
 def seen(terrain: Terrain, basket: Basket) -> Seen:
     """The stock, supply and capacity of a basket by rows of the terrain."""
     wanted: dict[str, int] = {}
     for line in basket.lines:
         wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity
-    skus = tuple(sorted(wanted))
-    numbers, units, counts = [_NONE], [_NONE], []
-    for sku in skus:
-        found = basket.stock.get(sku)
-        if found is None:
-            counts.append(0)
-        else:
-            numbers.append(found[0])  # type: ignore[arg-type]
-            units.append(np.minimum(found[1], wanted[sku]))
-            counts.append(len(found[0]))
-    row_of = terrain.rows.row_of
-    every = np.concatenate(numbers, dtype=np.int64)
-    if every.size and int(every.max()) >= row_of.size:
-        every = np.minimum(every, row_of.size)
-        row_of = np.append(row_of, -1)
+    skus, counts, numbers, units = basket.held
+    needs = tuple(wanted[sku] for sku in skus)
+    rows, most = by_row(terrain.packed, (counts, numbers, units), np.array(needs, np.int64))
     return Seen(
         skus=skus,
-        needs=tuple(wanted[sku] for sku in skus),
-        counts=tuple(counts),
-        rows=row_of[every],
-        units=np.concatenate(units),
-        supply=_supply(terrain, basket, skus) if basket.policy.backorder else (),
+        needs=needs,
+        counts=counts,
+        rows=rows,
+        units=most,
+        supply=expected(terrain, basket) if basket.policy.backorder else (),
     )
+
+
+@compiled
+def by_row(packed: Ints, held: tuple[Ints, Ints, Ints], needs: Ints) -> tuple[Ints, Ints]:
+    """The row of each cell, -1 where the terrain does not have its node, and units, at most all."""
+    counts, numbers, units = held
+    row_of = rows_of(packed).row_of
+    rows, most = np.empty(len(numbers), np.int64), np.empty(len(numbers), np.int64)
+    cell = 0
+    for sku in range(len(counts)):
+        for _ in range(counts[sku]):
+            number = numbers[cell]
+            rows[cell] = row_of[number] if number < len(row_of) else -1
+            most[cell] = min(units[cell], needs[sku])
+            cell += 1
+    return rows, most
+
+
+@compiled
+def noted(cells: tuple[Ints, Ints, Ints], needs: Ints, nodes: int) -> Bytes:
+    """Stock by row as a record keeps it: which rows have any of each sku, and how many.
+
+    First `[S, nodes / 8]` as bits; then, in order of sku and row, the units of skus of which more
+    than one is ordered, each in as many bytes as the largest number ordered takes.
+    """
+    counts, rows, units = cells
+    width = 1 if needs.max() < 1 << 8 else 2 if needs.max() < 1 << 16 else 4
+    table = np.zeros(nodes, np.int64)
+    each = (nodes + 7) // 8
+    found = np.zeros(len(counts) * each + width * len(rows), np.uint8)
+    cell, end = 0, len(counts) * each
+    for sku in range(len(counts)):
+        table[:] = 0
+        for _ in range(counts[sku]):
+            if rows[cell] >= 0:
+                table[rows[cell]] = units[cell]
+            cell += 1
+        for row in range(nodes):
+            if table[row] > 0:
+                found[sku * each + row // 8] |= np.uint8(1 << (row % 8))
+                if needs[sku] > 1:
+                    for byte in range(width):
+                        found[end + byte] = np.uint8((table[row] >> (8 * byte)) & 255)
+                    end += width
+    return found[:end].copy()
 
 
 def limited(terrain: Terrain, basket: Basket, there: Seen) -> Seen:
@@ -90,14 +151,13 @@ def limited(terrain: Terrain, basket: Basket, there: Seen) -> Seen:
 _NONE = np.zeros(0, np.int64)
 
 
-def _supply(
-    terrain: Terrain, basket: Basket, skus: tuple[str, ...]
-) -> tuple[tuple[int, int, tuple[Supply, ...]], ...]:
-    index = {sku: s for s, sku in enumerate(skus)}
+def expected(terrain: Terrain, basket: Basket) -> tuple[tuple[int, int, tuple[Supply, ...]], ...]:
+    """What nodes of the terrain expect: row, place of the sku, and supply."""
+    index = {sku: s for s, sku in enumerate(basket.held.skus)}
     return tuple(
-        (terrain.row_of[node_id], index[sku], expected)
-        for (node_id, sku), expected in basket.supply.items()
-        if node_id in terrain.row_of and sku in index and expected
+        (terrain.row_of[node_id], index[sku], coming)
+        for (node_id, sku), coming in basket.supply.items()
+        if node_id in terrain.row_of and sku in index and coming
     )
 
 

@@ -16,10 +16,20 @@ from routing.dominance import WORD, Rivals, needless
 from routing.grid import Grid, Ints
 from routing.problem import Line, Policy
 from routing.survey import Bools
-from routing.terrain import PICKUP, SHIP, UNKNOWN_ABILITY, Rows, Stairs, Terrain
+from routing.terrain import (
+    PICKUP,
+    SHIP,
+    UNKNOWN_ABILITY,
+    Rows,
+    Stairs,
+    Terrain,
+    rows_of,
+    stairs_of,
+)
 
-QUANTITY, GRAMS, SKU, NEEDS, SHIPS, PICKUP_ROW, REQUESTED_ON = range(7)
-"""Columns of what is known of a line; `NEEDS` are abilities as bits, dates are ordinals."""
+QUANTITY, GRAMS, SKU, NEEDS, SHIPS, PICKUP_ROW, REQUESTED_ON, WIDTH = range(8)
+"""Columns of what is known of a line; `NEEDS` are abilities as bits, dates are ordinals. Their
+number comes last."""
 
 DELAY, LATENESS, ORDERED_ON = range(3)
 
@@ -61,6 +71,7 @@ class Gathered(msgspec.Struct, frozen=True, eq=False):
 
     grid: Grid
     slots: Slots
+    cells: Cells
     lines: tuple[Line, ...]
     """In order of their ids, as the columns of the grid."""
 
@@ -70,19 +81,13 @@ def gather(terrain: Terrain, there: Seen, lines: tuple[Line, ...], policy: Polic
 
     Each sku is on one line and there is no supply; capacities are not looked at.
     """
-    ordered = tuple(sorted(lines, key=_line_id)) if len(lines) > 1 else lines
+    lines = by_id(lines)
     index = {sku: s for s, sku in enumerate(there.skus)}
-    table = np.array([_columns(terrain, line, index[line.sku]) for line in ordered], np.int64)
+    table = np.array([columns(terrain, line, index[line.sku]) for line in lines], np.int64)
     waits = policy.delay_minor, policy.lateness_minor, terrain.ordered_on.toordinal()
-    weight = sum(line.quantity * line.weight_grams for line in ordered)
-    cells = Cells(
-        there.rows,
-        there.units,
-        np.array(there.counts, np.int64),
-        table,
-        np.array(waits, np.int64),
-    )
-    slots = _gathered(terrain.rows, cells, terrain.staircases(weight))
+    weight = sum(line.quantity * line.weight_grams for line in lines)
+    cells = Cells(there.rows, there.units, there.counts, table, np.array(waits, np.int64))
+    slots = _unpacked(terrain.packed, cells, terrain.staircases(weight))
     grid = Grid(
         units_max=slots.units_max,
         quantities=table[:, QUANTITY].copy(),
@@ -98,14 +103,20 @@ def gather(terrain: Terrain, there: Seen, lines: tuple[Line, ...], policy: Polic
         shortage_minor=policy.shortage_minor,
         complete=policy.ship_complete,
     )
-    return Gathered(grid, slots, ordered)
+    return Gathered(grid, slots, cells, lines)
+
+
+def by_id(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Lines in order of their ids."""
+    return tuple(sorted(lines, key=_line_id)) if len(lines) > 1 else lines
 
 
 def _line_id(line: Line) -> str:
     return line.line_id
 
 
-def _columns(terrain: Terrain, line: Line, sku: int) -> tuple[int, ...]:
+def columns(terrain: Terrain, line: Line, sku: int) -> tuple[int, ...]:
+    """What machine code reads of a line whose sku has this place."""
     needs = 0
     for name in line.requires:
         needs |= terrain.abilities.get(name, UNKNOWN_ABILITY)
@@ -118,7 +129,13 @@ def _columns(terrain: Terrain, line: Line, sku: int) -> tuple[int, ...]:
 
 
 @compiled
-def _gathered(rows: Rows, cells: Cells, stairs: Stairs) -> Slots:
+def _unpacked(rows: Ints, cells: Cells, stairs: Ints) -> Slots:
+    return offered(rows_of(rows), cells, stairs_of(stairs))
+
+
+@compiled
+def offered(rows: Rows, cells: Cells, stairs: Stairs) -> Slots:
+    """The slots that a basket's plan can use."""
     ship, pickup, holding = _held(rows, cells)
     weight = (cells.lines[:, QUANTITY] * cells.lines[:, GRAMS]).sum()
     rivals = _rivals(rows, cells, stairs, (ship, holding), weight)

@@ -10,7 +10,7 @@ from routing.basket import Basket, Seen
 from routing.dates import Dates, First
 from routing.plan import Promise
 from routing.problem import Capacity, Node
-from routing.terrain import Terrain
+from routing.terrain import Terrain, packed
 
 LATER_DATES_MAX = 10
 """Work dates offered after one whose capacity may be too small."""
@@ -84,9 +84,11 @@ def _moved(terrain: Terrain, moved: Mapping[int, First | None]) -> Terrain | Non
                 return None
             promises[lane] = promised
             latest[lane] = promised.latest.toordinal()
+    rows = rows._replace(ready=ready, abilities=abilities, lane_latest=latest)
     return msgspec.structs.replace(
         terrain,
-        rows=rows._replace(ready=ready, abilities=abilities, lane_latest=latest),
+        rows=rows,
+        packed=packed(rows),
         dispatches=tuple(dispatches),
         promises=tuple(promises),
     )

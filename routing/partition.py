@@ -16,12 +16,16 @@ from routing.grid import Grid, Ints
 from routing.rules import quickest
 from routing.untangle import Money, States, cost, parcels, untangled, within_nodes
 
-__all__ = ["Parted", "partition"]
+__all__ = ["COLLIDE", "PROVEN", "TOO_LONG", "UNPAYABLE", "Parted", "parting", "partition"]
 
 SUMS_MAX = 1_500_000
 """Most sums of two states, of a nanosecond or two each; longer orders are left to the search."""
 
-_INFINITE = 1 << 60
+UNPAYABLE = 1 << 60
+"""Price of a unit that may not be left out."""
+
+PROVEN, COLLIDE, TOO_LONG = range(3)
+"""What became of parting an order."""
 
 
 class Parted(msgspec.Struct, frozen=True, eq=False):
@@ -38,11 +42,6 @@ def partition(grid: Grid) -> Parted | None:
 
     No slots have limits in common but those of one node, which share its stock.
     """
-    wanted, most = reachable(grid.units_max, grid.quantities, grid.nodes)
-    ordered, found = int(grid.quantities.sum()), int(wanted.sum())
-    nothing = ordered * grid.shortage_minor
-    if found == 0 or (grid.complete and found < ordered):
-        return Parted(np.zeros_like(most), nothing, "partition")
     money = Money(
         grid.time_minor,
         grid.slot_minor + grid.split_minor,
@@ -52,29 +51,50 @@ def partition(grid: Grid) -> Parted | None:
         grid.step_minor,
         grid.weights_grams,
         grid.split_minor,
-        _INFINITE if grid.complete else grid.shortage_minor,
+        UNPAYABLE if grid.complete else grid.shortage_minor,
     )
-    places = _places(wanted)
-    if places is None:
+    outcome, units, minor, states, total = parting(
+        money, grid.units_max, grid.quantities, grid.nodes, grid.shortage_minor
+    )
+    if outcome == PROVEN:
+        return Parted(units, int(minor), "partition")
+    if outcome == TOO_LONG:
         return None
-    states = States(most, wanted, places, grid.nodes)
+    missing = int(grid.quantities.sum() - states.wanted.sum()) * grid.shortage_minor
+    return _untangled(grid, money, states, total, missing)
+
+
+@compiled
+def parting(
+    money: Money, units_max: Ints, quantities: Ints, nodes: Ints, shortage_minor: int
+) -> tuple[int, Ints, int, States, Ints]:
+    """The cheapest parts of an order: `PROVEN` with the plan they are and its objective.
+
+    `COLLIDE` where they are no plan, with the states and the least by state; `TOO_LONG` where there
+    are too many states to look at. `shortage_minor` is the price of units that nobody has.
+    """
+    wanted, most = reachable(units_max, quantities, nodes)
+    ordered, found = quantities.sum(), wanted.sum()
+    complete = money.shortage_minor == UNPAYABLE
+    nothing = ordered * shortage_minor
+    places = np.ones_like(wanted)
+    states = States(most, wanted, places, nodes)
+    none = np.zeros_like(most)
+    if found == 0 or (complete and found < ordered):
+        return PROVEN, none, nothing, states, wanted
+    sums = 1
+    for i in range(len(wanted) - 1, -1, -1):
+        if i < len(wanted) - 1:
+            places[i] = places[i + 1] * (wanted[i + 1] + 1)
+        sums *= (wanted[i] + 1) * (wanted[i] + 2) // 2
+        if sums > SUMS_MAX:
+            return TOO_LONG, none, nothing, states, wanted
     settled, units, minor, total = _parted(money, states)
-    missing = (ordered - found) * grid.shortage_minor
     if not settled:
-        return _untangled(grid, money, states, total, missing)
-    if grid.complete and nothing < int(minor):
-        return Parted(np.zeros_like(most), nothing, "partition")
-    return Parted(units, int(minor) + missing, "partition")
-
-
-def _places(wanted: Ints) -> Ints | None:
-    """What one unit of each line adds to a state, none where there would be too many sums."""
-    places, count, sums = [], 1, 1
-    for units in reversed(wanted.tolist()):
-        places.append(count)
-        count *= units + 1
-        sums *= (units + 1) * (units + 2) // 2
-    return np.array(places[::-1], np.int64) if sums <= SUMS_MAX else None
+        return COLLIDE, none, nothing, states, total
+    if complete and nothing < minor:
+        return PROVEN, none, nothing, states, total
+    return PROVEN, units, minor + (ordered - found) * shortage_minor, states, total
 
 
 def _untangled(
@@ -114,7 +134,7 @@ def _cheapest(money: Money, states: States) -> tuple[Ints, Ints]:
     The first of equal slots; -1 for a single unit that is left out.
     """
     count = np.prod(states.wanted + 1)
-    least = np.full(count, _INFINITE, np.int64)
+    least = np.full(count, UNPAYABLE, np.int64)
     slot = np.full(count, -1, np.int64)
     for k in range(len(states.nodes)):
         found, prices = parcels(money, states, k, states.most[k])
@@ -142,7 +162,7 @@ def _joined(states: States, least: Ints) -> tuple[Ints, Ints]:
     offsets = np.empty(count, np.int64)
     for state in range(1, count - 1):
         price = least[state]
-        if price == _INFINITE or total[state] < price or price + lowest >= ceiling:
+        if price == UNPAYABLE or total[state] < price or price + lowest >= ceiling:
             continue
         for rest in range(1, _rests(states, state, offsets)):
             other = offsets[rest]

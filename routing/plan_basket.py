@@ -2,24 +2,26 @@
 
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from routing.assemble import assemble, objective_minor
-from routing.basket import Basket, Seen, limited, problem_of, seen
+from routing.basket import Basket, expected, limited, problem_of, seen
+from routing.billed import LANE, OBJECTIVE, ROW, UNITS, Proof, billed, parts, plan_of
 from routing.cost import NO_PARCEL, parcel_steps
-from routing.gather import Gathered, gather
-from routing.grid import Ints, assignment, taken
+from routing.gather import Gathered, by_id, gather
+from routing.grid import Ints, taken
 from routing.instance import Instance, Slot
 from routing.later import with_room
 from routing.model import improve
+from routing.ordinary import settled
 from routing.partition import partition
-from routing.plan import Plan, Status
-from routing.problem import ProblemError, Stock
+from routing.plan import Plan
+from routing.problem import Policy, ProblemError, Stock
 from routing.promise import pickup_promise
-from routing.record import write
+from routing.record import Sight, sight, write
 from routing.search import search
 from routing.solve import model_ms, search_until, solve
 from routing.terrain import Terrain
@@ -37,18 +39,6 @@ class Planned(NamedTuple):
     """See `routing.record`: `expand` tells the rest on reading."""
 
 
-class Finding(NamedTuple):
-    """A plan on a grid and its proof."""
-
-    units: Ints
-    """`[K, I]`"""
-    objective_minor: int
-    bound_minor: int
-    found_by: str
-    unproven: Status = "greedy"
-    """The status of the plan where the bound does not meet the objective."""
-
-
 def plan_basket(terrain: Terrain, basket: Basket, time_limit_ms: int) -> Planned:
     """The cheapest plan for a basket, proven so when its status is `optimal`, with its record.
 
@@ -61,115 +51,116 @@ def plan_basket(terrain: Terrain, basket: Basket, time_limit_ms: int) -> Planned
             f"the order is of {basket.now}, the terrain holds from {terrain.from_at} until"
             f" {terrain.until_at}; prepare it anew"
         )
-    policy = msgspec.structs.replace(basket.policy, time_limit_ms=time_limit_ms)
+    policy = _timed(basket.policy, time_limit_ms)
     validate_lines(basket.lines, policy)
-    there = seen(terrain, basket)
-    found = (
-        _at_once(terrain, basket, there, deadline) if _ordinary(terrain, basket, there) else None
-    )
-    if found is not None:
-        plan, there = found
-    else:
+    found = _at_once(terrain, basket, deadline) if _ordinary(terrain, basket) else None
+    if found is None:
         left_ms = max(0, round((deadline - time.perf_counter()) * 1000))
-        hurried = msgspec.structs.replace(policy, time_limit_ms=left_ms)
-        there = limited(terrain, basket, there)
+        there = limited(terrain, basket, seen(terrain, basket))
+        hurried = _timed(policy, left_ms)
         plan = solve(problem_of(terrain.destination, there, basket.now, basket.lines, hurried))
-    return Planned(plan, write(terrain, basket, policy, there, plan))
+        found = plan, sight(there, len(terrain.destination.nodes))
+    plan, saw = found
+    return Planned(plan, write(terrain, basket, policy, saw, plan))
 
 
-def _ordinary(terrain: Terrain, basket: Basket, there: Seen) -> bool:
+@lru_cache(maxsize=1024)
+def _timed(policy: Policy, time_limit_ms: int) -> Policy:
+    return msgspec.structs.replace(policy, time_limit_ms=time_limit_ms)
+
+
+def _ordinary(terrain: Terrain, basket: Basket) -> bool:
     """Whether a grid says all there is to say of the basket, capacities aside."""
     return (
-        not there.supply
-        and len(there.skus) == len(basket.lines)
+        len(basket.held.skus) == len(basket.lines)
+        and not (basket.policy.backorder and expected(terrain, basket))
         and all(name in terrain.abilities for line in basket.lines for name in line.requires)
     )
 
 
-def _at_once(
-    terrain: Terrain, basket: Basket, there: Seen, deadline: float
-) -> tuple[Plan, Seen] | None:
+def _at_once(terrain: Terrain, basket: Basket, deadline: float) -> tuple[Plan, Sight] | None:
     """The plan of an ordinary basket, none where limits that are left out here speak against it.
 
     With it what was seen, and of which nodes capacities were looked at.
     """
-    shifted = with_room(terrain, basket, there)
-    if shifted is None:
+    there = seen(terrain, basket) if basket.capacity else None
+    if there is not None:
+        shifted = with_room(terrain, basket, there)
+        if shifted is None:
+            return None
+        terrain, there = shifted
+    lines = by_id(basket.lines)
+    found = settled(terrain, basket.held, lines, basket.policy)
+    if found is not None:
+        figures, proof = found.figures, Proof(found.figures[OBJECTIVE], "partition")
+        saw = Sight(found.stock, capacity=there.capacity if there else ())
+    else:
+        there = there or seen(terrain, basket)
+        gathered = gather(terrain, there, lines, basket.policy)
+        units, proof = _looked_for(terrain, basket, gathered, deadline)
+        if not within_nodes(units, gathered.grid.units_max, gathered.grid.nodes):
+            return None
+        figures = billed(terrain, gathered, units)
+        saw = sight(there, len(terrain.destination.nodes))
+    if not _allowed(terrain, basket, parts(figures, len(lines))):
         return None
-    terrain, there = shifted
-    gathered = gather(terrain, there, basket.lines, basket.policy)
+    return plan_of(terrain, lines, figures, proof), saw
+
+
+def _looked_for(
+    terrain: Terrain, basket: Basket, gathered: Gathered, deadline: float
+) -> tuple[Ints, Proof]:
+    """Units `[K, I]` by the first step that comes to an end."""
     parted = partition(gathered.grid)
     if parted is not None:
-        found = Finding(
-            parted.units, parted.objective_minor, parted.objective_minor, parted.found_by
-        )
-    else:
-        found = _searched(terrain, basket, gathered, deadline)
-    if not _allowed(terrain, basket, gathered, found.units):
-        return None
-    return _assembled(terrain, basket, gathered, found), there
+        return parted.units, Proof(parted.objective_minor, parted.found_by)
+    return _searched(terrain, basket, gathered, deadline)
 
 
-def _searched(terrain: Terrain, basket: Basket, gathered: Gathered, deadline: float) -> Finding:
+def _searched(
+    terrain: Terrain, basket: Basket, gathered: Gathered, deadline: float
+) -> tuple[Ints, Proof]:
     """What the search finds and, in time that it leaves, the exact model on the slots left over."""
     grid = gathered.grid
     found = search(grid, search_until(deadline))
-    step = "search" if found.improved else "greedy"
-    first = Finding(found.units, found.objective_minor, found.bound_minor, step)
+    first = Proof(found.bound_minor, "search" if found.improved else "greedy")
     slots = found.slots if found.bound_minor < found.objective_minor else ()
     left_ms = (deadline - time.perf_counter()) * 1000
     if not slots or left_ms < model_ms(grid.units_max[[*slots]]):
-        return first
+        return found.units, first
     instance = _instance(terrain, basket, gathered, slots)
     answer = improve(instance, found.objective_minor, left_ms)
     bound_minor = max(found.bound_minor, answer.bound_minor)
     if answer.units is None:
-        return first._replace(bound_minor=bound_minor, unproven="feasible")
+        return found.units, Proof(bound_minor, first.found_by, "feasible")
     units = np.zeros_like(grid.units_max)
     units[[*slots]] = taken(answer.units, len(slots), len(gathered.lines))
-    objective = objective_minor(instance, answer.units)
-    return Finding(units, objective, bound_minor, "cp-sat", "feasible")
+    return units, Proof(bound_minor, "cp-sat", "feasible")
 
 
-def _allowed(terrain: Terrain, basket: Basket, gathered: Gathered, units: Ints) -> bool:
-    """Whether stock, capacities and the most shipments allow a plan found without regard to them.
+def _allowed(terrain: Terrain, basket: Basket, made: Sequence[Sequence[int]]) -> bool:
+    """Whether capacities and the most shipments allow the parts of a bill found without them.
 
     If they do, no plan is cheaper: without them there are only more.
     """
-    slots, grid = gathered.slots, gathered.grid
-    if not within_nodes(units, grid.units_max, grid.nodes):
-        return False
-    opened = np.flatnonzero(units.any(axis=1)).tolist()
     most = basket.policy.shipments_max
-    if most is not None and sum(int(slots.lanes[k]) >= 0 for k in opened) > most:
+    if most is not None and sum(part[LANE] >= 0 for part in made) > most:
         return False
     return not basket.capacity or all(
-        _has_room(terrain, basket, int(slots.rows[k]), units[slots.rows == slots.rows[k]])
-        for k in opened
+        _has_room(terrain, basket, row, [part for part in made if part[ROW] == row])
+        for row in {part[ROW] for part in made}
     )
 
 
-def _has_room(terrain: Terrain, basket: Basket, row: int, units: Ints) -> bool:
-    """Whether a node's capacity on its work date takes the units `[k, I]` of its slots."""
+def _has_room(terrain: Terrain, basket: Basket, row: int, made: Sequence[Sequence[int]]) -> bool:
+    """Whether a node's capacity on its work date takes all it is to do."""
     limits = basket.capacity.get(terrain.destination.nodes[row].node_id, ())
     first = terrain.dispatches[row]
-    orders, count = int(units.any(axis=1).sum()), int(units.sum())
+    orders, count = len(made), sum(sum(part[UNITS:]) for part in made)
     return all(
         limit.remaining >= (orders if limit.unit == "orders" else count)
         for limit in limits
         if first is not None and limit.work_on == first.work_on
-    )
-
-
-def _assembled(terrain: Terrain, basket: Basket, gathered: Gathered, found: Finding) -> Plan:
-    """The plan of units `[K, I]`, from an instance of nothing but the slots they open."""
-    opened = np.flatnonzero(found.units.any(axis=1)).tolist()
-    return assemble(
-        _instance(terrain, basket, gathered, opened),
-        assignment(found.units[opened]),
-        bound_minor=found.bound_minor,
-        found_by=found.found_by,
-        unproven=found.unproven,
     )
 
 

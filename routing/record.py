@@ -5,15 +5,14 @@ data, which is kept once per digest. Verdicts, prices and the runner-up are work
 """
 
 from datetime import date, datetime
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from routing.basket import Basket, Seen, problem_of
-from routing.compiled import compiled
+from routing.basket import Basket, Seen, noted, problem_of
 from routing.explain import Decision, Parts, decision_on
 from routing.grid import Ints
 from routing.plan import Plan, Status
@@ -21,6 +20,7 @@ from routing.problem import Capacity, CapacityUnit, Line, Method, Policy, Supply
 from routing.terrain import Terrain, read_body
 
 _ENCODER = msgspec.msgpack.Encoder()
+_astuple = msgspec.structs.astuple
 
 
 class RecordError(ValueError):
@@ -69,19 +69,37 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
     parts: tuple[_Part, ...]
 
 
-def write(terrain: Terrain, basket: Basket, policy: Policy, there: Seen, plan: Plan) -> bytes:
+class Sight(NamedTuple):
+    """What a plan was made from, beside the basket."""
+
+    stock: bytes
+    """See `basket.noted`."""
+    supply: tuple[tuple[int, int, tuple[Supply, ...]], ...] = ()
+    """As in `Seen`; so is the capacity."""
+    capacity: tuple[tuple[int, tuple[Capacity, ...]], ...] = ()
+
+
+def sight(there: Seen, nodes: int) -> Sight:
+    """What is kept of what was seen of so many nodes."""
+    cells = there.counts, there.rows, there.units
+    stock = noted(cells, np.array(there.needs, np.int64), nodes)
+    return Sight(stock.tobytes(), there.supply, there.capacity)
+
+
+def write(terrain: Terrain, basket: Basket, policy: Policy, seen: Sight, plan: Plan) -> bytes:
     """The record of a plan; `policy` is the basket's with the time limit it was given."""
-    astuple = msgspec.structs.astuple
     lines = {line.line_id: number for number, line in enumerate(basket.lines)}
+    bits = len(basket.held.skus) * ((len(terrain.destination.nodes) + 7) // 8)
     return _ENCODER.encode(
         (
             terrain.digest,
             basket.now,
-            [astuple(line) for line in basket.lines],
-            astuple(policy),
-            *_packed(there, len(terrain.destination.nodes)),
-            [[row, s, [astuple(each) for each in rows]] for row, s, rows in there.supply],
-            [[row, [astuple(each) for each in rows]] for row, rows in there.capacity],
+            [_astuple(line) for line in basket.lines],
+            _encoded(policy),
+            seen.stock[:bits],
+            seen.stock[bits:],
+            [[row, s, [_astuple(each) for each in rows]] for row, s, rows in seen.supply],
+            [[row, [_astuple(each) for each in rows]] for row, rows in seen.capacity],
             plan.status,
             plan.found_by,
             plan.objective_minor,
@@ -97,6 +115,11 @@ def write(terrain: Terrain, basket: Basket, policy: Policy, there: Seen, plan: P
             ],
         )
     )
+
+
+@lru_cache(maxsize=1024)
+def _encoded(policy: Policy) -> msgspec.Raw:
+    return msgspec.Raw(_ENCODER.encode(_astuple(policy)))
 
 
 def digest_of(record: bytes) -> bytes:
@@ -133,40 +156,7 @@ def expand(record: bytes, body: bytes) -> Decision:
     return decision
 
 
-def _packed(there: Seen, nodes: int) -> tuple[bytes, bytes]:
-    """Which nodes have any of each sku as bits, and how many where more than one is ordered."""
-    needs = np.array(there.needs, np.int64)
-    holds, units = _bits(np.array(there.counts, np.int64), there.rows, there.units, needs, nodes)
-    largest = int(needs.max())
-    width = "<u1" if largest < 1 << 8 else "<u2" if largest < 1 << 16 else "<u4"
-    return holds.tobytes(), units.astype(width).tobytes()
-
-
-@compiled
-def _bits(
-    counts: Ints, rows: Ints, units: Ints, needs: Ints, nodes: int
-) -> tuple[NDArray[np.uint8], Ints]:
-    """`[S, nodes / 8]`, and units of skus ordered more than once, both in order of sku and row."""
-    table = np.zeros(nodes, np.int64)
-    bits = np.zeros((len(counts), (nodes + 7) // 8), np.uint8)
-    several = np.empty(len(rows), np.int64)
-    cell = count = 0
-    for sku in range(len(counts)):
-        table[:] = 0
-        for _ in range(counts[sku]):
-            if rows[cell] >= 0:
-                table[rows[cell]] = units[cell]
-            cell += 1
-        for row in range(nodes):
-            if table[row] > 0:
-                bits[sku, row // 8] |= np.uint8(1 << (row % 8))
-                if needs[sku] > 1:
-                    several[count] = table[row]
-                    count += 1
-    return bits, several[:count].copy()
-
-
-def _unpacked(read: _Record, needs: list[int], nodes: int) -> tuple[list[int], Ints, Ints]:
+def _unpacked(read: _Record, needs: list[int], nodes: int) -> tuple[Ints, Ints, Ints]:
     """Cells of each sku, and the row and the units of each cell."""
     width = np.dtype("<u1" if max(needs) < 1 << 8 else "<u2" if max(needs) < 1 << 16 else "<u4")
     bits = np.frombuffer(read.holds, np.uint8).reshape(len(needs), (nodes + 7) // 8)
@@ -174,7 +164,7 @@ def _unpacked(read: _Record, needs: list[int], nodes: int) -> tuple[list[int], I
     skus, rows = holds.nonzero()
     units = np.ones(len(rows), np.int64)
     units[np.array(needs)[skus] > 1] = np.frombuffer(read.units, width)
-    return holds.sum(axis=1).tolist(), rows.astype(np.int64), units
+    return holds.sum(axis=1, dtype=np.int64), rows.astype(np.int64), units
 
 
 def _seen(read: _Record, lines: tuple[Line, ...], nodes: int) -> Seen:
@@ -186,7 +176,7 @@ def _seen(read: _Record, lines: tuple[Line, ...], nodes: int) -> Seen:
     return Seen(
         skus=skus,
         needs=tuple(needs[sku] for sku in skus),
-        counts=tuple(counts),
+        counts=counts,
         rows=rows,
         units=units,
         supply=tuple(

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from routing import promise
+from routing.compiled import compiled
 from routing.cost import NO_PARCEL, Steps, parcel_steps, saving_min, span_grams
 from routing.dates import Dates, First
 from routing.grid import Ints
@@ -78,6 +79,50 @@ class Stairs(NamedTuple):
     """`[T, T]`: the least that sending by tariff b saves over a, see `saving_min`."""
 
 
+def packed(arrays: Rows | Stairs) -> Ints:
+    """All arrays one after another behind their lengths, to be handed to compiled code as one.
+
+    Each array that crosses over costs as much as the work on it; `rows_of` and `stairs_of` take
+    them apart on the other side.
+    """
+    return np.concatenate([_ints(each.size for each in arrays), *(each.ravel() for each in arrays)])
+
+
+@compiled
+def rows_of(packed: Ints) -> Rows:
+    """The rows that were packed."""
+    a = _ends(packed, 8)
+    return Rows(
+        packed[a[0] : a[1]],
+        packed[a[1] : a[2]],
+        packed[a[2] : a[3]],
+        packed[a[3] : a[4]],
+        packed[a[4] : a[5]],
+        packed[a[5] : a[6]],
+        packed[a[6] : a[7]],
+        packed[a[7] : a[8]],
+    )
+
+
+@compiled
+def stairs_of(packed: Ints) -> Stairs:
+    """The staircases that were packed."""
+    a = _ends(packed, 4)
+    tariffs = a[1] - a[0] - 2
+    savings = packed[a[3] : a[4]].reshape((tariffs, tariffs))
+    return Stairs(packed[a[0] : a[1]], packed[a[1] : a[2]], packed[a[2] : a[3]], savings)
+
+
+@compiled
+def _ends(packed: Ints, count: int) -> Ints:
+    """Where each of `count` packed arrays begins, and where the last ends."""
+    ends = np.empty(count + 1, np.int64)
+    ends[0] = count
+    for n in range(count):
+        ends[n + 1] = ends[n] + packed[n]
+    return ends
+
+
 class Terrain(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A destination during `from_at <= now < until_at`."""
 
@@ -89,6 +134,8 @@ class Terrain(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     ordered_on: date
     """The destination's local date."""
     rows: Rows
+    packed: Ints
+    """The same, for compiled code."""
     row_of: dict[str, int]
     """Row of each node id."""
     todays: tuple[date, ...]
@@ -103,15 +150,15 @@ class Terrain(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The bit of each capability."""
     dates: Dates
     """Further dates, worked out as orders ask for them."""
-    stairs: dict[int, Stairs] = msgspec.field(default_factory=dict)
-    """Staircases by span of grams, filled as orders ask for them."""
+    stairs: dict[int, Ints] = msgspec.field(default_factory=dict)
+    """Packed staircases by span of grams, filled as orders ask for them."""
 
     def covers(self, now: datetime) -> bool:
         """Whether an order placed at `now` sees the dates of this terrain."""
         return self.from_at <= now < self.until_at
 
-    def staircases(self, weight_grams: int) -> Stairs:
-        """The price steps of every tariff for an order of this weight, remembered by span."""
+    def staircases(self, weight_grams: int) -> Ints:
+        """The price steps of every tariff for an order of this weight, packed."""
         span = span_grams(weight_grams)
         found = self.stairs.get(span)
         if found is None:
@@ -162,22 +209,24 @@ def prepare(known: Destination, numbers: Mapping[str, int], now: datetime) -> Te
     lanes, promises = _delivering(known, dates, row_of, dispatches)
     abilities = _abilities(known.nodes)
     from_at, until_at = _window(known, now)
+    rows = Rows(
+        row_of=_numbered(numbers, row_of),
+        abilities=_bits(known.nodes, dispatches, abilities),
+        lane_starts=_starts(lanes, row_of),
+        lane_tariff=_tariffs(known.tariffs, lanes),
+        lane_latest=_ints(promised.latest.toordinal() for promised in promises),
+        ready=_ints(found.work_on.toordinal() if found else 0 for found in dispatches),
+        order_minor=_ints(node.handling_order_minor for node in known.nodes),
+        unit_minor=_ints(node.handling_unit_minor for node in known.nodes),
+    )
     return Terrain(
         destination=known,
         digest=blake2b(msgspec.msgpack.encode(known), digest_size=16).digest(),
         from_at=from_at,
         until_at=until_at,
         ordered_on=promise.local_date(now, known.time_zone),
-        rows=Rows(
-            row_of=_numbered(numbers, row_of),
-            abilities=_bits(known.nodes, dispatches, abilities),
-            lane_starts=_starts(lanes, row_of),
-            lane_tariff=_tariffs(known.tariffs, lanes),
-            lane_latest=_ints(promised.latest.toordinal() for promised in promises),
-            ready=_ints(found.work_on.toordinal() if found else 0 for found in dispatches),
-            order_minor=_ints(node.handling_order_minor for node in known.nodes),
-            unit_minor=_ints(node.handling_unit_minor for node in known.nodes),
-        ),
+        rows=rows,
+        packed=packed(rows),
         row_of=row_of,
         todays=_todays(known.nodes, now),
         dispatches=dispatches,
@@ -256,16 +305,18 @@ def _bits(
 
 
 @lru_cache(maxsize=256)
-def _stairs(tariffs: tuple[Tariff, ...], span: int) -> Stairs:
+def _stairs(tariffs: tuple[Tariff, ...], span: int) -> Ints:
     # Remembered, because all destinations of a network share their tariffs.
     steps: list[Steps] = [parcel_steps(tariff.brackets, span - 1) for tariff in tariffs]
     savings = saving_min(steps, span) if steps else np.zeros((0, 0), np.int64)
     every = [*steps, NO_PARCEL]
-    return Stairs(
-        starts=_ints(np.cumsum([0, *(len(step.weights_grams) for step in every)])),
-        grams=_ints(grams for step in every for grams in step.weights_grams),
-        minor=_ints(minor for step in every for minor in step.prices_minor),
-        savings=np.ascontiguousarray(savings),
+    return packed(
+        Stairs(
+            starts=_ints(np.cumsum([0, *(len(step.weights_grams) for step in every)])),
+            grams=_ints(grams for step in every for grams in step.weights_grams),
+            minor=_ints(minor for step in every for minor in step.prices_minor),
+            savings=savings,
+        )
     )
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time
 import msgspec
 import numpy as np
 
-from routing.basket import Basket, seen
+from routing.basket import Basket, held, seen
 from routing.gather import gather
 from routing.plan_basket import plan_basket
 from routing.problem import Bracket, Calendar, Lane, Line, Node, Policy, Tariff
@@ -33,7 +33,8 @@ def warm() -> None:
     plan_basket(terrain, _basket(9, 2), 1_000)
     basket = _basket(2, 1)
     twice = tuple(msgspec.structs.replace(line, sku="sku-0") for line in basket.lines)
-    plan_basket(terrain, msgspec.structs.replace(basket, lines=twice), 1_000)
+    one = held(twice, {"sku-0": (basket.held.numbers[:3], basket.held.units[:3])})
+    plan_basket(terrain, msgspec.structs.replace(basket, lines=twice, held=one), 1_000)
 
 
 def _terrain() -> Terrain:
@@ -83,18 +84,14 @@ def _terrain() -> Terrain:
 def _basket(lines: int, units: int) -> Basket:
     """An order for two of each sku, of which each node has `units` of every other one."""
     skus = [f"sku-{i}" for i in range(lines)]
-    return Basket(
-        now=NOW,
-        lines=tuple(
-            Line(line_id=sku, sku=sku, quantity=2, weight_grams=300 + 70 * i)
-            for i, sku in enumerate(skus)
-        ),
-        policy=Policy(),
-        stock={
-            sku: (np.arange(i % 2, 6, 2, dtype=np.int32), np.full(3, units, np.int64))
-            for i, sku in enumerate(skus)
-        },
+    asked = tuple(
+        Line(line_id=sku, sku=sku, quantity=2, weight_grams=300 + 70 * i)
+        for i, sku in enumerate(skus)
     )
+    stock = {
+        sku: (np.arange(i % 2, 6, 2), np.full(3, units, np.int64)) for i, sku in enumerate(skus)
+    }
+    return Basket(now=NOW, lines=asked, policy=Policy(), held=held(asked, stock))
 
 
 if __name__ == "__main__":

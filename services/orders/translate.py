@@ -5,7 +5,7 @@ from datetime import date, datetime
 import msgspec
 
 from inventory.view import StockView
-from routing.basket import Basket
+from routing.basket import Basket, held
 from routing.problem import Line, Method, Policy, Supply
 from services.orders.request import AllocationRequest, QuoteRequest, RequestLine
 from services.orders.strategies import STRATEGIES
@@ -26,7 +26,7 @@ def basket(
         now=now,
         lines=lines,
         policy=routing_policy(request),
-        stock={sku: stock.held(sku, request.channel) for sku in skus},
+        held=held(lines, {sku: stock.held(sku, request.channel) for sku in skus}),
         supply=supply_of(stock, skus, now.date()) if request.policy.backorder else {},
     )
 

@@ -17,7 +17,7 @@ from time import process_time
 import msgspec
 import numpy as np
 
-from routing.basket import Basket
+from routing.basket import Basket, held
 from routing.candidates import candidates
 from routing.model import improve
 from routing.plan_basket import plan_basket
@@ -173,20 +173,23 @@ def problem(at: Place, lines: int, chance: random.Random) -> Problem:
 def basket(at: Place, asked: Problem) -> Basket:
     """Return the order of a problem as the service would ask it."""
     number_of = {each.node_id: number for number, each in enumerate(at.nodes)}
-    held: dict[str, list[tuple[int, int]]] = {line.sku: [] for line in asked.lines}
+    cells: dict[str, list[tuple[int, int]]] = {line.sku: [] for line in asked.lines}
     for row in asked.stock:
-        held[row.sku].append((number_of[row.node_id], row.available))
+        cells[row.sku].append((number_of[row.node_id], row.available))
     return Basket(
         now=asked.now,
         lines=asked.lines,
         policy=asked.policy,
-        stock={
-            sku: (
-                np.array([number for number, _ in rows], np.int32),
-                np.array([units for _, units in rows], np.int64),
-            )
-            for sku, rows in held.items()
-        },
+        held=held(
+            asked.lines,
+            {
+                sku: (
+                    np.array([number for number, _ in rows], np.int32),
+                    np.array([units for _, units in rows], np.int64),
+                )
+                for sku, rows in cells.items()
+            },
+        ),
     )
 
 

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 
-from routing.basket import Basket
+from routing.basket import Basket, held
 from routing.explain import Decision
 from routing.plan_basket import plan_basket
 from routing.problem import Problem
@@ -37,20 +37,23 @@ def decided(problem: Problem) -> Decision:
 def basket(problem: Problem, numbering: dict[str, int]) -> Basket:
     """The order of a problem with its stock by node number."""
     cells: dict[str, list[tuple[int, int]]] = {}
-    for held in problem.stock:
-        if held.node_id in numbering:
-            cells.setdefault(held.sku, []).append((numbering[held.node_id], held.available))
+    for each in problem.stock:
+        if each.node_id in numbering:
+            cells.setdefault(each.sku, []).append((numbering[each.node_id], each.available))
     return Basket(
         now=problem.now,
         lines=problem.lines,
         policy=problem.policy,
-        stock={
-            sku: (
-                np.array([number for number, _ in rows], np.int32),
-                np.array([units for _, units in rows], np.int64),
-            )
-            for sku, rows in cells.items()
-        },
-        supply={(held.node_id, held.sku): held.supply for held in problem.stock if held.supply},
+        held=held(
+            problem.lines,
+            {
+                sku: (
+                    np.array([number for number, _ in rows], np.int32),
+                    np.array([units for _, units in rows], np.int64),
+                )
+                for sku, rows in cells.items()
+            },
+        ),
+        supply={(each.node_id, each.sku): each.supply for each in problem.stock if each.supply},
         capacity={node.node_id: node.capacity for node in problem.nodes if node.capacity},
     )

@@ -1,0 +1,161 @@
+"""The bill of a plan: what each of its fulfillments takes and costs, as one array of figures.
+
+Machine code writes it, and a plan of values is made from it without another look at the slots.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from routing.compiled import compiled
+from routing.gather import GRAMS, LATENESS, QUANTITY, REQUESTED_ON, Cells, Gathered, Slots
+from routing.grid import Ints
+from routing.plan import Cost, Fulfillment, FulfillmentLine, Plan, Shortfall, Status
+from routing.problem import Line
+from routing.promise import pickup_promise
+from routing.terrain import Rows, Terrain
+
+OBJECTIVE, PARCELS, HANDLING, SPLIT, LATE, TOTAL = range(6)
+"""Columns of a bill's head; the parts of its fulfillments follow."""
+ROW, LANE, SENDING, WORK, LOAD, UNITS = range(6)
+"""Columns of a part: row, lane or -1 for a pickup, price of parcels and of handling, weight, and
+then the units of each line."""
+
+
+class Proof(NamedTuple):
+    """How well a plan is proven."""
+
+    bound_minor: int
+    found_by: str
+    unproven: Status = "greedy"
+    """The status of the plan where the bound does not meet the objective."""
+
+
+def parts(figures: Sequence[int], lines: int) -> list[Sequence[int]]:
+    """The parts of a bill of so many lines, in the order of slots."""
+    return [figures[n : n + UNITS + lines] for n in range(TOTAL, len(figures), UNITS + lines)]
+
+
+def plan_of(
+    terrain: Terrain, lines: tuple[Line, ...], figures: Sequence[int], proof: Proof
+) -> Plan:
+    """The plan that a bill stands for; `lines` are in order of their ids.
+
+    All units are on hand: a bill is of an order without supply in play.
+    """
+    short = [line.quantity for line in lines]
+    made = []
+    for part in parts(figures, len(lines)):
+        for i, units in enumerate(part[UNITS:]):
+            short[i] -= units
+        made.append(_fulfillment(terrain, lines, part))
+    objective, parcels, handling, split, late = figures[:TOTAL]
+    return Plan(
+        fulfillments=tuple(made),
+        shortfalls=tuple(
+            [
+                Shortfall(line_id=line.line_id, quantity=units)
+                for line, units in zip(lines, short, strict=True)
+                if units
+            ]
+        ),
+        cost=Cost(
+            parcels_minor=parcels,
+            handling_minor=handling,
+            split_minor=split,
+            lateness_minor=late,
+            total_minor=parcels + handling + split + late,
+        ),
+        objective_minor=objective,
+        bound_minor=min(proof.bound_minor, objective),
+        status="optimal" if proof.bound_minor >= objective else proof.unproven,
+        found_by=proof.found_by,
+    )
+
+
+def _fulfillment(terrain: Terrain, lines: tuple[Line, ...], part: Sequence[int]) -> Fulfillment:
+    row, lane = part[ROW], part[LANE]
+    first = terrain.dispatches[row]
+    if first is None:
+        raise ValueError(f"row {row} never works and has no slot")
+    today = terrain.todays[row]
+    pickup = lane < 0
+    return Fulfillment(
+        node_id=terrain.destination.nodes[row].node_id,
+        method="pickup" if pickup else "ship",
+        service=None if pickup else terrain.lanes[lane].service,
+        work_on=first.work_on,
+        ship_by=first.ship_by,
+        promise=pickup_promise(first.work_on) if pickup else terrain.promises[lane],
+        lines=tuple(
+            [
+                FulfillmentLine(
+                    line_id=line.line_id,
+                    sku=line.sku,
+                    quantity=units,
+                    source="on_hand",
+                    supply_id=None,
+                    available_on=today,
+                )
+                for line, units in zip(lines, part[UNITS:], strict=True)
+                if units
+            ]
+        ),
+        weight_grams=part[LOAD],
+        cost=Cost(
+            parcels_minor=part[SENDING],
+            handling_minor=part[WORK],
+            total_minor=part[SENDING] + part[WORK],
+        ),
+    )
+
+
+def billed(terrain: Terrain, gathered: Gathered, units: Ints) -> list[int]:
+    """The bill of units `[K, I]` of what was gathered."""
+    grid = gathered.grid
+    prices = grid.split_minor, grid.shortage_minor
+    found = bill(terrain.rows, gathered.cells, gathered.slots, units, prices)
+    figures: list[int] = found.tolist()
+    return figures
+
+
+@compiled
+def bill(rows: Rows, cells: Cells, slots: Slots, units: Ints, prices: tuple[int, int]) -> Ints:
+    """The bill of units `[K, I]`; `prices` are those of a split and of a unit short."""
+    split_minor, shortage_minor = prices
+    count, width = units.shape
+    figures = np.zeros(TOTAL + count * (UNITS + width), np.int64)
+    promised, waits = np.zeros(width, np.int64), np.zeros(width, np.int64)
+    at, opened = TOTAL, 0
+    for k in range(count):
+        taken = units[k].sum()
+        if not taken:
+            continue
+        row, lane, grams = slots.rows[k], slots.lanes[k], 0
+        latest = rows.lane_latest[lane] if lane >= 0 else rows.ready[row]
+        for i in range(width):
+            if units[k, i]:
+                grams += units[k, i] * cells.lines[i, GRAMS]
+                waits[i] = max(waits[i], slots.time_minor[k, i])
+                promised[i] = max(promised[i], latest)
+            figures[at + UNITS + i] = units[k, i]
+        step = slots.step_starts[k]
+        while slots.step_grams[step] < grams:
+            step += 1
+        figures[at + ROW], figures[at + LANE], figures[at + LOAD] = row, lane, grams
+        figures[at + SENDING] = slots.step_minor[step]
+        figures[at + WORK] = slots.slot_minor[k] + slots.unit_minor[k] * taken
+        figures[PARCELS] += figures[at + SENDING]
+        figures[HANDLING] += figures[at + WORK]
+        opened += 1
+        at += UNITS + width
+    figures[SPLIT] = split_minor * max(0, opened - 1)
+    for i in range(width):
+        requested_on = cells.lines[i, REQUESTED_ON]
+        if requested_on and promised[i] > requested_on:
+            figures[LATE] += cells.waits[LATENESS] * (promised[i] - requested_on)
+    short = cells.lines[:, QUANTITY].sum() - units.sum()
+    money = figures[PARCELS] + figures[HANDLING] + figures[SPLIT]
+    figures[OBJECTIVE] = money + waits.sum() + short * shortage_minor
+    return figures[:at].copy()

@@ -1,0 +1,100 @@
+"""The ordinary order in one step: from stock by node to a proven plan as figures, in machine code.
+
+What is asked crosses over as a few arrays and the answer comes back as two, since each crossing
+costs as much as the work it leads to. `billed.py` makes a plan of the figures.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from routing.basket import Bytes, Held, by_row, noted
+from routing.billed import OBJECTIVE, bill
+from routing.compiled import compiled
+from routing.gather import GRAMS, QUANTITY, SKU, WIDTH, Cells, columns, offered
+from routing.grid import Ints
+from routing.partition import PROVEN, UNPAYABLE, parting
+from routing.problem import Line, Policy
+from routing.terrain import Terrain, rows_of, stairs_of
+from routing.untangle import Money
+
+__all__ = ["Settled", "settled"]
+
+DELAY, LATENESS, ORDERED_ON, SPLIT, SHORTAGE, COMPLETE, HEAD = range(7)
+"""What stands before the lines of an order, and where they begin; dates are ordinals."""
+
+
+class Settled(NamedTuple):
+    """A cheapest plan as figures."""
+
+    figures: list[int]
+    """See `billed`."""
+    stock: bytes
+    """The stock seen, see `basket.noted`."""
+
+
+def settled(
+    terrain: Terrain, held: Held, lines: tuple[Line, ...], policy: Policy
+) -> Settled | None:
+    """A plan that is proven to be cheapest, none for an order whose cheapest parts are no plan.
+
+    `lines` are in order of their ids, each sku is on one of them, and there is no supply.
+    Capacities and the most shipments are not looked at.
+    """
+    order = [
+        policy.delay_minor,
+        policy.lateness_minor,
+        terrain.ordered_on.toordinal(),
+        policy.split_minor,
+        policy.shortage_minor,
+        policy.ship_complete,
+    ]
+    weight = 0
+    for line in lines:
+        order += columns(terrain, line, held.skus.index(line.sku))
+        weight += line.quantity * line.weight_grams
+    proven, figures, stock = _settled(
+        terrain.packed,
+        terrain.staircases(weight),
+        np.array(order, np.int64),
+        held.counts,
+        held.numbers,
+        held.units,
+    )
+    return Settled(figures.tolist(), stock.tobytes()) if proven else None
+
+
+@compiled
+def _settled(
+    packed: Ints, stairs: Ints, order: Ints, counts: Ints, numbers: Ints, units: Ints
+) -> tuple[bool, Ints, Bytes]:
+    """Whether the cheapest plan was found, its bill, and the stock seen."""
+    known = rows_of(packed)
+    count = (len(order) - HEAD) // WIDTH
+    lines = order[HEAD:].reshape((count, WIDTH))
+    needs = np.zeros(count, np.int64)
+    for i in range(count):
+        needs[lines[i, SKU]] = lines[i, QUANTITY]
+    rows, most = by_row(packed, (counts, numbers, units), needs)
+    cells = Cells(rows, most, counts, lines, order[DELAY : ORDERED_ON + 1])
+    slots = offered(known, cells, stairs_of(stairs))
+    money = Money(
+        slots.time_minor,
+        slots.slot_minor + order[SPLIT],
+        slots.unit_minor,
+        slots.step_starts,
+        slots.step_grams,
+        slots.step_minor,
+        lines[:, GRAMS].copy(),
+        order[SPLIT],
+        UNPAYABLE if order[COMPLETE] else order[SHORTAGE],
+    )
+    quantities = lines[:, QUANTITY].copy()
+    outcome, chosen, minor, _, _ = parting(
+        money, slots.units_max, quantities, slots.nodes, order[SHORTAGE]
+    )
+    if outcome != PROVEN:
+        return False, order[:0], np.zeros(0, np.uint8)
+    figures = bill(known, cells, slots, chosen, (order[SPLIT], order[SHORTAGE]))
+    stock = noted((counts, rows, most), needs, len(known.abilities))
+    return figures[OBJECTIVE] == minor, figures, stock
