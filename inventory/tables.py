@@ -131,6 +131,7 @@ stock = sa.Table(
     sa.CheckConstraint("reserved >= 0 AND unavailable >= 0 AND shortage >= 0", name="counters"),
     # A promise without stock behind it is only ever a recorded shortage, never an accident.
     sa.CheckConstraint("reserved <= on_hand - unavailable + shortage", name="promise"),
+    sa.Index("stock_shortage_idx", "sku", "node_id", postgresql_where=sa.text("shortage > 0")),
 )
 
 stock_opening = sa.Table(
@@ -238,6 +239,7 @@ supply = sa.Table(
         name="promise",
     ),
     sa.Index(None, "sku", "node_id"),
+    sa.Index("supply_shortage_idx", "sku", "supply_id", postgresql_where=sa.text("shortage > 0")),
 )
 
 capacity = sa.Table(

@@ -8,11 +8,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from services.database import lock_for_migration
+from services.fulfillment import exceptions_tables
 from services.fulfillment import tables as fulfillment_tables
 from services.partners import tables as partner_tables
 from services.tables import metadata
 
-DESCRIBED_IN = (fulfillment_tables, partner_tables)
+DESCRIBED_IN = (exceptions_tables, fulfillment_tables, partner_tables)
 """Modules that describe tables beside `services.tables`; importing them is what counts."""
 
 
