@@ -13,7 +13,7 @@ from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.static_files import create_static_files_router
 
 from services import __version__
-from services.http import availability, checkout, operator, planner, stock, store
+from services.http import availability, checkout, operator, planner, stock, store, strategies
 from services.http.access import KeyMiddleware, guard_role
 from services.http.document import complete
 from services.http.door import Door
@@ -29,6 +29,7 @@ HANDLERS = [
     *availability.handlers,
     *store.handlers,
     *planner.handlers,
+    *strategies.handlers,
     *stock.handlers,
     *operator.handlers,
 ]
@@ -38,6 +39,7 @@ TAGS = [
     Tag("store", "Reserve for the customer at the counter."),
     Tag("stock", "What is on hand, how it moves, and feeds of it."),
     Tag("planner", "Nodes, items and the network's costs and dates."),
+    Tag("strategies", "By which prices and limits orders are routed, and which order by which."),
     Tag("operator", "Health and metrics."),
 ]
 

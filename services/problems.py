@@ -63,6 +63,7 @@ KINDS: dict[str, Kind] = {
     "unknown-sku": Kind(422, "A sku is not an item"),
     "unknown-node": Kind(422, "A node does not exist"),
     "unknown-strategy": Kind(422, "The strategy does not exist"),
+    "invalid-strategy": Kind(422, "The strategy or its rules cannot be followed"),
     "unknown-reference": Kind(422, "The body names something that does not exist"),
     "duplicate-entry": Kind(422, "A list has two entries with the same key"),
     "unknown-destination": Kind(422, "The destination lies in no zone"),

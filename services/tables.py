@@ -53,6 +53,31 @@ lane = sa.Table(
     ),
 )
 
+strategy_version = sa.Table(
+    "strategy_version",
+    metadata,
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False, comment="Empty for the rules."),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, server_default="draft"),
+    sa.Column("body", pg.JSONB, nullable=False),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("replaced", sa.Integer, comment="The version active before; to roll back to."),
+    instant("created_at", default=True),
+    instant("activated_at", nullable=True),
+    sa.PrimaryKeyConstraint("kind", "name", "version"),
+    sa.CheckConstraint("kind IN ('strategy', 'rules')", name="kind"),
+    sa.CheckConstraint("state IN ('draft', 'active', 'retired')", name="state"),
+    sa.Index(
+        "strategy_version_active_key",
+        "kind",
+        "name",
+        unique=True,
+        postgresql_where=sa.text("state = 'active'"),
+    ),
+)
+
 network_version = sa.Table(
     "network_version",
     metadata,

@@ -25,6 +25,7 @@ from services.demo.replay import Replay, Replayed
 from services.orders.answers import AllocationAnswer, CostAnswer
 from services.orders.ground import Grounds
 from services.orders.request import AllocationRequest, verify
+from services.orders.strategies import strategy_of
 from services.orders.translate import basket
 from services.planning.network import Network, build
 from services.planning.records import LaneGroup, NetworkRows, NodeRow, ZoneLane
@@ -118,7 +119,7 @@ class Rebuilt:
         """Return what routing is asked for an order, on the stock of this moment."""
         zone = verify(request, self.network, now)
         ground = self.grounds.find(self.network, zone, self.stock, now)
-        found = basket(request, self.stock, now)
+        found = basket(request, self.stock, strategy_of(request, self.network, zone), now)
         there = seen(ground.terrain, found)
         policy = msgspec.structs.replace(found.policy, time_limit_ms=DECISION_MS)
         return problem_of(ground.terrain.destination, there, now, found.lines, policy)

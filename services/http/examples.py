@@ -49,6 +49,8 @@ SAID: dict[str, str] = {
     "unknown-sku": "Line 1: there is no item grinder-foot.",
     "unknown-node": "Line 2: there is no node new-jersey.",
     "unknown-strategy": "There is no strategy random; use cheapest.",
+    "invalid-strategy": "Version 2 cannot be followed: Rule 1 names strategy fastst, which has no "
+    "active version.",
     "unknown-reference": "There is no supply po-99 of server-600.",
     "duplicate-entry": "Two entries have the key server-600, po-17; send each key once.",
     "unknown-destination": "No zone covers CA H2X 1Y4; correct the postal code, or send latitude and longitude.",

@@ -11,10 +11,12 @@ import msgspec
 from routing.basket import Basket
 from routing.plan import Plan
 from routing.plan_basket import Planned, plan_basket
+from routing.problem import Policy
 from services.observe import solve_seconds
 from services.orders.ground import Ground, Grounds
 from services.orders.request import AllocationRequest, QuoteRequest
 from services.orders.room import Room
+from services.orders.strategies import strategy_of
 from services.orders.translate import basket
 from services.planning.network import Network, Zone
 from services.planning.stock_view import StockFollower
@@ -110,7 +112,7 @@ class Decider:
         if self.stock.is_stale or any(self.view.item(line.sku) is None for line in request.lines):
             await self.reread([request])
         now = self.clock.now()
-        asked = self.asked(request, network, now)
+        asked = self.asked(request, network, strategy_of(request, network, zone), now)
         ground = self.grounds.find(network, zone, self.view, now)
         started = perf_counter()
         planned = await self.plan(ground, asked, budget_ms)
@@ -121,10 +123,14 @@ class Decider:
         )
 
     def asked(
-        self, request: AllocationRequest | QuoteRequest, network: Network, now: datetime
+        self,
+        request: AllocationRequest | QuoteRequest,
+        network: Network,
+        strategy: Policy,
+        now: datetime,
     ) -> Basket:
         """Return the basket with what is known of its stock; raises `unknown-sku`."""
-        found = basket(request, self.view, now)
+        found = basket(request, self.view, strategy, now)
         tight = self.room.tight(network, sum(line.quantity for line in found.lines), now)
         return msgspec.structs.replace(found, capacity=tight) if tight else found
 

@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
-from services.orders.strategies import STRATEGIES
 from services.planning.network import Network, Zone
 from services.problems import Refused
 
 LINES_MAX = 200
 QUANTITY_MAX = 10_000
 SHIPMENTS_MAX = 50
+TAGS_MAX = 20
 
 # NUL cannot be stored in PostgreSQL text, and control characters have no place in an id.
 Id = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -56,7 +56,10 @@ class RequestPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     ship_complete: Annotated[bool, Meta(description="Everything or nothing.")] = False
     shipments_max: Annotated[int, Meta(ge=0, le=SHIPMENTS_MAX)] | None = None
     backorder: Annotated[bool, Meta(description="Expected supply may be promised.")] = False
-    strategy: Annotated[str, Meta(max_length=50)] = "cheapest"
+    strategy: Annotated[
+        Annotated[str, Meta(max_length=50)] | None,
+        Meta(description="By name; the rules of `/v1/strategy-rules` choose without."),
+    ] = None
 
 
 class AllocationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -65,6 +68,10 @@ class AllocationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     order_id: Id
     lines: Annotated[tuple[RequestLine, ...], Meta(min_length=1, max_length=LINES_MAX)]
     channel: Id = "web"
+    tags: Annotated[
+        tuple[Id, ...],
+        Meta(max_length=TAGS_MAX, description="What rules may choose a strategy by."),
+    ] = ()
     destination: Destination | None = None
     policy: RequestPolicy = RequestPolicy()
     hold_for: Annotated[
@@ -78,6 +85,10 @@ class QuoteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     lines: Annotated[tuple[RequestLine, ...], Meta(min_length=1, max_length=LINES_MAX)]
     channel: Id = "web"
+    tags: Annotated[
+        tuple[Id, ...],
+        Meta(max_length=TAGS_MAX, description="What rules may choose a strategy by."),
+    ] = ()
     destination: Destination | None = None
     policy: RequestPolicy = RequestPolicy()
 
@@ -95,10 +106,12 @@ def verify(
             raise Refused(
                 "duplicate-line", f"line_id {line_id} is used {times} times; number lines uniquely."
             )
-    if request.policy.strategy not in STRATEGIES:
+    strategies = network.playbook.policies
+    if request.policy.strategy is not None and request.policy.strategy not in strategies:
         raise Refused(
             "unknown-strategy",
-            f"There is no strategy {request.policy.strategy}; use {', '.join(STRATEGIES)}.",
+            f"There is no strategy {request.policy.strategy}; use "
+            f"{', '.join(sorted(strategies))}, or leave it out.",
         )
     for line in request.lines:
         verify_pickup(line, network)

@@ -1,11 +1,24 @@
-"""Strategies: the prices routing follows, by name."""
+"""Which strategy an order is routed by: the one it names, else the one the rules give it."""
 
 from routing.problem import Policy
+from services.orders.request import AllocationRequest, QuoteRequest
+from services.planning.network import Network, Zone
+from services.planning.strategies import Traits
 
-STRATEGIES: dict[str, Policy] = {
-    "cheapest": Policy(strategy="cheapest"),
-    # A day costs as much as the dearest upgrade to a faster service is worth to most shops.
-    "fastest": Policy(strategy="fastest", delay_minor=2_000),
-    # A second parcel has to save a whole parcel's price before it is worth the customer's door.
-    "fewest_parcels": Policy(strategy="fewest_parcels", split_minor=2_500),
-}
+
+def strategy_of(
+    request: AllocationRequest | QuoteRequest, network: Network, zone: Zone | None
+) -> Policy:
+    """Return the prices and limits that an order, checked by `verify`, is routed by."""
+    playbook = network.playbook
+    if request.policy.strategy is not None:
+        return playbook.policies[request.policy.strategy]
+    if not playbook.rules:
+        return playbook.default
+    traits = Traits(
+        channel=request.channel,
+        country=zone.country if zone is not None else None,
+        zone_id=zone.zone_id if zone is not None else None,
+        tags=request.tags,
+    )
+    return playbook.choose(traits)

@@ -8,7 +8,6 @@ from inventory.view import StockView
 from routing.basket import Basket, held
 from routing.problem import Line, Method, Policy, Supply
 from services.orders.request import AllocationRequest, QuoteRequest, RequestLine
-from services.orders.strategies import STRATEGIES
 from services.problems import Refused
 
 DAY_SLOT = "day"
@@ -17,6 +16,7 @@ DAY_SLOT = "day"
 def basket(
     request: AllocationRequest | QuoteRequest,
     stock: StockView,
+    strategy: Policy,
     now: datetime,
 ) -> Basket:
     """Return the order as routing is asked it; raises `unknown-sku` naming the first unknown one."""
@@ -25,7 +25,7 @@ def basket(
     return Basket(
         now=now,
         lines=lines,
-        policy=routing_policy(request),
+        policy=routing_policy(request, strategy),
         held=held(lines, {sku: stock.held(sku, request.channel) for sku in skus}),
         supply=supply_of(stock, skus, now.date()) if request.policy.backorder else {},
     )
@@ -76,15 +76,16 @@ def methods_of(line: RequestLine) -> tuple[Method, ...]:
     return ("ship",)
 
 
-def routing_policy(request: AllocationRequest | QuoteRequest) -> Policy:
+def routing_policy(request: AllocationRequest | QuoteRequest, strategy: Policy) -> Policy:
     """Return the strategy's prices with the order's wishes."""
     wished = request.policy
-    strategy = STRATEGIES[wished.strategy]
     if not wished.ship_complete and not wished.backorder and wished.shipments_max is None:
         return strategy
     return msgspec.structs.replace(
         strategy,
         ship_complete=wished.ship_complete,
-        shipments_max=wished.shipments_max,
+        shipments_max=strategy.shipments_max
+        if wished.shipments_max is None
+        else wished.shipments_max,
         backorder=wished.backorder,
     )

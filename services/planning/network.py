@@ -13,6 +13,7 @@ from routing.problem import Calendar, Lane, Node, Tariff
 from services.database import Database
 from services.planning import records
 from services.planning.records import LaneGroup, NodeRow, Zone
+from services.planning.strategies import Playbook, playbook
 
 __all__ = ["Network", "NetworkCache", "NodeRow", "Zone", "build", "distance_km", "normalize"]
 
@@ -42,6 +43,8 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     calendars: dict[str, Calendar]
     tariffs: dict[str, Tariff]
     zones: dict[str, Zone]
+    playbook: Playbook
+    """The strategies in force, and which orders get which."""
     prefixes: dict[tuple[str, str], Zone] = {}
     """Zones by country and postal prefix; filled from `zones`."""
 
@@ -121,6 +124,7 @@ def build(read: records.NetworkRows) -> Network:
         calendars=calendars,
         tariffs=tariffs,
         zones={zone.zone_id: zone for zone in read.zones},
+        playbook=playbook(read.strategies),
     )
 
 

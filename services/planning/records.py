@@ -13,6 +13,7 @@ import msgspec
 
 from inventory.view import DailyDefault
 from routing.problem import Bracket, Calendar, Lane, Node, Tariff
+from services.planning.strategy_records import VersionRow, read_active
 
 SINCE = "current_date - 1"
 """The earliest date that can still be a local work date somewhere."""
@@ -85,6 +86,8 @@ class NetworkRows(msgspec.Struct, frozen=True, kw_only=True):
     calendars: tuple[Calendar, ...] = ()
     tariffs: tuple[Tariff, ...] = ()
     zones: tuple[Zone, ...] = ()
+    strategies: tuple[VersionRow, ...] = ()
+    """Versions in force, of strategies and of the rules."""
 
 
 async def read_version(connection: asyncpg.Connection) -> int:
@@ -344,6 +347,7 @@ async def read_network(connection: asyncpg.Connection) -> NetworkRows:
         calendars=tuple(calendar_of(row) for row in calendars),
         tariffs=tuple(tariff_of(row) for row in tariffs),
         zones=tuple(zone_of(row) for row in zones),
+        strategies=tuple(await read_active(connection)),
     )
 
 

@@ -1,0 +1,378 @@
+"""Strategies as versioned data: drafted, validated, made active, rolled back, never edited.
+
+A *strategy* is the prices and limits that routing follows beside what things cost. The *rules* say
+which strategy an order gets, by its channel, destination and tags. Both are documents with numbered
+versions of which at most one is active; four strategies are built in as version 0, so that a new
+installation routes sensibly and every roll-back has somewhere to end.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+
+import asyncpg
+import msgspec
+from msgspec import Meta
+
+from routing.problem import Policy
+from services import records as shared_records
+from services.ids import new_id
+from services.planning import records as network_records
+from services.planning import strategy_records as records
+from services.planning.strategy_records import Kind, VersionRow
+from services.problems import Refused
+
+DEFAULT = "cheapest"
+RULES = ""
+"""Name of the one document of rules."""
+WAIT_DAYS = 60
+"""For validation: the longest wait that a shortfall must cost more than."""
+
+Price = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Name = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[a-z0-9_-]+$")]
+Key = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Keys = Annotated[tuple[Key, ...], Meta(max_length=200)]
+
+
+class Strategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What routing weighs beside parcels and handling; money in minor units."""
+
+    split_minor: Annotated[
+        Price, Meta(description="For each fulfillment of an order beyond the first.")
+    ] = 250
+    lateness_minor: Annotated[
+        Price, Meta(description="For each line and day after its `requested_by`.")
+    ] = 100
+    delay_minor: Annotated[
+        Price,
+        Meta(description="For each line and day until its promise; steers, and is not in `cost`."),
+    ] = 5
+    shortage_minor: Annotated[
+        Price, Meta(description="For each unit nobody can give; has to outweigh everything else.")
+    ] = 1_000_000
+    shipments_max: Annotated[
+        Annotated[int, Meta(ge=0, le=50)] | None,
+        Meta(description="Most shipments of an order that does not say so itself."),
+    ] = None
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which orders get a strategy; a list that is empty matches every order."""
+
+    strategy: Name
+    channels: Keys = ()
+    countries: Annotated[Keys, Meta(description="ISO 3166-1 alpha-2.")] = ()
+    zones: Keys = ()
+    tags: Annotated[Keys, Meta(description="One of them on the order is enough.")] = ()
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The first rule that matches an order names its strategy; without one it is `cheapest`."""
+
+    rules: Annotated[tuple[Rule, ...], Meta(max_length=500)] = ()
+
+
+class Traits(msgspec.Struct, frozen=True, kw_only=True):
+    """What rules may ask of an order."""
+
+    channel: str
+    country: str | None = None
+    zone_id: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a strategy or of the rules, and what it is to the service."""
+
+    name: Annotated[str, Meta(description="Empty for the rules.")]
+    version: Annotated[int, Meta(description="0 is built in.")]
+    state: Literal["draft", "active", "retired"]
+    strategy: Strategy | None = None
+    rules: Annotated[
+        tuple[Rule, ...] | None, Meta(description="Only of the rules, which have no strategy.")
+    ] = None
+    note: str = ""
+    actor: str = "nom"
+    created_at: datetime | None = None
+    activated_at: datetime | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether a version can be made active, and what stands in the way."""
+
+    valid: bool
+    faults: tuple[str, ...]
+
+
+BUILT_IN: dict[str, Strategy] = {
+    "cheapest": Strategy(),
+    # A day costs as much as the dearest upgrade to a faster service is worth to most shops.
+    "fastest": Strategy(delay_minor=2_000),
+    # A second parcel has to save a whole parcel's price before it is worth the customer's door.
+    "fewest_parcels": Strategy(split_minor=2_500),
+}
+
+
+class Playbook(msgspec.Struct, frozen=True, kw_only=True):
+    """The strategies in force and the rules that choose between them; one per network version."""
+
+    policies: dict[str, Policy]
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def default(self) -> Policy:
+        """The policy of an order that names no strategy and that no rule is for."""
+        return self.policies[DEFAULT]
+
+    def choose(self, traits: Traits) -> Policy:
+        """Return the policy of an order that names no strategy itself."""
+        for rule in self.rules:
+            if matches(rule, traits):
+                return self.policies[rule.strategy]
+        return self.default
+
+
+def matches(rule: Rule, traits: Traits) -> bool:
+    """Tell whether a rule is for an order."""
+    return (
+        (not rule.channels or traits.channel in rule.channels)
+        and (not rule.countries or traits.country in rule.countries)
+        and (not rule.zones or traits.zone_id in rule.zones)
+        and (not rule.tags or not set(rule.tags).isdisjoint(traits.tags))
+    )
+
+
+def policy_of(name: str, version: int, strategy: Strategy) -> Policy:
+    """Return a strategy as routing follows it; its label names the version, for decision records."""
+    return Policy(
+        strategy=f"{name}@{version}",
+        split_minor=strategy.split_minor,
+        lateness_minor=strategy.lateness_minor,
+        delay_minor=strategy.delay_minor,
+        shortage_minor=strategy.shortage_minor,
+        shipments_max=strategy.shipments_max,
+    )
+
+
+def playbook(active: Sequence[VersionRow]) -> Playbook:
+    """Return what is in force: built-in strategies, and what planners have made active over them."""
+    policies = {name: policy_of(name, 0, built_in) for name, built_in in BUILT_IN.items()}
+    rules: tuple[Rule, ...] = ()
+    for row in active:
+        if row.kind == "rules":
+            rules = msgspec.json.decode(row.body, type=Rules).rules
+        else:
+            strategy = msgspec.json.decode(row.body, type=Strategy)
+            policies[row.name] = policy_of(row.name, row.version, strategy)
+    # A strategy that was rolled back to nothing takes its rules with it.
+    return Playbook(
+        policies=policies, rules=tuple(rule for rule in rules if rule.strategy in policies)
+    )
+
+
+def told(row: VersionRow) -> Version:
+    """Return a version as the API tells it."""
+    rules = strategy = None
+    if row.kind == "rules":
+        rules = msgspec.json.decode(row.body, type=Rules).rules
+    else:
+        strategy = msgspec.json.decode(row.body, type=Strategy)
+    return Version(
+        name=row.name,
+        version=row.version,
+        state=row.state,
+        strategy=strategy,
+        rules=rules,
+        note=row.note,
+        actor=row.actor,
+        created_at=row.created_at,
+        activated_at=row.activated_at,
+    )
+
+
+def built_in(name: str, *, active: bool) -> Version:
+    """Return a strategy's version 0."""
+    return Version(
+        name=name, version=0, state="active" if active else "retired", strategy=BUILT_IN[name]
+    )
+
+
+async def in_force(connection: asyncpg.Connection) -> list[Version]:
+    """Return the active version of every strategy by name, and of the rules first of all."""
+    rows = await records.read_active(connection)
+    told_rows = {row.name: told(row) for row in rows}
+    rules = told_rows.pop(RULES, Version(name=RULES, version=0, state="active", rules=()))
+    strategies = {name: built_in(name, active=True) for name in BUILT_IN} | told_rows
+    return [rules, *(version for _, version in sorted(strategies.items()))]
+
+
+async def history(connection: asyncpg.Connection, kind: Kind, name: str) -> list[Version]:
+    """Return all versions of a document, newest first; raises `not-found` when there is none."""
+    versions = [told(row) for row in await records.read_versions(connection, kind, name)]
+    if name in BUILT_IN:
+        versions.append(built_in(name, active=all(each.state != "active" for each in versions)))
+    if not versions and kind == "strategy":
+        raise Refused("not-found", f"There is no strategy {name}.")
+    return versions
+
+
+async def draft(
+    connection: asyncpg.Connection, name: str, body: Strategy | Rules, note: str, actor: str
+) -> Version:
+    """Add a version that nothing follows yet; return it."""
+    kind: Kind = "rules" if isinstance(body, Rules) else "strategy"
+    await lock(connection, kind, name)
+    row = await records.insert_version(
+        connection, kind, name, msgspec.json.encode(body), note, actor
+    )
+    return told(row)
+
+
+async def validate(connection: asyncpg.Connection, kind: Kind, name: str, version: int) -> Verdict:
+    """Say what keeps a version from being made active; raises `not-found`."""
+    return verdict(await faults_of(connection, await find(connection, kind, name, version)))
+
+
+async def activate(
+    connection: asyncpg.Connection, kind: Kind, name: str, version: int, *, actor: str
+) -> Version:
+    """Put a version in force, in place of the one before.
+
+    Raises `not-found`, `invalid-strategy` with all faults. Making the active one active changes
+    nothing. Every process follows at its next look at the network, within `NOM_NETWORK_POLL_MS`.
+    """
+    await lock(connection, kind, name)
+    row = await find(connection, kind, name, version)
+    if row.state == "active":
+        return told(row)
+    faults = await faults_of(connection, row)
+    if faults:
+        raise Refused(
+            "invalid-strategy",
+            f"Version {version} cannot be followed: {' '.join(faults[:3])}",
+            faults=faults,
+        )
+    return await put_in_force(connection, kind, name, version, actor)
+
+
+async def roll_back(
+    connection: asyncpg.Connection, kind: Kind, name: str, *, actor: str
+) -> Version:
+    """Put the version in force again that was so before the present one; return it.
+
+    Of a built-in strategy that is version 0 in the end. Raises `illegal-state` when there is none.
+    """
+    await lock(connection, kind, name)
+    active = await records.find_active(connection, kind, name)
+    if active is None:
+        raise Refused("illegal-state", "Nothing but what is built in was ever active here.")
+    if active.replaced is not None:
+        return await put_in_force(connection, kind, name, active.replaced, actor, back=True)
+    if kind == "strategy" and name not in BUILT_IN:
+        raise Refused(
+            "illegal-state",
+            f"Version {active.version} is the first of {name} that was active; make another one "
+            "active instead, or take the strategy out of the rules.",
+        )
+    await network_records.bump_version(connection)
+    await records.retire(connection, kind, name)
+    await emit(connection, kind, name, 0, actor)
+    if kind == "rules":
+        return Version(name=RULES, version=0, state="active", rules=())
+    return built_in(name, active=True)
+
+
+async def put_in_force(
+    connection: asyncpg.Connection,
+    kind: Kind,
+    name: str,
+    version: int,
+    actor: str,
+    *,
+    back: bool = False,
+) -> Version:
+    """Swap the active version, tell every process and write the event of it."""
+    await network_records.bump_version(connection)
+    replaced = await records.retire(connection, kind, name)
+    row = await records.set_active(
+        connection, kind, name, version, replaced=None if back else replaced, keep=back
+    )
+    await emit(connection, kind, name, version, actor)
+    return told(row)
+
+
+async def emit(
+    connection: asyncpg.Connection, kind: Kind, name: str, version: int, actor: str
+) -> None:
+    """Write the event of a change of what is in force."""
+    subject = f"strategy:{name}" if kind == "strategy" else "strategy-rules"
+    event = shared_records.Event(
+        new_id(), f"{kind}.activated", subject, actor, {"name": name, "version": version}
+    )
+    await shared_records.insert_events(connection, [event])
+
+
+async def lock(connection: asyncpg.Connection, kind: Kind, name: str) -> None:
+    """Let writers of one document take turns."""
+    await shared_records.lock_names(connection, [f"strategy:{kind}:{name}".encode()])
+
+
+async def find(connection: asyncpg.Connection, kind: Kind, name: str, version: int) -> VersionRow:
+    """Return a version; raises `not-found`."""
+    row = await records.find_version(connection, kind, name, version)
+    if row is None:
+        raise Refused("not-found", f"There is no version {version} of {name or 'the rules'}.")
+    return row
+
+
+def verdict(faults: Sequence[str]) -> Verdict:
+    """Return faults as an answer."""
+    return Verdict(not faults, tuple(faults))
+
+
+async def faults_of(connection: asyncpg.Connection, row: VersionRow) -> list[str]:
+    """Return what is wrong with a version, in sentences that say what helps."""
+    if row.kind == "rules":
+        rules = msgspec.json.decode(row.body, type=Rules)
+        active = {each.name for each in await records.read_active(connection)} | BUILT_IN.keys()
+        zones = sorted({zone for rule in rules.rules for zone in rule.zones})
+        missing = await network_records.missing_zones(connection, zones)
+        return rule_faults(rules, active, missing)
+    strategy = msgspec.json.decode(row.body, type=Strategy)
+    return price_faults(strategy, await records.dearest_minor(connection))
+
+
+def rule_faults(rules: Rules, active: set[str], missing_zones: Sequence[str]) -> list[str]:
+    """Return what rules name that does not exist, and rules that can never be reached."""
+    faults = [
+        f"Rule {number} names strategy {rule.strategy}, which has no active version."
+        for number, rule in enumerate(rules.rules, 1)
+        if rule.strategy not in active
+    ]
+    faults += [f"There is no zone {zone_id}." for zone_id in missing_zones]
+    for number, rule in enumerate(rules.rules[:-1], 1):
+        if not (rule.channels or rule.countries or rule.zones or rule.tags):
+            faults.append(
+                f"Rule {number} matches every order, so rules {number + 1} and on are never "
+                "reached; put it last."
+            )
+    return faults
+
+
+def price_faults(strategy: Strategy, dearest: Mapping[str, int]) -> list[str]:
+    """Return why the price of a shortfall would not outweigh every other price.
+
+    The dearest way to give one unit is a parcel of its own from a node of its own, late by
+    `WAIT_DAYS`.
+    """
+    wait = WAIT_DAYS * (strategy.delay_minor + strategy.lateness_minor)
+    worst = dearest["parcel"] + dearest["handling"] + strategy.split_minor + wait
+    if strategy.shortage_minor > worst:
+        return []
+    fault = (
+        f"shortage_minor {strategy.shortage_minor} must exceed {worst}, what giving one unit may "
+        f"cost at worst (parcel {dearest['parcel']}, handling {dearest['handling']}, split "
+        f"{strategy.split_minor}, {WAIT_DAYS} days late {wait}); else routing refuses orders that "
+        "it could fill."
+    )
+    return [fault]
