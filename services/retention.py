@@ -20,6 +20,7 @@ from services.database import Database
 HISTORY = (
     MOVEMENTS,
     Partitioned(table="event", column="created_at", period="month", keep=13),
+    Partitioned(table="event_position", column="created_at", period="month", keep=13),
     # What partners answered to each attempt is looked at within days.
     Partitioned(table="attempt", column="happened_at", period="day", keep=31),
     Partitioned(table="decision", column="created_at", period="month", keep=13),

@@ -17,6 +17,7 @@ AT_LEAST_ONE = (
     "connections_max",
     "attempts_max",
     "stock_poll_ms",
+    "event_poll_ms",
     "import_chunk_rows",
     "import_chunk_ms",
 )
@@ -88,6 +89,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How often a worker looks whether stock has changed elsewhere."""
     key_cache_s: float = 2.0
     """How long a worker trusts a key it has looked up; a revoked key stops working after it."""
+    event_poll_ms: int = 100
+    """How often events that were committed get their positions in the log."""
     supply_grace_days: int = 2
     """Days after its date on which overdue supply is still promised from."""
     import_chunk_rows: int = 2_000

@@ -150,8 +150,19 @@ event = sa.Table(
     sa.Column("subject", sa.Text, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("payload", pg.JSONB, nullable=False),
+    sa.Column(
+        "ordinal",
+        sa.BigInteger,
+        nullable=False,
+        # A transaction gets its number before it draws; `services.events.sequencer` builds on that.
+        server_default=sa.text(
+            "nextval(CASE WHEN pg_current_xact_id() IS NOT NULL THEN 'event_ordinal'::regclass END)"
+        ),
+        comment="In the order of writing; transactions commit in another.",
+    ),
     sa.PrimaryKeyConstraint("event_id", "created_at"),
     sa.Index(None, "subject", "created_at"),
+    sa.Index(None, "ordinal"),
     postgresql_partition_by="RANGE (created_at)",
 )
 

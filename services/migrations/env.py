@@ -8,12 +8,22 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from services.database import lock_for_migration
+from services.events import tables as event_tables
 from services.fulfillment import exceptions_tables
 from services.fulfillment import tables as fulfillment_tables
+from services.goods import tables as goods_tables
 from services.partners import tables as partner_tables
+from services.returns import tables as return_tables
 from services.tables import metadata
 
-DESCRIBED_IN = (exceptions_tables, fulfillment_tables, partner_tables)
+DESCRIBED_IN = (
+    event_tables,
+    exceptions_tables,
+    fulfillment_tables,
+    goods_tables,
+    partner_tables,
+    return_tables,
+)
 """Modules that describe tables beside `services.tables`; importing them is what counts."""
 
 
@@ -24,7 +34,9 @@ def is_described(name: str | None, kind: str, _parents: object) -> bool:
         for table in metadata.tables.values()
         if table.dialect_options["postgresql"]["partition_by"]
     ]
-    return kind != "table" or not any((name or "").startswith(f"{table.name}_") for table in parts)
+    if kind != "table" or name in metadata.tables:
+        return True
+    return not any((name or "").startswith(f"{table.name}_") for table in parts)
 
 
 def run(connection: Connection) -> None:

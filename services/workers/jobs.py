@@ -1,5 +1,6 @@
 """Which jobs there are, and how often each runs."""
 
+from services.events.sequencer import number_events
 from services.orders import counter, lifecycle
 from services.retention import forget_changes, maintain_partitions
 from services.settings import Settings
@@ -14,6 +15,7 @@ def all_jobs(settings: Settings) -> list[Job]:
     return [
         Job("expire allocations", settings.sweep_ms, lifecycle.expire_due),
         Job("expire counter reservations", settings.sweep_ms, counter.expire_due),
+        Job("number events", settings.event_poll_ms, number_events),
         Job("forget changes", MINUTE_MS, forget_changes),
         Job("maintain partitions", HOUR_MS, maintain_partitions),
     ]
