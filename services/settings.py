@@ -91,6 +91,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a worker trusts a key it has looked up; a revoked key stops working after it."""
     event_poll_ms: int = 100
     """How often events that were committed get their positions in the log."""
+    release_window_s: int = 0
+    """How long after a confirm the work for its nodes can still be changed before it is submitted."""
+    answer_limit_s: int = 0
+    """How long a node may take to accept or reject what is submitted to it; 0 for any time."""
+    collect_days: int = 7
+    """Days for which goods wait at the counter for the customer who collects them."""
+    pickup_tries_max: int = 5
+    """Wrong pickup codes after which a new code is needed."""
     supply_grace_days: int = 2
     """Days after its date on which overdue supply is still promised from."""
     import_chunk_rows: int = 2_000
