@@ -49,7 +49,7 @@ class CapacityTake(msgspec.Struct, frozen=True, kw_only=True):
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one holder needs, all of it or nothing."""
 
-    holder_kind: Literal["allocation", "staff"]
+    holder_kind: Literal["allocation", "staff", "transfer"]
     holder_id: UUID
     actor: str
     expires_at: datetime

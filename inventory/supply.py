@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import asyncpg
 import msgspec
@@ -53,6 +53,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     sku: str
     supply_id: str
     quantity: int
+    damaged: int = 0
+    """How many of them cannot be sold; they serve no promise."""
+    kind: Literal["receive", "transfer_in"] = "receive"
     happened_at: datetime | None
     actor: str
 
@@ -111,9 +114,9 @@ async def receive_supply(connection: asyncpg.Connection, receipts: Sequence[Rece
     """Record units of supplies that came in: a `receive` movement each, and less to come.
 
     What comes in first serves the promises that wait at the node, in promise order, whichever
-    supply they were made from. A receipt recorded before, by its id, has no second effect; more may
-    come in than was expected. Raises ValueError for a quantity below 1 or an unknown supply,
-    asyncpg.SerializationError: try again.
+    supply they were made from; what came in damaged is set aside. A receipt recorded before, by its
+    id, has no second effect; more may come in than was expected. Raises ValueError for a quantity
+    below 1 or an unknown supply, asyncpg.SerializationError: try again.
     """
     if not receipts:
         return Recorded(recorded=(), repeated=(), shortages=())
@@ -121,14 +124,17 @@ async def receive_supply(connection: asyncpg.Connection, receipts: Sequence[Rece
     rows = await records.read_supply_rows(connection, sorted({sku for sku, _ in sources}))
     nodes = {(row["sku"], row["supply_id"]): row["node_id"] for row in rows}
     movements = [_movement(each, nodes) for each in receipts]
+    damages = [_damage(each, arrived) for each, arrived in zip(receipts, movements, strict=True)]
     book, _ = await open_book(connection, {(each.sku, each.node_id) for each in movements}, sources)
     if any(book.supply[source].node_id != nodes[source] for source in sources):
         raise asyncpg.SerializationError("a supply moved to another node meanwhile; try again")
     repeated = await repeated_ids(connection, movements)
     received: Counter[SupplyKey] = Counter()
-    for receipt, movement in zip(receipts, movements, strict=True):
+    for receipt, movement, damage in zip(receipts, movements, damages, strict=True):
         if receipt.movement_id not in repeated:
             book.add(movement)
+            if damage is not None:
+                book.add(damage)
             received[receipt.sku, receipt.supply_id] += receipt.quantity
     for source, quantity in received.items():
         book.receive(source, quantity)
@@ -150,15 +156,34 @@ def _movement(receipt: Receipt, nodes: dict[SupplyKey, str]) -> Movement:
     node_id = nodes.get((receipt.sku, receipt.supply_id))
     if node_id is None:
         raise ValueError(f"there is no supply {receipt.supply_id} of {receipt.sku}; send it first")
-    if receipt.quantity < 1:
-        raise ValueError(f"receipt {receipt.movement_id} brings {receipt.quantity}; at least 1")
+    if receipt.quantity < 1 or not 0 <= receipt.damaged <= receipt.quantity:
+        raise ValueError(
+            f"receipt {receipt.movement_id} brings {receipt.quantity}, {receipt.damaged} of them "
+            "damaged; at least 1, and no more damaged than came in"
+        )
     return Movement(
         movement_id=receipt.movement_id,
         sku=receipt.sku,
         node_id=node_id,
-        kind="receive",
+        kind=receipt.kind,
         quantity=receipt.quantity,
         happened_at=receipt.happened_at,
         reference=receipt.supply_id,
         actor=receipt.actor,
+    )
+
+
+def _damage(receipt: Receipt, arrived: Movement) -> Movement | None:
+    """Return the movement that sets aside what arrived damaged; none where nothing did.
+
+    In the book it stands beside the arrival, so promises that wait get only what is sound.
+    """
+    if not receipt.damaged:
+        return None
+    return msgspec.structs.replace(
+        arrived,
+        movement_id=uuid5(receipt.movement_id, "damaged"),
+        kind="damage",
+        quantity=receipt.damaged,
+        reason="damaged on arrival",
     )

@@ -191,7 +191,7 @@ reservation = sa.Table(
     instant("resolved_at", nullable=True),
     sa.PrimaryKeyConstraint("sku", "reservation_id"),
     sa.CheckConstraint("quantity > 0", name="quantity"),
-    sa.CheckConstraint("holder_kind IN ('allocation', 'staff')", name="holder_kind"),
+    sa.CheckConstraint("holder_kind IN ('allocation', 'staff', 'transfer')", name="holder_kind"),
     sa.CheckConstraint(
         "state IN ('held', 'confirmed', 'consumed', 'released', 'expired')", name="state"
     ),
@@ -240,6 +240,43 @@ supply = sa.Table(
     ),
     sa.Index(None, "sku", "node_id"),
     sa.Index("supply_shortage_idx", "sku", "supply_id", postgresql_where=sa.text("shortage > 0")),
+)
+
+transfer = sa.Table(
+    "transfer",
+    metadata,
+    sa.Column("transfer_id", sa.Uuid, primary_key=True),
+    sa.Column("from_node_id", sa.Text, nullable=False),
+    sa.Column("to_node_id", sa.Text, nullable=False),
+    sa.Column("holder_id", sa.Uuid, nullable=False, comment="Has the units until they leave."),
+    sa.Column("state", sa.Text, nullable=False, server_default="open"),
+    sa.Column("expected_on", sa.Date, nullable=False),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Column("actor", sa.Text, nullable=False),
+    instant("created_at", default=True),
+    instant("shipped_at", nullable=True),
+    instant("ended_at", nullable=True),
+    sa.CheckConstraint("state IN ('open', 'shipped', 'received', 'cancelled')", name="state"),
+    sa.CheckConstraint("from_node_id <> to_node_id", name="nodes"),
+    sa.Index(None, "from_node_id", postgresql_where=sa.text("ended_at IS NULL")),
+    sa.Index(None, "to_node_id", postgresql_where=sa.text("ended_at IS NULL")),
+)
+
+transfer_line = sa.Table(
+    "transfer_line",
+    metadata,
+    sa.Column("sku", sa.Text, nullable=False),
+    sa.Column("transfer_id", sa.Uuid, nullable=False),
+    sa.Column("quantity", sa.BigInteger, nullable=False),
+    count("shipped"),
+    count("received"),
+    count("damaged"),
+    count("lost"),
+    sa.PrimaryKeyConstraint("sku", "transfer_id"),
+    sa.CheckConstraint("quantity > 0 AND shipped BETWEEN 0 AND quantity", name="shipped"),
+    sa.CheckConstraint("received >= 0 AND lost >= 0 AND received + lost <= shipped", name="ended"),
+    sa.CheckConstraint("damaged BETWEEN 0 AND received", name="damaged"),
+    sa.Index(None, "transfer_id"),
 )
 
 capacity = sa.Table(

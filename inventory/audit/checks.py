@@ -49,6 +49,7 @@ async def audit(connection: asyncpg.Connection) -> list[Difference]:
             *_torn(await records.torn_reservations(connection)),
             *_half_held(await records.torn_holders(connection)),
             *_counters("dispatch", await records.differing_dispatches(connection)),
+            *_counters("transit", await records.differing_transfers(connection)),
             *_repeated(await records.repeated_movements(connection)),
         ]
 
@@ -68,6 +69,7 @@ LABELS = {
     "capacity": "active holds sum to {expected} and the capacity says {found} used",
     "stock shortage": "promises exceed stock by {expected} and the recorded shortage is {found}",
     "supply shortage": "promises exceed supply by {expected} and the recorded shortage is {found}",
+    "transit": "movements say {expected} and the transfer or its supply says {found}",
     "dispatch": "{expected} units were dispatched and {found} reserved units consumed by it",
 }
 

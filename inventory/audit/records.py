@@ -195,6 +195,43 @@ async def differing_dispatches(connection: asyncpg.Connection) -> list[asyncpg.R
     )
 
 
+async def differing_transfers(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Find transfers where what left, what arrived and what is still to come do not sum.
+
+    What has left and has neither arrived nor been given up as lost is in transit, and is what the
+    destination expects. Only as far as history goes.
+    """
+    return await connection.fetch(
+        """
+        WITH transit AS (
+            SELECT l.sku, t.transfer_id, 'transfer/' || t.transfer_id AS supply_id, t.from_node_id,
+                   t.to_node_id, l.shipped, l.received, l.lost
+            FROM transfer t JOIN transfer_line l USING (transfer_id)
+            WHERE t.created_at >= coalesce((SELECT max(folded_to) FROM stock_opening), '-infinity')
+        ), moved AS (
+            SELECT sku, reference, node_id, kind, sum(quantity)::bigint AS units
+            FROM movement WHERE kind IN ('transfer_out', 'transfer_in')
+            GROUP BY sku, reference, node_id, kind
+        )
+        SELECT t.sku, t.transfer_id, c.what, coalesce(c.expected, 0) AS expected, c.found
+        FROM transit t
+        LEFT JOIN moved gone ON (gone.sku, gone.reference, gone.node_id, gone.kind)
+                              = (t.sku, t.supply_id, t.from_node_id, 'transfer_out')
+        LEFT JOIN moved come ON (come.sku, come.reference, come.node_id, come.kind)
+                              = (t.sku, t.supply_id, t.to_node_id, 'transfer_in')
+        LEFT JOIN supply u ON (u.sku, u.supply_id) = (t.sku, t.supply_id)
+        CROSS JOIN LATERAL (VALUES
+            ('left', gone.units, t.shipped),
+            ('arrived', come.units, t.received),
+            ('in transit', coalesce(gone.units, 0) - coalesce(come.units, 0) - t.lost,
+             coalesce(u.quantity - u.received, 0))
+        ) AS c (what, expected, found)
+        WHERE coalesce(c.expected, 0) <> c.found
+        ORDER BY 1, 2, 3
+        """
+    )
+
+
 async def repeated_movements(connection: asyncpg.Connection) -> list[asyncpg.Record]:
     """Find movements that were recorded more than once."""
     return await connection.fetch(
