@@ -13,7 +13,16 @@ from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.static_files import create_static_files_router
 
 from services import __version__
-from services.http import availability, checkout, operator, planner, stock, store, strategies
+from services.http import (
+    availability,
+    checkout,
+    operator,
+    planner,
+    promises,
+    stock,
+    store,
+    strategies,
+)
 from services.http.access import KeyMiddleware, guard_role
 from services.http.document import complete
 from services.http.door import Door
@@ -26,6 +35,7 @@ from services.settings import Settings
 ASSETS = "/docs/assets"
 HANDLERS = [
     *checkout.handlers,
+    *promises.handlers,
     *availability.handlers,
     *store.handlers,
     *planner.handlers,

@@ -23,6 +23,7 @@ from services.keys import Principal
 from services.observe import allocations_total, batch_orders, bisections_total, lost_races_total
 from services.orders import records
 from services.orders.answers import QuoteAnswer, quote_answer
+from services.orders.choices import PromisesAnswer, choices
 from services.orders.commit import Settled, commit
 from services.orders.decide import Decider, Decision, short_skus
 from services.orders.idempotency import Answer, Claim, refusal, replay
@@ -118,6 +119,12 @@ class Allocator:
         zone = verify(request, network, datetime.now(UTC))
         found = await self.decider.quote(request, network, zone)
         return quote_answer(found.plan, found.elapsed_us, found.budget_ms, self.settings.currency)
+
+    async def choices(self, request: QuoteRequest) -> PromisesAnswer:
+        """Return what a customer could choose between now; nothing is held or stored."""
+        network = self.network.current
+        zone = verify(request, network, datetime.now(UTC))
+        return await choices(self.decider, request, network, zone, self.settings.currency)
 
     async def lane(self) -> None:
         """Work on one batch after another until the allocator closes and the queue is empty."""
