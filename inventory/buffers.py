@@ -1,4 +1,8 @@
-"""Buffers: units kept back from promises, by sku, node and channel; the most specific rule wins."""
+"""Buffers: units kept back from promises, by sku, node and channel; the most specific rule wins.
+
+An exclusion is a rule above them all: for some time nothing is promised from a record, or from a
+node. Being a rule it is honored wherever buffers are, at once and by every process.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +12,13 @@ import msgspec
 from inventory import records
 from inventory.tables import ANY
 
-PRECEDENCE = (
+EXCLUDED = "\x01"
+"""Stands in a rule's channel for every one of them; no channel can have this name."""
+EXCLUDED_UNITS = 1_000_000_000
+"""What an exclusion keeps back: more than any record has."""
+PRECEDENCE: tuple[tuple[str, tuple[bool, bool, bool | str]], ...] = (
+    ("excluded", (True, True, EXCLUDED)),
+    ("node excluded", (False, True, EXCLUDED)),
     ("sku+node+channel", (True, True, True)),
     ("sku+node", (True, True, False)),
     ("sku+channel", (True, False, True)),
@@ -19,7 +29,8 @@ PRECEDENCE = (
     ("all", (False, False, False)),
 )
 """Names of the rules from the most specific to the least: a sku outweighs a node, a node outweighs
-a channel. Each says which of its three keys are given; the others match everything."""
+a channel. Each says which of its three keys are given; the others match everything. Exclusions
+outweigh everything, and stand in the same place for every channel."""
 
 Rules = Mapping[tuple[str, str, str], int]
 """Units kept back, by sku, node and channel, where `*` matches everything."""
@@ -55,11 +66,28 @@ async def delete_buffers(
     return int(status.removeprefix("DELETE "))
 
 
+async def exclude(connection: asyncpg.Connection, places: Sequence[tuple[str, str]]) -> None:
+    """Promise nothing from these (sku, node) for now; `*` as a sku is the whole node.
+
+    A store's own counter, which no buffer binds, may still sell what it finds.
+    """
+    rules = [
+        Buffer(sku=sku, node_id=node_id, channel=EXCLUDED, quantity=EXCLUDED_UNITS)
+        for sku, node_id in places
+    ]
+    await put_buffers(connection, rules)
+
+
+async def readmit(connection: asyncpg.Connection, places: Sequence[tuple[str, str]]) -> None:
+    """End exclusions; what other rules keep back counts again."""
+    await delete_buffers(connection, [(sku, node_id, EXCLUDED) for sku, node_id in places])
+
+
 async def read_rules(
     connection: asyncpg.Connection, skus: Sequence[str], channel: str
 ) -> dict[tuple[str, str, str], int]:
     """Return the rules that could apply to these skus in this channel."""
-    rows = await records.read_buffers(connection, skus, channel)
+    rows = await records.read_buffers(connection, skus, [channel, ANY, EXCLUDED])
     return {(row[0], row[1], row[2]): row[3] for row in rows}
 
 
@@ -69,9 +97,10 @@ def buffer_at(rules: Rules, sku: str, node_id: str, channel: str) -> tuple[int, 
     No rule keeps nothing back and has no name.
     """
     if rules:
-        for name, (by_sku, by_node, by_channel) in PRECEDENCE:
+        for name, (by_sku, by_node, which) in PRECEDENCE:
             key = (sku if by_sku else ANY, node_id if by_node else ANY)
-            quantity = rules.get((*key, channel if by_channel else ANY))
+            named = which if isinstance(which, str) else channel if which else ANY
+            quantity = rules.get((*key, named))
             if quantity is not None:
                 return quantity, name
     return 0, None
@@ -97,10 +126,12 @@ class RuleBook:
 
     def at(self, sku: str, node_id: str, channel: str) -> tuple[int, str | None]:
         """Return the units kept back at a record and the name of the rule, as `buffer_at` does."""
-        quantity, rule = buffer_at(self.by_sku.get(sku, {}), sku, node_id, channel)
-        if rule is None:
-            return buffer_at(self.by_sku.get(ANY, {}), sku, node_id, channel)
-        return quantity, rule
+        for_all = self.by_sku.get(ANY, {})
+        if (ANY, node_id, EXCLUDED) not in for_all:
+            quantity, rule = buffer_at(self.by_sku.get(sku, {}), sku, node_id, channel)
+            if rule is not None:
+                return quantity, rule
+        return buffer_at(for_all, sku, node_id, channel)
 
     def names_nodes(self, sku: str) -> bool:
         """Tell whether any rule that could apply to a sku is about a certain node."""

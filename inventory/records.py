@@ -776,16 +776,16 @@ async def read_supply(
 
 
 async def read_buffers(
-    connection: asyncpg.Connection, skus: Sequence[str], channel: str
+    connection: asyncpg.Connection, skus: Sequence[str], channels: Sequence[str]
 ) -> list[asyncpg.Record]:
-    """Read the buffer rules that could apply to these skus in this channel."""
+    """Read the buffer rules that could apply to these skus in any of these channels."""
     return await connection.fetch(
         """
         SELECT sku, node_id, channel, quantity FROM buffer
-        WHERE sku = ANY ($1::text[] || '*'::text) AND channel IN ($2, '*')
+        WHERE sku = ANY ($1::text[] || '*'::text) AND channel = ANY ($2::text[])
         """,
         skus,
-        channel,
+        channels,
     )
 
 

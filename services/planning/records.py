@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from inventory.buffers import EXCLUDED
 from inventory.view import DailyDefault
 from routing.problem import Bracket, Calendar, Lane, Node, Tariff
 from services.planning.strategy_records import VersionRow, read_active
@@ -226,10 +227,11 @@ async def list_buffers(
     """Return up to `limit` buffer rules after (sku, node, channel), in that order."""
     rows = await connection.fetch(
         "SELECT sku, node_id, channel, quantity FROM buffer"
-        " WHERE (sku, node_id, channel) > ($1, $2, $3)"
+        " WHERE (sku, node_id, channel) > ($1, $2, $3) AND channel <> $5"
         " ORDER BY sku, node_id, channel LIMIT $4",
         *after,
         limit,
+        EXCLUDED,
     )
     return [BufferRow(**row) for row in rows]
 

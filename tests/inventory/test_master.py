@@ -8,7 +8,16 @@ import msgspec
 import pytest
 
 from inventory.availability import read_cells
-from inventory.buffers import PRECEDENCE, Buffer, buffer_at, delete_buffers, put_buffers, read_rules
+from inventory.buffers import (
+    PRECEDENCE,
+    Buffer,
+    buffer_at,
+    delete_buffers,
+    exclude,
+    put_buffers,
+    read_rules,
+    readmit,
+)
 from inventory.items import Item, get_items, list_items, missing_items, put_items
 from inventory.nodes import (
     Capacity,
@@ -41,7 +50,12 @@ async def test_the_most_specific_buffer_wins_and_is_named(connection: asyncpg.Co
     keys = product(("lamp", ANY), ("store", ANY), ("web", ANY))
     rules = [Buffer(sku=s, node_id=n, channel=c, quantity=i) for i, (s, n, c) in enumerate(keys)]
     await run(connection, put_buffers, rules)
-    for expected, (name, _) in zip(rules, PRECEDENCE, strict=True):
+    for places, (name, _) in zip([("lamp", "store"), (ANY, "store")], PRECEDENCE, strict=False):
+        await run(connection, exclude, [places])
+        cell = (await read_cells(connection, ["lamp"], channel="web"))[0]
+        assert (cell.available, cell.buffer_rule) == (0, name)
+        await run(connection, readmit, [places])
+    for expected, (name, _) in zip(rules, PRECEDENCE[2:], strict=True):
         cell = (await read_cells(connection, ["lamp"], channel="web"))[0]
         assert (cell.buffer, cell.buffer_rule) == (expected.quantity, name)
         assert cell.available == 100 - expected.quantity

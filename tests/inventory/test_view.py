@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory.buffers import buffer_at
+from inventory.buffers import EXCLUDED, buffer_at
 from inventory.view import DailyDefault, StockView
 from inventory.viewed import Loaded
 
@@ -16,8 +16,12 @@ skus = st.sampled_from(["lamp", "mug", "rug"])
 nodes = st.sampled_from([f"n{i}" for i in range(9)])
 units = st.integers(0, 30)
 writes = st.lists(st.tuples(skus, nodes, units, units, units), max_size=60)
+places = st.tuples(st.sampled_from(["lamp", "*"]), st.sampled_from(["n1", "*"]))
 rules = st.dictionaries(
-    st.tuples(st.sampled_from(["lamp", "*"]), st.sampled_from(["n1", "*"]), st.sampled_from("wa*")),
+    st.tuples(places, st.sampled_from(["w", "a", "*", EXCLUDED]))
+    .map(lambda rule: (*rule[0], rule[1]))
+    # An exclusion is always of some node.
+    .filter(lambda key: key[1:] != ("*", EXCLUDED)),
     st.integers(0, 5),
     max_size=6,
 )
