@@ -16,6 +16,7 @@ from services import __version__
 from services.http import (
     availability,
     checkout,
+    kpis,
     operator,
     planner,
     promises,
@@ -40,6 +41,7 @@ HANDLERS = [
     *store.handlers,
     *planner.handlers,
     *strategies.handlers,
+    *kpis.handlers,
     *stock.handlers,
     *operator.handlers,
 ]

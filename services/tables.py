@@ -116,6 +116,7 @@ allocation = sa.Table(
     ),
     sa.Index(None, "allocation_id"),
     sa.Index(None, "expires_at", postgresql_where=sa.text("state = 'held'")),
+    sa.Index(None, "confirmed_at", postgresql_where=sa.text("confirmed_at IS NOT NULL")),
 )
 
 decision = sa.Table(
