@@ -4,7 +4,7 @@ Writes run inside a transaction of the caller and refuse what names an unknown i
 shortage they uncover is an event in the same transaction.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -18,6 +18,7 @@ from inventory import supply as inventory_supply
 from inventory.buffers import buffer_at, read_rules
 from inventory.ledger import DeltaRecord, FeedResult, Movement, Recorded, SnapshotRecord
 from inventory.supply import Receipt, Supply, SupplyShortage
+from inventory.transfers import PREFIX as TRANSFERS
 from services.planning import records
 from services.planning.masterdata import verify_distinct, verify_known
 from services.problems import Refused
@@ -162,6 +163,7 @@ async def announce(
     promises would move to another node.
     """
     verify_distinct("supply", ((each.sku, each.supply_id) for each in given))
+    verify_not_transfers(each.supply_id for each in given)
     await verify_places(connection, {(each.sku, each.node_id) for each in given})
     try:
         short = await inventory_supply.put_supply(connection, given)
@@ -180,6 +182,7 @@ async def receive(
     `illegal-state` for the id of another movement.
     """
     verify_distinct("movement_id", (each.movement_id for each in receipts))
+    verify_not_transfers(each.supply_id for each in receipts)
     skus = sorted({each.sku for each in receipts})
     known = {
         (each.sku, each.supply_id)
@@ -196,6 +199,16 @@ async def receive(
         raise Refused("illegal-state", f"{error}.") from error
     await tell_shortages(connection, result.shortages, receipts[0].actor)
     return result
+
+
+def verify_not_transfers(supply_ids: Iterable[str]) -> None:
+    """Raise `illegal-state` where supply is a transfer under way, which has calls of its own."""
+    for supply_id in supply_ids:
+        if supply_id.startswith(TRANSFERS):
+            raise Refused(
+                "illegal-state",
+                f"{supply_id} is a transfer under way; ship or receive it at /v1/transfers.",
+            )
 
 
 async def verify_places(
