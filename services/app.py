@@ -16,13 +16,16 @@ from services import __version__
 from services.http import (
     availability,
     checkout,
+    counts,
     kpis,
     operator,
     planner,
     promises,
+    receipts,
     stock,
     store,
     strategies,
+    transfers,
 )
 from services.http.access import KeyMiddleware, guard_role
 from services.http.document import complete
@@ -39,6 +42,9 @@ HANDLERS = [
     *promises.handlers,
     *availability.handlers,
     *store.handlers,
+    *counts.handlers,
+    *receipts.handlers,
+    *transfers.handlers,
     *planner.handlers,
     *strategies.handlers,
     *kpis.handlers,

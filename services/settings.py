@@ -81,6 +81,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Longest an allocation may be held in all before it is confirmed or expires."""
     staff_hold_max_s: int = 604_800
     """Longest a store may hold stock for a customer."""
+    receipt_over_percent: int = 10
+    """How much more of a supply than expected is taken in without asking, in percent."""
+    amend_quote_s: int = 900
+    """How long the quote of a change to an order may be accepted."""
     sweep_ms: int = 200
     """Pause between two sweeps for expired reservations."""
     network_poll_ms: int = 1_000
