@@ -1,10 +1,13 @@
 """Settings: every limit of the running service, with its unit and default, from `NOM_…` variables."""
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Self
 
 import msgspec
+
+Network = IPv4Network | IPv6Network
 
 PREFIX = "NOM_"
 AT_LEAST_ONE = (
@@ -20,11 +23,19 @@ AT_LEAST_ONE = (
     "event_poll_ms",
     "import_chunk_rows",
     "import_chunk_ms",
+    "webhook_poll_ms",
+    "webhook_deliveries_max",
+    "webhook_timeout_ms",
+    "webhook_retry_ms",
+    "webhook_pause_max_ms",
+    "webhook_body_bytes_max",
 )
 SPARE_CONNECTIONS = 4
 """Connections of a worker beside its lanes: reads, other writes, the polls of network and stock."""
 BACKGROUND_CONNECTIONS = 4
 """Connections of the background worker: a job in each, and the renewal of leases."""
+SENDER_CONNECTIONS = 3
+"""Connections of the process that sends webhooks; none is held while it waits for an answer."""
 
 
 class SettingsError(ValueError):
@@ -105,6 +116,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Wrong pickup codes after which a new code is needed."""
     supply_grace_days: int = 2
     """Days after its date on which overdue supply is still promised from."""
+    webhook_poll_ms: int = 200
+    """How often the sender looks for messages that are due."""
+    webhook_deliveries_max: int = 8
+    """Deliveries under way at one endpoint."""
+    webhook_timeout_ms: int = 15_000
+    """Time one delivery may take, from looking up the address to the end of the answer."""
+    webhook_retry_ms: int = 5_000
+    """Pause before the second attempt; the later ones, over three days, are multiples of it."""
+    webhook_pause_max_ms: int = 60_000
+    """Longest pause between two probes of an endpoint that only fails."""
+    webhook_retry_after_max_s: int = 86_400
+    """Longest that a receiver's Retry-After is honored."""
+    webhook_disable_after_h: int = 120
+    """Hours of nothing but failures after which an endpoint is disabled."""
+    webhook_body_bytes_max: int = 262_144
+    """Largest message; a larger one is told without its details, to be read from the API."""
+    webhook_allow: str = ""
+    """Networks beside public addresses that may be sent to, also without TLS: `127.0.0.0/8,…`."""
+    secret_overlap_h: int = 24
+    """Hours for which an endpoint's old secret still signs after it was rotated."""
+    feed_stale_h: int = 0
+    """Hours after which a partner's feed that has not come again is an exception; 0 for never."""
     import_chunk_rows: int = 2_000
     """Rows of a file that `nom import` locks and applies in one transaction; at most 5,000."""
     import_chunk_ms: int = 100
@@ -140,7 +173,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def connections_needed(self) -> int:
         """Connections that the whole service may open."""
-        return self.workers * self.worker_connections + BACKGROUND_CONNECTIONS
+        return self.workers * self.worker_connections + BACKGROUND_CONNECTIONS + SENDER_CONNECTIONS
+
+    @property
+    def webhook_networks(self) -> tuple[Network, ...]:
+        """The networks of `webhook_allow`; raises ValueError for what is none."""
+        parts = (part.strip() for part in self.webhook_allow.split(","))
+        return tuple(ip_network(part) for part in parts if part)
 
     def verify(self) -> None:
         """Raise `SettingsError` when a number is outside the range in which the service works."""
@@ -149,6 +188,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for name in AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise SettingsError(f"{variable(name)} is {getattr(self, name)}; give 1 or more.")
+        try:
+            _ = self.webhook_networks
+        except ValueError as error:
+            raise SettingsError(
+                f"NOM_WEBHOOK_ALLOW cannot be used: {error}. Give networks like 10.1.0.0/16."
+            ) from error
         if len(self.currency) != 3 or not self.currency.isupper():
             raise SettingsError(
                 f"NOM_CURRENCY is {self.currency!r}; give an ISO 4217 code like EUR."

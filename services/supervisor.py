@@ -159,14 +159,19 @@ def serve(
 
 
 def service_roles(workers: int, listener: int) -> list[Role]:
-    """Return the processes of a service: HTTP workers that share one socket, and one in the back."""
+    """Return the processes of a service: HTTP workers that share one socket, and two in the back."""
     http = [
         Role(f"http-{number}", "services.server", (str(listener),), inherit=(listener,))
         for number in range(1, workers + 1)
     ]
     # One name for as long as this supervisor lives: after a crash its next background worker takes
     # up its own leases at once. No two supervisors have the same, whatever machines they are on.
-    return [*http, Role("background", "services.workers.background", (str(uuid4()),))]
+    holder = str(uuid4())
+    return [
+        *http,
+        Role("background", "services.workers.background", (holder,)),
+        Role("sender", "services.workers.sender", (holder,)),
+    ]
 
 
 @contextmanager

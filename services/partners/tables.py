@@ -12,7 +12,7 @@ from inventory.tables import ZERO, instant, metadata, version
 
 __all__ = ["metadata"]
 
-ENDPOINT_STATES = ("enabled", "disabled")
+ENDPOINT_STATES = ("enabled", "disabled", "deleted")
 MESSAGE_STATES = ("pending", "delivered", "dead")
 ANSWER_STATES = ("applied", "ignored", "parked")
 
@@ -114,7 +114,9 @@ attempt = sa.Table(
     sa.Column("attempt_id", sa.Uuid, nullable=False),
     instant("happened_at"),
     sa.Column("position", sa.BigInteger, nullable=False),
-    sa.Column("number", sa.Integer, nullable=False, comment="Counts the message's attempts from 1."),
+    sa.Column(
+        "number", sa.Integer, nullable=False, comment="Counts the message's attempts from 1."
+    ),
     sa.Column("status_code", sa.Integer),
     sa.Column("error", sa.Text, comment="Why there was no answer, or none that counts."),
     sa.Column("answer", sa.Text, comment="How the answer began, when it was not 2xx."),

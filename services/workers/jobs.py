@@ -2,6 +2,7 @@
 
 from services.events.sequencer import number_events
 from services.orders import counter, lifecycle
+from services.partners.fanout import write_messages
 from services.retention import forget_changes, maintain_partitions
 from services.settings import Settings
 from services.workers.runner import Job
@@ -16,6 +17,7 @@ def all_jobs(settings: Settings) -> list[Job]:
         Job("expire allocations", settings.sweep_ms, lifecycle.expire_due),
         Job("expire counter reservations", settings.sweep_ms, counter.expire_due),
         Job("number events", settings.event_poll_ms, number_events),
+        Job("write messages", settings.event_poll_ms, write_messages),
         Job("forget changes", MINUTE_MS, forget_changes),
         Job("maintain partitions", HOUR_MS, maintain_partitions),
     ]

@@ -94,7 +94,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "envelope IN ('standard', 'cloudevents')", name=op.f("endpoint_envelope_check")
         ),
-        sa.CheckConstraint("state IN ('enabled', 'disabled')", name=op.f("endpoint_state_check")),
+        sa.CheckConstraint("state IN ('enabled', 'disabled', 'deleted')", name=op.f("endpoint_state_check")),
         sa.PrimaryKeyConstraint("endpoint_id", name=op.f("endpoint_pkey")),
     )
     op.create_index(op.f("endpoint_partner_id_idx"), "endpoint", ["partner_id"], unique=False)

@@ -1,0 +1,84 @@
+"""What a carrier, 3PL or supplier needs to send goods on their way, complete in one message."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import asyncpg
+
+from services.fulfillment.records import Work
+from services.partners import kinds, records
+from services.partners.records import Due
+
+
+async def details_of(
+    connection: asyncpg.Connection, messages: Sequence[Due]
+) -> dict[int, dict[str, object]]:
+    """Return what messages tell beside their events, by position: the dispatch of submitted work.
+
+    It is read when the message goes out, so an address that was corrected meanwhile is right, and
+    personal data are kept in one place alone.
+    """
+    wanted = {
+        message.position: UUID(str(message.payload["fulfillment_order_id"]))
+        for message in messages
+        if message.kind == kinds.SUBMITTED
+        and message.payload is not None
+        and "fulfillment_order_id" in message.payload
+    }
+    if not wanted:
+        return {}
+    told = await dispatches(connection, sorted(set(wanted.values())))
+    return {
+        position: {"dispatch": told[order_id]}
+        for position, order_id in wanted.items()
+        if order_id in told
+    }
+
+
+async def dispatches(
+    connection: asyncpg.Connection, order_ids: Sequence[UUID]
+) -> dict[UUID, dict[str, object]]:
+    """Return the dispatch of each of these fulfillment orders that exists."""
+    works = await records.find_works(connection, order_ids)
+    skus = sorted({line.sku for work in works for line in work.lines})
+    items = await records.read_items(connection, skus)
+    return {work.order.fulfillment_order_id: dispatch_of(work, items) for work in works}
+
+
+def dispatch_of(work: Work, items: Mapping[str, asyncpg.Record]) -> dict[str, object]:
+    """Return the dispatch of one fulfillment order."""
+    order = work.order
+    return {
+        "fulfillment_order_id": str(order.fulfillment_order_id),
+        "order_id": order.order_id,
+        "packing_slip": packing_slip(order.fulfillment_order_id),
+        "node_id": order.node_id,
+        "method": order.method,
+        "service": order.service,
+        "ship_by": order.ship_by,
+        "answer_by": order.answer_by,
+        "promise": {"earliest": order.promise_earliest, "latest": order.promise_latest},
+        "weight_grams": order.weight_grams,
+        "lines": [
+            {
+                "line_id": line.line_id,
+                "part": line.part,
+                "sku": line.sku,
+                "quantity": line.quantity - line.rejected - line.cancelled,
+                **described(items.get(line.sku)),
+            }
+            for line in work.lines
+        ],
+    }
+
+
+def described(item: asyncpg.Record | None) -> dict[str, object]:
+    """Return what is known of an item that is to be packed."""
+    names = ("name", "weight_grams", "length_mm", "width_mm", "height_mm", "requires")
+    return {} if item is None else {name: item[name] for name in names}
+
+
+def packing_slip(fulfillment_order_id: UUID) -> str:
+    """Return the reference printed on a packing slip: short enough to be typed."""
+    digits = fulfillment_order_id.hex.upper()
+    return f"{digits[-12:-8]}-{digits[-8:-4]}-{digits[-4:]}"

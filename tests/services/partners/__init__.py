@@ -1,0 +1,1 @@
+"""Tests of what partners are sent and what they answer."""
