@@ -28,12 +28,8 @@ class CountRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What is to be counted."""
 
     skus: Annotated[
-        list[Id] | None,
-        Meta(
-            min_length=1,
-            max_length=LINES_MAX,
-            description="Left out: everything that has a stock record at the node.",
-        ),
+        Annotated[list[Id], Meta(min_length=1, max_length=LINES_MAX)] | None,
+        Meta(description="Left out: everything that has a stock record at the node."),
     ] = None
     blind: Annotated[
         bool, Meta(description="Hide what is expected from those who count, until the end.")

@@ -70,7 +70,7 @@ class ShipEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class ShipRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What leaves; everything when no line is named."""
 
-    lines: Annotated[list[ShipEntry] | None, Meta(min_length=1, max_length=LINES_MAX)] = None
+    lines: Annotated[list[ShipEntry], Meta(min_length=1, max_length=LINES_MAX)] | None = None
     expected_on: date | None = None
 
 
@@ -86,7 +86,7 @@ class ArrivalEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class ArrivalRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What arrives; everything in transit when no line is named."""
 
-    lines: Annotated[list[ArrivalEntry] | None, Meta(min_length=1, max_length=LINES_MAX)] = None
+    lines: Annotated[list[ArrivalEntry], Meta(min_length=1, max_length=LINES_MAX)] | None = None
 
 
 class TransferPage(msgspec.Struct, frozen=True):
