@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 NODE, ON_HAND, RESERVED, UNAVAILABLE, PENDING = range(5)
 """Columns of a cell. Pending are units of plans that are neither committed nor given up yet."""
-START, LENGTH, ROOM = range(3)
-"""Columns of a slot's bounds."""
+START, LENGTH, ROOM, STAMP = range(4)
+"""Columns of a slot's bounds. A stamp changes whenever anything about its sku does, so that whoever
+keeps what follows from it sees at a glance that it is out of date."""
 UNITS_MAX = 2**31 - 1
 """Largest counter kept; a larger one counts as this, so that too little is offered, not too much.
 Compiled functions have the figure itself."""
@@ -80,9 +81,14 @@ def put_rows(bounds: Any, cells: Any, versions: Any, state: Any, slots: Any, row
             cells[at, 0], cells[at, 4] = rows[i, 0], 0
             versions[at] = rows[i, 4]
             bounds[slot, 1] = length + 1
+            bounds[slot, 3] += 1
         if rows[i, 4] >= versions[at]:
             for column in range(1, 4):
-                cells[at, column] = max(min(rows[i, column], 2147483647), -2147483648)
+                value = max(min(rows[i, column], 2147483647), -2147483648)
+                # What this process wrote itself comes again with the next poll, and changes nothing.
+                if cells[at, column] != value:
+                    cells[at, column] = value
+                    bounds[slot, 3] += 1
             versions[at] = rows[i, 4]
     state[0], state[1] = slots.size, used
 
@@ -96,6 +102,7 @@ def add_pending(bounds: Any, cells: Any, takes: Any, sign: int) -> None:
         at = find(cells, start, end, takes[i, 1])
         if at < end and cells[at, 0] == takes[i, 1]:
             cells[at, 4] = max(cells[at, 4] + sign * takes[i, 2], 0)
+            bounds[takes[i, 0], 3] += 1
 
 
 @atomic
@@ -137,7 +144,7 @@ class Arrays:
 
     def __init__(self, slots: int, records: int) -> None:
         """Make room."""
-        self.bounds: Ints = np.zeros((slots, 3), np.int64)
+        self.bounds: Ints = np.zeros((slots, 4), np.int64)
         self.cells: Numbers = np.zeros((records, 5), np.int32)
         self.versions: Ints = np.zeros(records, np.int64)
 
@@ -195,6 +202,7 @@ class Slices:
     def replace(self, arrays: Arrays, used: int) -> None:
         """Hold what `build` has made; what is pending stays."""
         takes = self.pending()
+        arrays.bounds[:, STAMP] = self.arrays.bounds[:, STAMP].max() + 1
         self.arrays, self.used = arrays, used
         add_pending(arrays.bounds, arrays.cells, takes, 1)
 
@@ -212,6 +220,14 @@ class Slices:
     def add_pending(self, takes: Ints, sign: int) -> None:
         """Add `sign` times the units of takes (slot, node, units) to what is pending."""
         add_pending(self.arrays.bounds, self.arrays.cells, takes, sign)
+
+    def touch(self, slot: int) -> None:
+        """Give a slot a new stamp: something beside its records has changed."""
+        self.arrays.bounds[slot, STAMP] += 1
+
+    def touch_all(self) -> None:
+        """Give every slot a new stamp."""
+        self.arrays.bounds[:, STAMP] += 1
 
     def free(self, slot: int, kept: Ints) -> tuple[Numbers, Ints]:
         """Return the numbers of nodes with free units, rising, and their units beyond `kept`."""

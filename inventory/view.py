@@ -235,6 +235,7 @@ class StockView:
             known = self.supplies.get(sku, {}).get(supply_id)
             if known is None or row.version >= known.version:
                 self.supplies.setdefault(sku, {})[supply_id] = row
+                self._touch(sku)
 
     def apply_capacity(self, rows: Sequence[Any]) -> None:
         """Put rows (node_id, work_on, slot, then the fields of `ViewedCapacity`) in, unless older."""
@@ -263,16 +264,21 @@ class StockView:
             if replace or self.facts[slot] is None:
                 facts = ItemFacts(weight_grams, tuple(requires))
                 self.facts[slot] = self._shared_facts.setdefault(facts, facts)
+                self.slices.touch(slot)
 
     def apply_buffers(self, keys: Iterable[tuple[str, str, str]], rows: Sequence[Any]) -> None:
         """Have of the rules with these keys (sku, node_id, channel) exactly `rows`, with units.
 
         Buffers carry no version: only the follower, whose reads come in order, may apply them.
         """
-        for key in keys:
+        changed = list(keys)
+        for key in changed:
             self.rules.drop(key)
         for sku, node_id, channel, units in rows:
             self.rules.put((sku, node_id, channel), units)
+            changed.append((sku, node_id, channel))
+        for sku in {key[0] for key in changed}:
+            self._touch(sku)
         self._kept.clear()
 
     # Loading
@@ -336,6 +342,13 @@ class StockView:
             self.facts.append(None)
             self.slots[sku] = slot
         return slot
+
+    def _touch(self, sku: str) -> None:
+        """Give a sku a new stamp, or every sku where a rule is for all."""
+        if sku == ANY:
+            self.slices.touch_all()
+        elif sku in self.slots:
+            self.slices.touch(self.slots[sku])
 
     def _remember(self, name: str, rows: Sequence[Any]) -> None:
         if self._replaying is not None:

@@ -22,7 +22,7 @@ class Runtime:
         self.keyring = Keyring(self.database, settings.key_cache_s)
         self.network = NetworkCache(self.database, settings.network_poll_ms)
         self.stock = StockFollower(self.database, settings.stock_poll_ms)
-        self.shelf = Shelf(self.database, self.network, self.stock)
+        self.shelf = Shelf(self.database, self.network, self.stock, settings.answers_kept_bytes_max)
         self.allocator = Allocator(self.database, self.network, self.stock, settings)
 
     async def open(self) -> None:

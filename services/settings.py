@@ -71,6 +71,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Orders that may wait in one worker; beyond it the answer is 429."""
     reads_max: int = 512
     """Quotes and questions about availability under way in one worker; beyond it 429."""
+    answers_kept_bytes_max: int = 64_000_000
+    """Memory of one worker for parts of answers about availability, to be used again; 0 for none."""
     connections_max: int = 1_000
     """Connections of callers that one worker holds; beyond it a request is answered 503."""
     decision_ms: int = 50

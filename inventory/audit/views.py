@@ -32,7 +32,7 @@ def stock_rows(view: StockView) -> Rows:
     arrays = view.slices.arrays
     found = {}
     for sku, slot in view.slots.items():
-        start, length, _ = arrays.bounds[slot].tolist()
+        start, length = arrays.bounds[slot, :2].tolist()
         versions = arrays.versions[start : start + length].tolist()
         for cell, version in zip(view.cells(sku).tolist(), versions, strict=True):
             found[sku, view.node_ids[cell[NODE]]] = (*cell[1:PENDING], version)

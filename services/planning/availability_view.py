@@ -1,6 +1,6 @@
 """What can be sold, answered from the view of a worker without asking the database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from time import monotonic
@@ -23,6 +23,7 @@ from services.planning.availability import (
     verified_date,
     verify_size,
 )
+from services.planning.availability_parts import Parts
 from services.planning.network import NetworkCache
 from services.planning.prospects import Prospect, Prospects
 from services.planning.stock_view import StockFollower
@@ -34,6 +35,8 @@ from services.planning.written import (
     NEEDS,
     NO_RULE,
     NUMBER_BYTES,
+    RULE_STARTS,
+    RULES,
     SKU_COLUMNS,
     SLOT,
     STANDING,
@@ -49,6 +52,10 @@ from services.planning.written import (
     write_skus,
 )
 
+Buffer = bytes | memoryview
+
+NO_MATRIX: tuple[Buffer, ...] = (b',"matrix":null,"columns":null}',)
+"""How an answer ends without either."""
 RULE_PLACES = {name: place for place, (name, _) in enumerate(PRECEDENCE)}
 NUMBERS_MAX = 8
 """Numbers in the widest entry."""
@@ -59,16 +66,27 @@ UNRULED: Ints = np.full(1, NO_RULE, np.int64)
 class Shelf:
     """Answers questions about availability in one worker."""
 
-    def __init__(self, database: Database, network: NetworkCache, stock: StockFollower) -> None:
-        """Answer from `stock` while it is young enough, else from the database."""
+    def __init__(
+        self, database: Database, network: NetworkCache, stock: StockFollower, kept_bytes_max: int
+    ) -> None:
+        """Answer from `stock` while it is young enough, else from the database.
+
+        About `kept_bytes_max` bytes of what was answered are kept, to be used again.
+        """
         self.database = database
         self.network = network
         self.stock = stock
         self.prospects = Prospects()
+        self.parts = Parts(kept_bytes_max)
 
     async def open(self) -> None:
         """Have everything compiled, so that no question waits for the compiler."""
-        await self.look(Query(skus=(), channel="", matrix=True, columns=True))
+        now, view = datetime.now(UTC), self.stock.view
+        query = Query(skus=(), channel="", matrix=True, columns=True)
+        prospect = self.prospects.find(self.network.current, None, view.node_ids, now)
+        question = Question(query, {}, view, prospect, now)
+        question.summaries()
+        question.end()
 
     async def look(self, query: Query) -> bytes:
         """Return the `AvailabilityAnswer` to a query as JSON.
@@ -77,21 +95,67 @@ class Shelf:
         is asked for: it may have been added a moment ago.
         """
         network, view = self.network.current, self.stock.view
-        items = {sku: facts for sku in query.skus if (facts := view.item(sku)) is not None}
-        known = all(node_id in network.places for node_id in query.node_ids or ())
-        if self.stock.is_stale or not known or len(items) < len(set(query.skus)):
-            return msgspec.json.encode(await availability(self.database, network, query))
-        age_s = view.seen_age_s(monotonic())
-        now = datetime.now(UTC)
+        node_ids = query.node_ids or ()
+        if not self.stock.is_stale and all(node_id in network.places for node_id in node_ids):
+            for node_id in node_ids:
+                view.number(node_id)
+            now = datetime.now(UTC)
+            prospect = self.prospects.find(network, query.zone, view.node_ids, now)
+            found = self.from_view(query, prospect, now)
+            if found is not None:
+                return found
+        return msgspec.json.encode(await availability(self.database, network, query))
+
+    def from_view(self, query: Query, prospect: Prospect, now: datetime) -> bytes | None:
+        """Return the answer as the view has it; nothing where it does not know a sku.
+
+        Only what has changed since it was last asked for is written anew. Raises `date-in-past`,
+        and `invalid-parameter` for a matrix that is too large.
+        """
+        view, scene = self.stock.view, (prospect, query.channel)
+        skus = list(dict.fromkeys(query.skus))
+        common = is_common(query)
+        texts = self.parts.find(scene, skus, view) if common else [None] * len(skus)
+        missing = [sku for sku, text in zip(skus, texts, strict=True) if text is None]
+        items = {sku: facts for sku in missing if (facts := view.item(sku)) is not None}
+        if len(items) < len(missing):
+            return None
         verified_date(query, now)
-        for node_id in query.node_ids or ():
-            view.number(node_id)
-        prospect = self.prospects.find(network, query.zone, view.node_ids, now)
-        return Question(query, items, view, prospect, now).answer(round(age_s * 1000))
+        end, written = NO_MATRIX, {}
+        if missing:
+            question = Question(query, items, view, prospect, now)
+            end = question.end()
+            written = question.summaries()
+            if common:
+                for sku in question.lasting:
+                    self.parts.keep(scene, sku, written[sku], view)
+        listed = b",".join([text or written[sku] for sku, text in zip(skus, texts, strict=True)])
+        head = msgspec.json.encode(
+            {
+                "age_ms": round(view.seen_age_s(monotonic()) * 1000),
+                "channel": query.channel,
+                "on": query.on or now.date(),
+                "zone_id": query.zone.zone_id if query.zone else None,
+            }
+        )
+        return b"".join((head[:-1], b',"skus":[', listed, b"]", *end))
+
+
+def is_common(query: Query) -> bool:
+    """Tell whether parts of the answer may be of use to others.
+
+    Not where it is about certain nodes or a place of its own; a matrix is too large to be kept.
+    """
+    if query.node_ids or query.matrix or query.columns:
+        return False
+    zone = query.zone
+    return query.place is None or (
+        zone is not None and query.place == (zone.latitude, zone.longitude)
+    )
 
 
 class Question:
-    """One query with all that its answer follows from."""
+    """Some of the skus of one query, with all that the answer follows from."""
 
     def __init__(
         self,
@@ -101,14 +165,14 @@ class Question:
         prospect: Prospect,
         now: datetime,
     ) -> None:
-        """Put the query's skus into arrays; those with expected supply are left for the rules."""
+        """Put the skus of `items` into arrays; those with expected supply are left for the rules."""
         self.query = query
         self.items = items
         self.view = view
         self.prospect = prospect
         self.now = now
         self.on: date = query.on or now.date()
-        self.skus = list(dict.fromkeys(query.skus))
+        self.skus = list(items)
         self.expected = {
             sku: found
             for sku in self.skus
@@ -124,37 +188,44 @@ class Question:
         rows = self.asked.skus
         longest = (rows[:, TEXT_TO] - rows[:, TEXT_FROM]).max(initial=0)
         self.text_bytes = prospect.text_bytes + int(longest)
+        self.expected_cells = {sku: self.cells(sku, found) for sku, found in self.expected.items()}
 
     @property
     def records(self) -> int:
         """How many stock records the skus have."""
         return sum(self.view.slices.length(self.view.slots[sku]) for sku in self.skus)
 
-    def answer(self, age_ms: int) -> bytes:
-        """Return the whole answer; raises `invalid-parameter` for a matrix that is too large."""
+    @property
+    def lasting(self) -> list[str]:
+        """The skus of which the answer stays the same until their stamp changes."""
+        # What is expected counts from a date on, whether or not anything changes.
+        return [sku for sku in self.plain if not self.view.supplies.get(sku)]
+
+    def summaries(self) -> dict[str, bytes]:
+        """Return totals and best nodes of each sku as JSON."""
+        entry = ENTRY_BYTES + self.text_bytes + NUMBERS_MAX * NUMBER_BYTES
+        out = self.out(entry * (BEST_MAX + 2) * len(self.plain))
+        write_skus(self.arrays, self.asked, self.places, out)
+        found = dict(zip(self.plain, cut(out), strict=True))
+        if self.expected:
+            dates = Dates(self.prospect.network, self.query, self.now)
+            for sku, cells in self.expected_cells.items():
+                requires = self.items[sku].requires
+                found[sku] = msgspec.json.encode(judge_sku(sku, requires, cells, dates, on=self.on))
+        return found
+
+    def end(self) -> tuple[Buffer, ...]:
+        """Return the rest of an answer about these skus, from the matrix on, in parts.
+
+        Raises `invalid-parameter` for a matrix that is too large.
+        """
         query = self.query
-        verify_size(query, self.records if query.matrix or query.columns else 0)
-        dates = Dates(self.prospect.network, query, self.now) if self.expected else None
-        cells = {sku: self.cells(sku, found) for sku, found in self.expected.items()}
-        judged = {
-            sku: msgspec.json.encode(
-                judge_sku(sku, self.items[sku].requires, own, dates, on=self.on)
-            )
-            for sku, own in cells.items()
-            if dates is not None
-        }
-        head = msgspec.json.encode(
-            {
-                "age_ms": age_ms,
-                "channel": query.channel,
-                "on": self.on,
-                "zone_id": query.zone.zone_id if query.zone else None,
-            }
-        )
-        parts = [head[:-1], b',"skus":[', self.pieces(self.summaries(), judged), b'],"matrix":']
-        parts.append(self.matrix(cells) if query.matrix else b"null")
-        parts += [b',"columns":', self.columns(cells) if query.columns else b"null", b"}"]
-        return b"".join(parts)
+        if not query.matrix and not query.columns:
+            return NO_MATRIX
+        verify_size(query, self.records)
+        matrix = self.matrix() if query.matrix else (b"null",)
+        columns = self.columns() if query.columns else (b"null",)
+        return (b',"matrix":', *matrix, b',"columns":', *columns, b"}")
 
     def ask(self) -> Asked:
         """Return the plain skus as arrays, with the buffers of their records."""
@@ -168,15 +239,14 @@ class Question:
         ]
         rows[:, TEXT_FROM], rows[:, TEXT_TO] = starts[:-1], starts[1:]
         if not view.rules.by_sku:
-            return Asked(rows, NOTHING_KEPT, UNRULED, texts)
+            return Asked(rows, NOTHING_KEPT, UNRULED, texts, RULES, RULE_STARTS)
         kept = [view.kept(sku, self.query.channel) for sku in self.plain]
         sizes = np.array([units.size for units in kept], np.int64)
         rows[:, KEPT_FROM] = np.cumsum(sizes) - sizes
         rows[:, KEPT_STEP] = sizes > 1
         rules = [self.rules(sku, units.size) for sku, units in zip(self.plain, kept, strict=True)]
-        return Asked(
-            rows, np.concatenate([NOTHING, *kept]), np.concatenate([NOTHING, *rules]), texts
-        )
+        units, places = np.concatenate([NOTHING, *kept]), np.concatenate([NOTHING, *rules])
+        return Asked(rows, units, places, texts, RULES, RULE_STARTS)
 
     def rules(self, sku: str, size: int) -> Ints:
         """Return which rule set each buffer of a sku; only the matrix tells."""
@@ -187,25 +257,18 @@ class Question:
         places = [NO_RULE if name is None else RULE_PLACES[name] for name in names]
         return np.array(places or [NO_RULE], np.int64)
 
-    def summaries(self) -> list[bytes]:
-        """Return totals and best nodes of each plain sku, with a comma after each."""
-        entry = ENTRY_BYTES + self.text_bytes + NUMBERS_MAX * NUMBER_BYTES
-        out = self.out(entry * (BEST_MAX + 2) * len(self.plain))
-        write_skus(self.arrays, self.asked, self.places, out)
-        return self.cut(out)
-
-    def matrix(self, expected: Mapping[str, Sequence[Cell]]) -> bytes:
+    def matrix(self) -> tuple[Buffer, ...]:
         """Return every record of every sku."""
         entry = ENTRY_BYTES + self.text_bytes + NUMBERS_MAX * NUMBER_BYTES
         out = self.out(entry * self.records)
         write_cells(self.arrays, self.asked, self.places, out)
         others = {
             sku: b",".join(msgspec.json.encode(matrix_cell(cell, self.on)) for cell in own)
-            for sku, own in expected.items()
+            for sku, own in self.expected_cells.items()
         }
-        return b"[" + self.pieces(self.cut(out), others) + b"]"
+        return (b"[", self.pieces(out, others), b"]")
 
-    def columns(self, expected: Mapping[str, Sequence[Cell]]) -> bytes:
+    def columns(self) -> tuple[Buffer, ...]:
         """Return every record of every sku as columns."""
         per_record = NUMBERS_MAX * (NUMBER_BYTES + 1)
         size = per_record * self.records
@@ -216,10 +279,10 @@ class Question:
         places = {node_id: place for place, node_id in enumerate(node_ids)}
         others = {
             sku: msgspec.json.encode(sku_columns(sku, own, places, self.on))
-            for sku, own in expected.items()
+            for sku, own in self.expected_cells.items()
         }
-        listed = self.pieces(self.cut(out), others)
-        return b'{"node_ids":' + msgspec.json.encode(node_ids) + b',"skus":[' + listed + b"]}"
+        listed = self.pieces(out, others)
+        return (b'{"node_ids":', msgspec.json.encode(node_ids), b',"skus":[', listed, b"]}")
 
     def cells(self, sku: str, supply: Mapping[str, tuple[SupplyCell, ...]]) -> list[Cell]:
         """Return the records of a sku at open nodes as the rules take them."""
@@ -246,23 +309,21 @@ class Question:
             )
         return found
 
-    def pieces(self, plain: Sequence[bytes], others: Mapping[str, bytes]) -> bytes:
+    def pieces(self, out: Out, others: Mapping[str, bytes]) -> Buffer:
         """Return the parts of all skus in the order asked for, commas between them."""
         if not others:
-            return b"".join(plain)[:-1]
-        own = iter(plain)
-        parts = [others[sku] if sku in others else next(own)[:-1] for sku in self.skus]
-        return b",".join(part for part in parts if part)
+            # As it was written: copied once, into the answer.
+            return out.bytes[: max(out.end - 1, 0)].data
+        found = {**dict(zip(self.plain, cut(out), strict=True)), **others}
+        return b",".join(part for sku in self.skus if (part := found[sku]))
 
     def out(self, size: int) -> Out:
         """Return room for an answer; what is not written to costs nothing."""
         return Out(np.empty(size, np.uint8), np.zeros(len(self.plain), np.int64))
 
-    def cut(self, out: Out) -> list[bytes]:
-        """Return what was written: as one part, or a part for each sku where others come between."""
-        end = int(out.ends[-1]) if len(out.ends) else 0
-        written = out.bytes[:end].tobytes()
-        if not self.expected:
-            return [written]
-        starts = [0, *out.ends.tolist()]
-        return [written[start:end] for start, end in pairwise(starts)]
+
+def cut(out: Out) -> list[bytes]:
+    """Return what was written for each sku, without the comma after it."""
+    written = out.bytes[: out.end].tobytes()
+    ends = out.ends.tolist()
+    return [written[start : end - 1] for start, end in pairwise([0, *ends])]

@@ -63,6 +63,12 @@ class Prospect(msgspec.Struct, frozen=True, eq=False):
     distances: dict[tuple[float, float] | None, Ints] = {}
     """Those worked out before, by place."""
 
+    @property
+    def bytes(self) -> int:
+        """About how many bytes this takes."""
+        places = 2 * self.latitudes.nbytes + len(self.distances) * self.latitudes.nbytes
+        return self.table.nbytes + self.texts.nbytes + places
+
     def needs(self, requires: Sequence[str]) -> int:
         """Return the abilities an item needs of a node as bits."""
         found = 0

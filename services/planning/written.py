@@ -51,6 +51,10 @@ class Asked(NamedTuple):
     rules: Ints
     """Which rule set each, as a position in `RULES`; the last is none."""
     texts: Bytes
+    rule_names: Bytes
+    """`RULES` and `RULE_STARTS`, which compiled code may not know by itself: what it was compiled
+    with stays in its cache when they change elsewhere."""
+    rule_starts: Ints
 
 
 class Places(NamedTuple):
@@ -68,6 +72,11 @@ class Out(NamedTuple):
     bytes: Bytes
     ends: Ints
     """Where the part of each sku ends."""
+
+    @property
+    def end(self) -> int:
+        """Where the last one ends."""
+        return int(self.ends[-1]) if len(self.ends) else 0
 
 
 def literal(text: str) -> Bytes:
@@ -278,8 +287,8 @@ def write_cells(stock: Any, asked: Any, places: Any, out: Any) -> None:
             at = put_number(out.bytes, put_all(out.bytes, at, UNAVAILABLE), cell[3])
             at = put_number(out.bytes, put_all(out.bytes, at, BUFFER), asked.kept[kept])
             at = put_all(out.bytes, at, BUFFER_RULE)
-            rule = asked.rules[kept]
-            at = put(out.bytes, at, RULES, RULE_STARTS[rule], RULE_STARTS[rule + 1])
+            starts, rule = asked.rule_starts, asked.rules[kept]
+            at = put(out.bytes, at, asked.rule_names, starts[rule], starts[rule + 1])
             at = put_number(out.bytes, put_all(out.bytes, at, AVAILABLE), free)
             at = put_number(out.bytes, put_all(out.bytes, at, ATP), free)
             out.bytes[at] = CLOSE
