@@ -1,0 +1,1 @@
+"""Tests of what happens to goods on the floor of a node."""
