@@ -7,24 +7,41 @@ way.
 """
 
 import asyncio
+import errno
 import socket
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from services.settings import Network
 
-TRANSLATED = tuple(
-    IPv6Network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
+REFUSED = tuple(
+    ip_network(each)
+    for each in (
+        # Versions of Python differ in what they call global; these are not, whatever it says.
+        "192.0.0.0/24",
+        "192.88.99.0/24",
+        "3fff::/20",
+        "5f00::/16",
+        # These stand for other addresses, which could be internal.
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "2002::/16",
+        "2001::/32",
+        # Public by its number, yet answered by the machine's own host in one of the clouds.
+        "168.63.129.16/32",
+    )
 )
-"""Networks whose addresses stand for others: they could name an internal one."""
-CLOUD = frozenset({ip_address("168.63.129.16")})
-"""Public by its number, yet answered by the machine's own host."""
+"""Networks that are no public ones although their numbers look like it."""
 
 
 class AddressRefusedError(OSError):
     """An address may not be connected to; the message says why."""
+
+    def __init__(self, why: str) -> None:
+        """Say why, in the form in which systems say such things, which libraries pass on."""
+        super().__init__(errno.EACCES, why)
 
 
 class Fence:
@@ -37,6 +54,8 @@ class Fence:
         """
         self.allowed = tuple(allowed)
         self.plain = plain
+        self.opened: str | None = None
+        """The address for which a socket was opened last."""
 
     def verify(self, text: str) -> None:
         """Raise `AddressRefusedError` unless this address may be connected to."""
@@ -60,6 +79,7 @@ class Fence:
         self.verify(address[0])
         made = socket.socket(family, kind, protocol)
         made.settimeout(0)
+        self.opened = address[0]
         return made
 
 
@@ -110,9 +130,9 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     """
     if not address.is_global or address.is_multicast or address.is_reserved:
         return False
-    if isinstance(address, IPv6Address):
-        return not address.is_site_local and not any(address in each for each in TRANSLATED)
-    return address not in CLOUD
+    if isinstance(address, IPv6Address) and address.is_site_local:
+        return False
+    return not any(address in each for each in REFUSED)
 
 
 def is_refused_literal(host: str, allowed: Sequence[Network]) -> bool:

@@ -43,10 +43,10 @@ class Line:
         """Prepare connections to `url`; nothing is looked up yet."""
         self.url = url
         self.settings = settings
-        fence = Fence(settings.webhook_networks, plain=not url.startswith("https:"))
+        self.fence = Fence(settings.webhook_networks, plain=not url.startswith("https:"))
         connector = aiohttp.TCPConnector(
-            resolver=Resolver(fence),
-            socket_factory=fence.open_socket,
+            resolver=Resolver(self.fence),
+            socket_factory=self.fence.open_socket,
             use_dns_cache=False,
             limit=settings.webhook_deliveries_max,
             keepalive_timeout=KEEP_ALIVE_S,
@@ -89,7 +89,8 @@ class Line:
         async with self.session.post(
             self.url, data=body, headers=headers, allow_redirects=False
         ) as response:
-            address = peer_of(response)
+            # An answer without a body has given its connection back already.
+            address = peer_of(response) or self.fence.opened
             text = await beginning(response)
             if not response.content.at_eof():
                 # What is longer than anybody reads is not waited for: the connection ends instead.
