@@ -17,6 +17,7 @@ from services.http import (
     availability,
     checkout,
     counts,
+    departures,
     kpis,
     operator,
     planner,
@@ -26,6 +27,7 @@ from services.http import (
     store,
     strategies,
     transfers,
+    work,
 )
 from services.http.access import KeyMiddleware, guard_role
 from services.http.document import complete
@@ -42,6 +44,8 @@ HANDLERS = [
     *promises.handlers,
     *availability.handlers,
     *store.handlers,
+    *work.handlers,
+    *departures.handlers,
     *counts.handlers,
     *receipts.handlers,
     *transfers.handlers,
@@ -55,6 +59,7 @@ TAGS = [
     Tag("checkout", "Plan a basket, hold its stock, confirm it."),
     Tag("availability", "What can be sold, where and by when."),
     Tag("store", "Reserve for the customer at the counter."),
+    Tag("work", "What nodes do for orders, step by step."),
     Tag("stock", "What is on hand, how it moves, and feeds of it."),
     Tag("planner", "Nodes, items and the network's costs and dates."),
     Tag("strategies", "By which prices and limits orders are routed, and which order by which."),

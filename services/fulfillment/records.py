@@ -413,6 +413,24 @@ async def find_node_kinds(
     return {row["node_id"]: row["kind"] for row in rows}
 
 
+async def find_node(connection: asyncpg.Connection, node_id: str) -> asyncpg.Record | None:
+    """Return a node with who works there."""
+    return await connection.fetchrow(
+        "SELECT node_id, partner_id FROM node WHERE node_id = $1", node_id
+    )
+
+
+async def find_node_of(
+    connection: asyncpg.Connection, fulfillment_order_id: UUID
+) -> asyncpg.Record | None:
+    """Return the node of a fulfillment order with who works there."""
+    return await connection.fetchrow(
+        "SELECT f.node_id, n.partner_id FROM fulfillment_order f LEFT JOIN node n USING (node_id)"
+        " WHERE f.fulfillment_order_id = $1",
+        fulfillment_order_id,
+    )
+
+
 async def find_allocations_of_order(
     connection: asyncpg.Connection, order_id: str, *, lock: bool = False
 ) -> list[UUID]:
@@ -449,6 +467,16 @@ async def find_shipments(
     for row in rows:
         found.setdefault(row["fulfillment_order_id"], []).append(Shipment(**row))
     return found
+
+
+async def find_shipment(
+    connection: asyncpg.Connection, order_id: str, shipment_id: UUID
+) -> Shipment | None:
+    """Return a shipment of an order."""
+    row = await connection.fetchrow(
+        f"{SHIPMENT} WHERE (order_id, shipment_id) = ($1, $2)", order_id, shipment_id
+    )
+    return Shipment(**row) if row else None
 
 
 async def set_delivered(

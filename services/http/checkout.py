@@ -15,6 +15,9 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 
 from routing.explain import explain
+from services.fulfillment import cancel as called_off
+from services.fulfillment import create
+from services.fulfillment.answers import AllocationWithWork
 from services.http.access import IDEMPOTENCY_KEY, Caller, allow, guard_idempotency
 from services.http.answers import BODY, WRITE, Write, raises, respond
 from services.keys import Principal
@@ -212,8 +215,8 @@ async def get_decision(
 )
 async def confirm(
     allocation_id: FromPath[UUID], request: Call, state: State
-) -> Response[AllocationAnswer]:
-    """Make a hold a firm promise, for example once it is paid.
+) -> Response[AllocationWithWork]:
+    """Make a hold a firm promise, for example once it is paid, and give its nodes their work.
 
     After `promise_valid_until` the dates are computed anew. After expiry the same stock is taken
     again if it is still there (`retaken`), else the answer is `hold-expired` and nothing changes.
@@ -223,11 +226,11 @@ async def confirm(
     given = await once(
         runtime.database,
         claim_of(request, None),
-        lambda connection: lifecycle.confirm(
-            connection, allocation_id, actor=actor, network=network
+        lambda connection: create.confirm(
+            connection, allocation_id, actor=actor, network=network, settings=runtime.settings
         ),
     )
-    return respond(given, AllocationAnswer)
+    return respond(given, AllocationWithWork)
 
 
 @post(
@@ -259,19 +262,6 @@ async def extend(
     return respond(given, AllocationAnswer)
 
 
-async def end(
-    request: Call, runtime: Runtime, allocation_id: UUID, call: str
-) -> Response[AllocationAnswer]:
-    """Release or cancel an allocation, once per key."""
-    step = {"release": lifecycle.release, "cancel": lifecycle.cancel}[call]
-    given: Answer = await once(
-        runtime.database,
-        claim_of(request, None),
-        lambda connection: step(connection, allocation_id, actor=request.user.actor),
-    )
-    return respond(given, AllocationAnswer)
-
-
 @post(
     "/v1/allocations/{allocation_id:uuid}/release",
     status_code=200,
@@ -285,7 +275,13 @@ async def release(
     allocation_id: FromPath[UUID], request: Call, state: State
 ) -> Response[AllocationAnswer]:
     """Give a hold back, for a basket that was left."""
-    return await end(request, state.runtime, allocation_id, "release")
+    runtime: Runtime = state.runtime
+    given = await once(
+        runtime.database,
+        claim_of(request, None),
+        lambda connection: lifecycle.release(connection, allocation_id, actor=request.user.actor),
+    )
+    return respond(given, AllocationAnswer)
 
 
 @post(
@@ -299,9 +295,19 @@ async def release(
 )
 async def cancel(
     allocation_id: FromPath[UUID], request: Call, state: State
-) -> Response[AllocationAnswer]:
-    """Cancel an allocation, held or confirmed, and give its stock back."""
-    return await end(request, state.runtime, allocation_id, "cancel")
+) -> Response[AllocationWithWork]:
+    """Cancel an allocation, held or confirmed, and give its stock back.
+
+    Work that is packed, or that another company has accepted, is asked to stop: the allocation
+    stays confirmed until its node has answered. What has left stays; `outcome` tells of each.
+    """
+    runtime: Runtime = state.runtime
+    given = await once(
+        runtime.database,
+        claim_of(request, None),
+        lambda connection: called_off.cancel(connection, allocation_id, actor=request.user.actor),
+    )
+    return respond(given, AllocationWithWork)
 
 
 handlers = [

@@ -1,6 +1,9 @@
 """Which jobs there are, and how often each runs."""
 
+from functools import partial
+
 from services.events.sequencer import number_events
+from services.fulfillment.create import submit_due
 from services.orders import counter, lifecycle
 from services.partners.fanout import write_messages
 from services.retention import forget_changes, maintain_partitions
@@ -16,6 +19,7 @@ def all_jobs(settings: Settings) -> list[Job]:
     return [
         Job("expire allocations", settings.sweep_ms, lifecycle.expire_due),
         Job("expire counter reservations", settings.sweep_ms, counter.expire_due),
+        Job("submit work", settings.sweep_ms, partial(submit_due, settings.answer_limit_s)),
         Job("number events", settings.event_poll_ms, number_events),
         Job("write messages", settings.event_poll_ms, write_messages),
         Job("forget changes", MINUTE_MS, forget_changes),

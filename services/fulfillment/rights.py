@@ -1,0 +1,38 @@
+"""Whose work a fulfillment order is: a key sees what its nodes do, and nothing of the rest.
+
+What belongs to somebody else looks exactly like what does not exist.
+"""
+
+from uuid import UUID
+
+import asyncpg
+
+from services.fulfillment import records
+from services.fulfillment.steps import unknown
+from services.keys import Principal
+from services.problems import Refused
+
+
+def may_act(principal: Principal, node_id: str, partner_id: str | None) -> bool:
+    """Tell whether a key may see and do what a node does; `partner_id` is who works there."""
+    if principal.role == "store":
+        return node_id in principal.node_ids
+    if principal.role == "partner":
+        return partner_id is not None and partner_id == principal.partner_id
+    return True
+
+
+async def verify_node(connection: asyncpg.Connection, node_id: str, principal: Principal) -> None:
+    """Raise `not-found` unless the node exists and the key may see what it does."""
+    found = await records.find_node(connection, node_id)
+    if found is None or not may_act(principal, node_id, found["partner_id"]):
+        raise Refused("not-found", f"There is no node {node_id} that this key may act for.")
+
+
+async def verify_own(
+    connection: asyncpg.Connection, fulfillment_order_id: UUID, principal: Principal
+) -> None:
+    """Raise `not-found` unless a fulfillment order exists and is at a node of the key."""
+    found = await records.find_node_of(connection, fulfillment_order_id)
+    if found is None or not may_act(principal, found["node_id"], found["partner_id"]):
+        raise unknown(fulfillment_order_id)
