@@ -20,6 +20,7 @@ from services.http import (
     departures,
     kpis,
     operator,
+    people,
     planner,
     promises,
     receipts,
@@ -53,6 +54,7 @@ HANDLERS = [
     *strategies.handlers,
     *kpis.handlers,
     *stock.handlers,
+    *people.handlers,
     *operator.handlers,
 ]
 TAGS = [

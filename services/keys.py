@@ -14,6 +14,8 @@ from services.database import Database
 
 Role = Literal["checkout", "store", "partner", "planner", "operator"]
 ROLES: tuple[Role, ...] = get_args(Role)
+BOUND: frozenset[Role] = frozenset({"store", "partner"})
+"""Roles that act for nodes and see no others."""
 SECRET_BYTES = 24
 CACHE_KEYS_MAX = 10_000
 
@@ -24,8 +26,13 @@ class Principal(msgspec.Struct, frozen=True):
     key_id: str
     role: Role
     node_ids: tuple[str, ...]
-    """Nodes a store key acts for."""
+    """Nodes that a store key acts for, or where a partner works."""
     partner_id: str | None
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether only what concerns `node_ids` exists for this principal."""
+        return self.role in BOUND
 
     @property
     def actor(self) -> str:

@@ -50,6 +50,8 @@ KINDS: dict[str, Kind] = {
     "idempotency-key-reused": Kind(409, "The key was used for another request"),
     "hold-expired": Kind(409, "The hold has expired and its stock is gone"),
     "illegal-state": Kind(409, "The state does not allow this"),
+    "address-elsewhere": Kind(409, "The address lies where the order is not planned to go"),
+    "address-fixed": Kind(409, "A parcel with the address has been packed"),
     "negative-stock": Kind(409, "The movement would take more than is there"),
     "over-receipt": Kind(409, "More has come in than was expected and is tolerated"),
     "over-return": Kind(409, "More would come back than went out"),

@@ -29,7 +29,7 @@ async def insert_key(
 
 
 async def find_key(connection: asyncpg.Connection, secret_hash: bytes) -> asyncpg.Record | None:
-    """Return the live key with this hash."""
+    """Return the live key with this hash; a partner's with the nodes where the partner works."""
     return await connection.fetchrow(
         "SELECT key_id, role, node_ids, partner_id FROM api_key"
         " WHERE secret_hash = $1 AND revoked_at IS NULL",

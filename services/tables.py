@@ -187,7 +187,9 @@ api_key = sa.Table(
     sa.Column("role", sa.Text, nullable=False),
     sa.Column("node_ids", pg.ARRAY(sa.Text), nullable=False, server_default="{}"),
     sa.Column("partner_id", sa.Text),
+    sa.Column("scopes", pg.ARRAY(sa.Text), comment="All that its role may do when null."),
     instant("created_at", default=True),
+    instant("expires_at", nullable=True),
     instant("revoked_at", nullable=True),
     sa.CheckConstraint(
         "role IN ('checkout', 'store', 'partner', 'planner', 'operator')", name="role"

@@ -92,7 +92,7 @@ async def guard_own_allocation(
 ) -> None:
     """Raise `not-found` for a store key and an allocation that its nodes have no part in."""
     principal: Principal = connection.user
-    if principal.role == "store":
+    if principal.is_bound:
         database = connection.app.state.runtime.database
         async with database.connect() as driver:
             await lifecycle.verify_own(driver, connection.path_params["allocation_id"], principal)

@@ -36,6 +36,8 @@ SAID: dict[str, str] = {
     "idempotency-key-reused": "This Idempotency-Key came before with another body. Use a new key for a new request.",
     "hold-expired": "The hold expired at 2026-03-02 10:15:00+00:00 and its stock is gone: columbus has 0 of the 1 needed. Allocate the order again.",
     "illegal-state": "The allocation is cancelled; it allows cancel.",
+    "address-elsewhere": "The order is planned for zone east, and the address lies in zone west. Change the order's destination, which plans it anew, or cancel it and allocate it to the new address.",
+    "address-fixed": "Fulfillment order 0199a3b0-0000-7000-8000-00000000000f at columbus is packed, so its parcel has the old name and address. Customer, phone, email and packing slip can still change; what arrives can be returned.",
     "negative-stock": "new-york has 9 of mug-enamel, of which 2 are promised; 8 cannot leave.",
     "over-receipt": "14 of mug-enamel would have come in of 12 expected; 13 are tolerated (10 % more). Count again, or send `accept_over`.",
     "over-return": "Line 1 of order web-1001 can give back 1 of the 2 asked for: 3 went out and 2 came back.",

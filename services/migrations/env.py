@@ -13,6 +13,7 @@ from services.fulfillment import exceptions_tables
 from services.fulfillment import tables as fulfillment_tables
 from services.goods import tables as goods_tables
 from services.partners import tables as partner_tables
+from services.people import tables as people_tables
 from services.returns import tables as return_tables
 from services.tables import metadata
 
@@ -22,6 +23,7 @@ DESCRIBED_IN = (
     fulfillment_tables,
     goods_tables,
     partner_tables,
+    people_tables,
     return_tables,
 )
 """Modules that describe tables beside `services.tables`; importing them is what counts."""

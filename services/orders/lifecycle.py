@@ -66,8 +66,8 @@ async def verify_own(
 
 
 def may_see(principal: Principal, row: AllocationRow) -> bool:
-    """Tell whether an allocation concerns a key: a store's must be its own or at its nodes."""
-    if principal.role != "store" or row.actor == principal.actor:
+    """Tell whether an allocation concerns a key: a bound one's must be its own or at its nodes."""
+    if not principal.is_bound or row.actor == principal.actor:
         return True
     return not {each.node for each in told(row).fulfillments}.isdisjoint(principal.node_ids)
 

@@ -87,6 +87,14 @@ async def find_live(
     return {row["order_id"]: AllocationRow(**row) for row in rows}
 
 
+async def find_of_order(connection: asyncpg.Connection, order_id: str) -> list[AllocationRow]:
+    """Return every allocation an order has had, newest last."""
+    rows = await connection.fetch(
+        ALLOCATION + " WHERE order_id = $1 ORDER BY created_at, allocation_id", order_id
+    )
+    return [AllocationRow(**row) for row in rows]
+
+
 async def find_allocation(
     connection: asyncpg.Connection, allocation_id: UUID
 ) -> AllocationRow | None:

@@ -1,0 +1,1 @@
+"""Tests of contacts, rights, staff and timelines."""
