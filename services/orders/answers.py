@@ -116,6 +116,9 @@ class AllocationAnswer(msgspec.Struct, frozen=True, kw_only=True):
     decision: Annotated[str, Meta(description="Where the decision record is.")]
     retaken: bool = False
     """Whether a confirm came after expiry and took the same stock again."""
+    exchange_for: Annotated[
+        UUID | msgspec.UnsetType, Meta(description="The return that it replaces.")
+    ] = msgspec.UNSET
 
 
 def cost_answer(cost: Cost, currency: str) -> CostAnswer:
