@@ -433,14 +433,14 @@ async def find_node_of(
 
 async def find_allocations_of_order(
     connection: asyncpg.Connection, order_id: str, *, lock: bool = False
-) -> list[UUID]:
-    """Return the allocations of an order, the first made first; locked where that is asked for."""
+) -> dict[UUID, str]:
+    """Return the state of each allocation of an order, the first made first, locked if asked."""
     rows = await connection.fetch(
-        "SELECT allocation_id FROM allocation WHERE order_id = $1 ORDER BY allocation_id"
+        "SELECT allocation_id, state FROM allocation WHERE order_id = $1 ORDER BY allocation_id"
         + (" FOR UPDATE" if lock else ""),
         order_id,
     )
-    return [row["allocation_id"] for row in rows]
+    return {row["allocation_id"]: row["state"] for row in rows}
 
 
 # Shipments
