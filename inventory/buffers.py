@@ -126,6 +126,8 @@ class RuleBook:
 
     def at(self, sku: str, node_id: str, channel: str) -> tuple[int, str | None]:
         """Return the units kept back at a record and the name of the rule, as `buffer_at` does."""
+        if not self.by_sku:
+            return 0, None
         for_all = self.by_sku.get(ANY, {})
         if (ANY, node_id, EXCLUDED) not in for_all:
             quantity, rule = buffer_at(self.by_sku.get(sku, {}), sku, node_id, channel)

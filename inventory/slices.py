@@ -127,6 +127,36 @@ def read_free(bounds: Any, cells: Any, slot: int, kept: Any) -> tuple[Any, Any]:
 
 
 @atomic
+def read_free_of(bounds: Any, cells: Any, slots: Any, kept: Any, ends: Any) -> tuple[Any, Any, Any]:
+    """Do for several slots what `read_free` does for one, and return how many nodes each has.
+
+    Slots below 0 have none. What is kept back of slot s ends at `ends[s]` in `kept`, where the one
+    before ends it begins; nothing is kept back without any ends.
+    """
+    room = 0
+    for slot in slots:
+        if slot >= 0:
+            room += bounds[slot, 1]
+    counts = np.zeros(slots.size, np.int64)
+    nodes, units = np.empty(room, np.int64), np.empty(room, np.int64)
+    found = first = 0
+    for s in range(slots.size):
+        own = ends[s] - first if ends.size else 0
+        start, length = bounds[slots[s], 0], bounds[slots[s], 1] if slots[s] >= 0 else 0
+        for k in range(length):
+            at = start + k
+            free = np.int64(cells[at, 1]) - cells[at, 2] - cells[at, 3] - cells[at, 4]
+            if own:
+                free -= kept[first + min(k, own - 1)]
+            if free > 0:
+                nodes[found], units[found] = cells[at, 0], free
+                found += 1
+                counts[s] += 1
+        first += own
+    return counts, nodes[:found], units[:found]
+
+
+@atomic
 def read_cells(bounds: Any, cells: Any, slot: int) -> Any:
     """Return a copy of a slot's cells."""
     start = bounds[slot, 0]
@@ -235,6 +265,17 @@ class Slices:
         found: tuple[Numbers, Ints] = read_free(arrays.bounds, arrays.cells, slot, kept)
         return found
 
+    def free_of(self, slots: Ints, kept: Ints, ends: Ints) -> tuple[Ints, Ints, Ints]:
+        """Return by slot how many nodes have free units, then their numbers and units.
+
+        `kept` has the figures of one slot after another, each up to its end in `ends`.
+        """
+        arrays = self.arrays
+        found: tuple[Ints, Ints, Ints] = read_free_of(
+            arrays.bounds, arrays.cells, slots, kept, ends
+        )
+        return found
+
     def cells(self, slot: int) -> Numbers:
         """Return a slot's cells: a row for each node, by rising number."""
         arrays = self.arrays
@@ -267,4 +308,5 @@ def compile_all() -> None:
     slices.put(np.zeros(1, np.int64), np.array([[0, 1, 0, 0, 1]], np.int64))
     slices.add_pending(np.array([[0, 0, 1]], np.int64), 1)
     slices.free(0, np.zeros(1, np.int64))
+    slices.free_of(*np.zeros((3, 1), np.int64))
     slices.cells(0)

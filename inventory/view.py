@@ -85,6 +85,21 @@ class StockView:
             slot, self.kept(sku, channel) if self.rules.by_sku else NOTHING_KEPT
         )
 
+    def held_of(self, skus: Sequence[str], channel: str) -> tuple[Ints, Ints, Ints]:
+        """Return by sku how many nodes have units for `channel`; then their numbers, and the units.
+
+        The same as `held` says of each, one after another, for the price of one.
+        """
+        slots = [self.slots.get(sku, -1) for sku in skus]
+        kept = ends = NO_UNITS
+        if self.rules.by_sku:
+            own = [
+                NO_UNITS if slot < 0 else self.kept(sku, channel)
+                for sku, slot in zip(skus, slots, strict=True)
+            ]
+            kept, ends = np.concatenate(own), np.cumsum([each.size for each in own])
+        return self.slices.free_of(np.array(slots, np.int64), kept, ends)
+
     def item(self, sku: str) -> ItemFacts | None:
         """Return what is known of an item; none when there is no such item."""
         slot = self.slots.get(sku)

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Iterator
 from datetime import timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from routing.cost import PARCELS_MAX
@@ -52,8 +53,26 @@ def _repeated(values: Iterable[Hashable]) -> Hashable | None:
 
 def validate_lines(lines: tuple[Line, ...], policy: Policy) -> None:
     """Raise `ProblemError` for a fault in lines or policy."""
-    for fault in _lines_faults(lines, policy):
-        raise ProblemError(fault)
+    if not (_sound_lines(lines) and _sound_policy(policy)):
+        for fault in _lines_faults(lines, policy):
+            raise ProblemError(fault)
+
+
+def _sound_lines(lines: tuple[Line, ...]) -> bool:
+    """Whether lines are without fault, the quick way; if not, it is worth the time to say why."""
+    units = 0
+    for line in lines:
+        if line.quantity < 1 or line.weight_grams < 0 or not line.methods:
+            return False
+        if line.pickup_node is None and "pickup" in line.methods:
+            return False
+        units += line.quantity
+    return 0 < len({line.line_id for line in lines}) == len(lines) and units <= UNITS_MAX
+
+
+@lru_cache(maxsize=1024)
+def _sound_policy(policy: Policy) -> bool:
+    return not any(_policy_faults(policy))
 
 
 def _order_faults(problem: Problem) -> Iterator[str]:
@@ -75,6 +94,10 @@ def _lines_faults(lines: tuple[Line, ...], policy: Policy) -> Iterator[str]:
     units = sum(line.quantity for line in lines)
     if units > UNITS_MAX:
         yield f"the order has {units} units, more than {UNITS_MAX}; split it"
+    yield from _policy_faults(policy)
+
+
+def _policy_faults(policy: Policy) -> Iterator[str]:
     prices = (
         policy.split_minor,
         policy.lateness_minor,

@@ -20,7 +20,7 @@ from services import records as shared_records
 from services.database import Database, DatabaseAwayError, PoolTimeoutError
 from services.ids import new_id
 from services.keys import Principal
-from services.observe import allocations_total, batch_orders, bisections_total, lost_races_total
+from services.observe import batch_orders, bisections_total, lost_races_total, outcomes, tally
 from services.orders import records
 from services.orders.answers import QuoteAnswer, quote_answer
 from services.orders.choices import PromisesAnswer, choices
@@ -276,7 +276,7 @@ class Allocator:
 
     def finish(self, order: Order, given: Answer, outcome: str) -> None:
         """Hand an order its answer."""
-        allocations_total.labels(outcome).inc()
+        tally.count(outcomes(outcome))
         self.queue.answer(order, given)
 
 

@@ -143,15 +143,17 @@ def fulfillment_answer(fulfillment: Fulfillment, currency: str) -> FulfillmentAn
         promise=PromiseAnswer(fulfillment.promise.earliest, fulfillment.promise.latest),
         weight_grams=fulfillment.weight_grams,
         lines=tuple(
-            LineAnswer(
-                line_id=line.line_id,
-                sku=line.sku,
-                quantity=line.quantity,
-                source=line.source,
-                supply_id=line.supply_id,
-                available_on=line.available_on,
-            )
-            for line in fulfillment.lines
+            [
+                LineAnswer(
+                    line_id=line.line_id,
+                    sku=line.sku,
+                    quantity=line.quantity,
+                    source=line.source,
+                    supply_id=line.supply_id,
+                    available_on=line.available_on,
+                )
+                for line in fulfillment.lines
+            ]
         ),
         cost=cost_answer(fulfillment.cost, currency),
     )
@@ -178,18 +180,23 @@ def priced(
 
 def quote_answer(plan: Plan, elapsed_us: int, budget_ms: int, currency: str) -> QuoteAnswer:
     """Return a plan as it is told, with the time it took and the time there was for it."""
-    gap = (plan.objective_minor - plan.bound_minor) / max(plan.objective_minor, 1)
     return QuoteAnswer(
-        fulfillments=tuple(fulfillment_answer(each, currency) for each in plan.fulfillments),
-        shortfalls=tuple(ShortfallAnswer(s.line_id, s.quantity) for s in plan.shortfalls),
+        fulfillments=tuple([fulfillment_answer(each, currency) for each in plan.fulfillments]),
+        shortfalls=tuple([ShortfallAnswer(s.line_id, s.quantity) for s in plan.shortfalls]),
         cost=cost_answer(plan.cost, currency),
-        solver=SolverAnswer(
-            status=plan.status,
-            objective_minor=plan.objective_minor,
-            bound_minor=plan.bound_minor,
-            gap=round(gap, 6),
-            elapsed_us=elapsed_us,
-            budget_ms=budget_ms,
-            found_by=plan.found_by,
-        ),
+        solver=solver_answer(plan, elapsed_us, budget_ms),
+    )
+
+
+def solver_answer(plan: Plan, elapsed_us: int, budget_ms: int) -> SolverAnswer:
+    """Return how well a plan is proven."""
+    gap = (plan.objective_minor - plan.bound_minor) / max(plan.objective_minor, 1)
+    return SolverAnswer(
+        status=plan.status,
+        objective_minor=plan.objective_minor,
+        bound_minor=plan.bound_minor,
+        gap=round(gap, 6),
+        elapsed_us=elapsed_us,
+        budget_ms=budget_ms,
+        found_by=plan.found_by,
     )

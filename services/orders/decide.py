@@ -12,7 +12,7 @@ from routing.basket import Basket
 from routing.plan import Plan
 from routing.plan_basket import Planned, plan_basket
 from routing.problem import Policy
-from services.observe import solve_seconds
+from services.observe import solves, tally
 from services.orders.ground import Ground, Grounds
 from services.orders.request import AllocationRequest, QuoteRequest
 from services.orders.room import Room
@@ -117,7 +117,7 @@ class Decider:
         started = perf_counter()
         planned = await self.plan(ground, asked, budget_ms)
         elapsed_s = perf_counter() - started
-        solve_seconds.labels(planned.plan.status).observe(elapsed_s)
+        tally.observe(solves(planned.plan.status), elapsed_s)
         return Decision(
             planned.plan, planned.record, ground, now, round(elapsed_s * 1_000_000), budget_ms
         )

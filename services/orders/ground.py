@@ -38,7 +38,7 @@ class Ground(msgspec.Struct, eq=False):
 
         That is the earliest of its fulfillments' last cut-offs; none for an empty plan.
         """
-        return min((self.cut_off(each, now) for each in plan.fulfillments), default=None)
+        return min([self.cut_off(each, now) for each in plan.fulfillments], default=None)
 
     def cut_off(self, fulfillment: Fulfillment, now: datetime) -> datetime:
         """Return the last cut-off at which work for the fulfillment's date can still begin."""

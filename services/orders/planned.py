@@ -1,6 +1,7 @@
 """From a decided order to what is committed of it."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -43,11 +44,12 @@ def decided(order: Order, found: Decision, stock: StockView, settings: Settings)
     if not plan.fulfillments:
         return refused(order, insufficient(plan))
     expires_at = found.now + timedelta(seconds=order.hold_s)
-    body = allocation_answer(order, found, settings.currency)
+    body = allocation_answer(order, found, expires_at, settings.currency)
     lines = taken(plan, stock, order.request.channel)
     works = work(plan, found.ground.network.limited)
-    committed = msgspec.structs.replace(
-        commitment(order, Answer(201, encode(body))),
+    committed = commitment(
+        order,
+        Answer(201, encode(body)),
         lines=lines,
         works=works,
         complete=not plan.shortfalls,
@@ -66,8 +68,8 @@ def decided(order: Order, found: Decision, stock: StockView, settings: Settings)
     return Decided(order, committed, taking, found)
 
 
-def commitment(order: Order, answer: Answer) -> Commitment:
-    """Return the commitment of an order that holds nothing."""
+def commitment(order: Order, answer: Answer, **held: Any) -> Commitment:
+    """Return the commitment of an order; `held` are its fields about what is held, if anything."""
     return Commitment(
         claim=order.claim,
         principal=order.principal,
@@ -77,11 +79,14 @@ def commitment(order: Order, answer: Answer) -> Commitment:
         zone_id=order.zone.zone_id if order.zone else None,
         answer=answer,
         attempts=order.attempts,
+        **held,
     )
 
 
-def allocation_answer(order: Order, found: Decision, currency: str) -> AllocationAnswer:
-    """Return what an order is told once its plan is held."""
+def allocation_answer(
+    order: Order, found: Decision, expires_at: datetime, currency: str
+) -> AllocationAnswer:
+    """Return what an order is told once its plan is held until `expires_at`."""
     told = quote_answer(found.plan, found.elapsed_us, found.budget_ms, currency)
     prices = {
         (line.line_id, line.sku): line.unit_price_minor
@@ -92,7 +97,7 @@ def allocation_answer(order: Order, found: Decision, currency: str) -> Allocatio
         allocation_id=order.allocation_id,
         order_id=order.request.order_id,
         status="partial" if found.plan.shortfalls else "held",
-        expires_at=found.now + timedelta(seconds=order.hold_s),
+        expires_at=expires_at,
         promise_valid_until=found.ground.valid_until(found.plan, found.now),
         fulfillments=priced(told.fulfillments, prices),
         shortfalls=told.shortfalls,

@@ -113,7 +113,6 @@ class Queue:
             raise too_many(len(self.waiting), self.retry_after_s)
         self.under_way[order.claim.scope] = order
         self.waiting.append(order)
-        queue_orders.set(len(self.waiting))
         self.arrival.set()
 
     def put_back(self, orders: list[Order]) -> None:
@@ -152,7 +151,6 @@ class Queue:
                 seen.add(order.request.order_id)
                 orders.append(order)
         self.waiting.extendleft(reversed(later))
-        queue_orders.set(len(self.waiting))
         return orders
 
     def answer(self, order: Order, given: Answer) -> None:
@@ -177,13 +175,14 @@ class Queue:
         return max(1, min(left_ms, max(settings.decision_min_ms, share)))
 
     async def sweep(self) -> None:
-        """Tell those whose deadline has passed, for ever.
+        """Tell those whose deadline has passed, and the metrics how many wait, for ever.
 
         Their orders are settled all the same, and their keys give the answers later.
         """
         while True:
             await asyncio.sleep(SWEEP_S)
             self.give_up(monotonic())
+            queue_orders.set(len(self.waiting))
 
     def give_up(self, now: float) -> None:
         """Answer everyone whose deadline is over; orders stand in the order of their deadlines."""

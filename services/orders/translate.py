@@ -5,7 +5,7 @@ from datetime import date, datetime
 import msgspec
 
 from inventory.view import StockView
-from routing.basket import Basket, held
+from routing.basket import Basket, Held
 from routing.problem import Line, Method, Policy, Supply
 from services.orders.request import AllocationRequest, QuoteRequest, RequestLine
 from services.problems import Refused
@@ -20,19 +20,19 @@ def basket(
     now: datetime,
 ) -> Basket:
     """Return the order as routing is asked it; raises `unknown-sku` naming the first unknown one."""
-    lines = tuple(routing_line(line, stock) for line in request.lines)
-    skus = {line.sku for line in lines}
+    lines = tuple([routing_line(line, stock) for line in request.lines])
+    skus = tuple(sorted({line.sku for line in lines}))
     return Basket(
         now=now,
         lines=lines,
         policy=routing_policy(request, strategy),
-        held=held(lines, {sku: stock.held(sku, request.channel) for sku in skus}),
+        held=Held(skus, *stock.held_of(skus, request.channel)),
         supply=supply_of(stock, skus, now.date()) if request.policy.backorder else {},
     )
 
 
 def supply_of(
-    stock: StockView, skus: set[str], today: date
+    stock: StockView, skus: tuple[str, ...], today: date
 ) -> dict[tuple[str, str], tuple[Supply, ...]]:
     """Return what is expected of the skus and may be promised, by node and sku."""
     return {
