@@ -21,6 +21,7 @@ from services.http import (
     kpis,
     operator,
     orders,
+    partners,
     people,
     planner,
     promises,
@@ -30,6 +31,7 @@ from services.http import (
     store,
     strategies,
     transfers,
+    webhooks,
     work,
 )
 from services.http.access import KeyMiddleware, guard_role
@@ -59,6 +61,8 @@ HANDLERS = [
     *kpis.handlers,
     *stock.handlers,
     *people.handlers,
+    *partners.handlers,
+    *webhooks.handlers,
     *operator.handlers,
 ]
 TAGS = [
@@ -71,6 +75,7 @@ TAGS = [
     Tag("stock", "What is on hand, how it moves, and feeds of it."),
     Tag("planner", "Nodes, items and the network's costs and dates."),
     Tag("strategies", "By which prices and limits orders are routed, and which order by which."),
+    Tag("partner", "Be told of what happens, and tell what partners did."),
     Tag("operator", "Health and metrics."),
 ]
 

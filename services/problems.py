@@ -52,6 +52,8 @@ KINDS: dict[str, Kind] = {
     "illegal-state": Kind(409, "The state does not allow this"),
     "address-elsewhere": Kind(409, "The address lies where the order is not planned to go"),
     "address-fixed": Kind(409, "A parcel with the address has been packed"),
+    "endpoint-limit": Kind(409, "The owner has as many endpoints as it may have"),
+    "partner-event-reused": Kind(409, "The partner_event_id was used for another event"),
     "negative-stock": Kind(409, "The movement would take more than is there"),
     "over-receipt": Kind(409, "More has come in than was expected and is tolerated"),
     "over-return": Kind(409, "More would come back than went out"),

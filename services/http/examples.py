@@ -34,6 +34,8 @@ SAID: dict[str, str] = {
     "contended": "Other orders took the stock of every plan found, 3 times over; nothing is held. Send the order again with a new Idempotency-Key.",
     "order-already-allocated": "Order web-1001 has allocation 0199a3b0-0000-7000-8000-00000000000f for another body; release or cancel it first.",
     "idempotency-key-reused": "This Idempotency-Key came before with another body. Use a new key for a new request.",
+    "endpoint-limit": "There are 20 endpoints already; delete one that is not needed.",
+    "partner-event-reused": "Event ship-4711 came before with another body. Give each event an id of its own.",
     "hold-expired": "The hold expired at 2026-03-02 10:15:00+00:00 and its stock is gone: columbus has 0 of the 1 needed. Allocate the order again.",
     "illegal-state": "The allocation is cancelled; it allows cancel.",
     "address-elsewhere": "The order is planned for zone east, and the address lies in zone west. Change the order's destination, which plans it anew, or cancel it and allocate it to the new address.",

@@ -8,6 +8,10 @@ import asyncpg
 from services.fulfillment.records import Work
 from services.partners import kinds, records
 from services.partners.records import Due
+from services.people.contacts import Contact, read_contact
+
+LABEL = ("name", "address_lines", "city", "region", "postal_code", "country", "phone", "email")
+"""What a carrier needs of a person."""
 
 
 async def details_of(
@@ -42,16 +46,29 @@ async def dispatches(
     works = await records.find_works(connection, order_ids)
     skus = sorted({line.sku for work in works for line in work.lines})
     items = await records.read_items(connection, skus)
-    return {work.order.fulfillment_order_id: dispatch_of(work, items) for work in works}
+    contacts = {
+        order_id: await read_contact(connection, order_id)
+        for order_id in sorted({work.order.order_id for work in works})
+    }
+    return {
+        work.order.fulfillment_order_id: dispatch_of(work, contacts[work.order.order_id], items)
+        for work in works
+    }
 
 
-def dispatch_of(work: Work, items: Mapping[str, asyncpg.Record]) -> dict[str, object]:
+def dispatch_of(
+    work: Work, contact: Contact | None, items: Mapping[str, asyncpg.Record]
+) -> dict[str, object]:
     """Return the dispatch of one fulfillment order."""
     order = work.order
     return {
+        "ship_to": addressed(contact, order.method),
         "fulfillment_order_id": str(order.fulfillment_order_id),
         "order_id": order.order_id,
-        "packing_slip": packing_slip(order.fulfillment_order_id),
+        "packing_slip": {
+            "reference": packing_slip(order.fulfillment_order_id),
+            "text": "" if contact is None else contact.packing_slip,
+        },
         "node_id": order.node_id,
         "method": order.method,
         "service": order.service,
@@ -70,6 +87,17 @@ def dispatch_of(work: Work, items: Mapping[str, asyncpg.Record]) -> dict[str, ob
             for line in work.lines
         ],
     }
+
+
+def addressed(contact: Contact | None, method: str) -> dict[str, object] | None:
+    """Return what goes onto a label, and no more; for what is picked up the name alone.
+
+    None where nobody has said yet whom the order is for: ask again before the parcel is packed.
+    """
+    if contact is None:
+        return None
+    names = LABEL if method == "ship" else ("name",)
+    return {name: getattr(contact, name) for name in names}
 
 
 def described(item: asyncpg.Record | None) -> dict[str, object]:
