@@ -1,0 +1,1 @@
+"""Tests of goods that come back and of orders that change."""
