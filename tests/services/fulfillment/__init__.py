@@ -1,0 +1,1 @@
+"""What nodes do for orders, as their people call it."""
