@@ -30,7 +30,7 @@ SWEEP_LIMIT = 500
 """Allocations expired in one transaction."""
 
 LEGAL: dict[str, tuple[str, ...]] = {
-    "held": ("confirm", "extend", "release", "cancel"),
+    "held": ("confirm", "extend", "transfer", "release", "cancel"),
     "confirmed": ("confirm", "cancel"),
     "expired": ("confirm", "release"),
     "released": ("release",),
