@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from routing.compiled import compiled
-from routing.facts import MISSING, SLACK_MINOR, SPLIT, Bytes, Facts, Floats
+from routing.facts import MISSING, SPLIT, Bytes, Facts, Floats
 from routing.grid import Ints
+from routing.sharing import Best, beaten, late
 
 SHUT, FREE, FORCED = range(3)
 """What a part of the search says of a slot."""
@@ -154,23 +155,20 @@ def take(facts: Facts, room: Ascent, status: Bytes) -> None:
 
 
 @compiled
-def ascend(
-    facts: Facts, room: Ascent, status: Bytes, target: float, rounds: int
-) -> tuple[float, int]:
+def ascend(facts: Facts, room: Ascent, status: Bytes, incumbent: Best, rounds: int) -> float:
     """Deflected Polyak steps from `room.trial` over plans that open every forced slot and no shut.
 
-    Returns what the best prices prove and the pairs looked at; ends when nothing below `target` is
-    left.
+    Returns what the best prices prove; ends when nothing below the incumbent is left, or late.
     """
     fixed = float(facts.prices[MISSING] - facts.prices[SPLIT])
-    best, scale, stalled, work = -1e300, 1.0, 0, 0
+    target = float(incumbent.objective[0])
+    best, scale, stalled = -1e300, 1.0, 0
     room.direction[:] = 0.0
     room.least[:] = -1e300
     for turn in range(rounds):
         appraise(facts, room, status)
         weigh(facts, room, status, 0.0)
         value = fixed + (room.trial * facts.wanted).sum() + judged(room, status)
-        work += len(facts.lines)
         excluded(room, status, value)
         stalled += 1
         if value > best + 1e-3:
@@ -178,7 +176,7 @@ def ascend(
             room.prices[:] = room.trial
         elif stalled == 4:
             scale, stalled = scale / 2, 0
-        if best > target - 1 + SLACK_MINOR or scale < 0.02 or turn == rounds - 1:
+        if beaten(incumbent, best) or scale < 0.02 or turn == rounds - 1 or late(incumbent):
             break
         take(facts, room, status)
         room.direction[:] = facts.wanted - room.taken + 0.4 * room.direction
@@ -191,7 +189,7 @@ def ascend(
     appraise(facts, room, status)
     weigh(facts, room, status, max(0.0, target - best))
     excluded(room, status, best)
-    return best, work + len(facts.lines)
+    return best
 
 
 @compiled

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from routing.bonds import Bonds, no_bonds
 from routing.compiled import compiled
 from routing.grid import Grid, Ints
 
@@ -64,13 +65,15 @@ class Facts(NamedTuple):
     prices: Ints
     """`[5]`: split, shortage, price of the units no plan finds, units ordered, and how many of the
     slots are real."""
+    bonds: Bonds
+    """Limits that couple real slots; bounds know nothing of them, plans keep them."""
 
 
 SPLIT, SHORTAGE, MISSING, ORDERED, REAL = range(5)
 
 
-def facts(grid: Grid, objective_minor: int) -> Facts:
-    """The facts of a grid for plans cheaper than `objective_minor`."""
+def facts(grid: Grid, objective_minor: int, bonds: Bonds | None = None) -> Facts:
+    """The facts of a grid, and of limits on its slots, for plans below `objective_minor`."""
     wanted, most = reachable(grid.units_max, grid.quantities, grid.nodes)
     ordered = int(grid.quantities.sum())
     missing = grid.shortage_minor * (ordered - int(wanted.sum()))
@@ -101,6 +104,7 @@ def facts(grid: Grid, objective_minor: int) -> Facts:
         grid.unit_minor,
         *staircase,
         prices,
+        no_bonds(len(most)) if bonds is None else bonds,
     )
 
 

@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from routing.ascent import FORCED, FREE, SHUT, Ascent, ascend
+from routing.bonds import Bonds
 from routing.compiled import compiled
 from routing.facts import MISSING, REAL, Bools, Bytes, Facts, Floats
 from routing.grid import Ints
 from routing.settle import settle
-from routing.sharing import Best, beaten
+from routing.sharing import Best, beaten, late
 
 PARTS_MAX = 4_096
 """Parts waiting at a time."""
@@ -28,7 +29,8 @@ DEPTH_FIRST = 24
 """How many parts follow the most promising line, for the sake of the incumbent; later ones are
 those of the least bound, for the sake of the proof."""
 
-TRIES, GUESS_TRIES = 2_000, 200
+CLOSING, GUESS_CLOSING = 100, 10
+"""Parts looked at to share units among a set of slots, and among one that is a guess."""
 
 GUESS_SLOTS_MAX = 8
 """Slots opened at once by a plan worth trying for the sake of the incumbent."""
@@ -85,11 +87,10 @@ def whole(facts: Facts, prices: Floats) -> Parts:
 
 
 @compiled
-def advance(facts: Facts, room: Ascent, parts: Parts, best: Best, work_max: int) -> int:
-    """Explore parts until the work is done or nothing is left; returns the work done."""
-    work = 0
+def advance(facts: Facts, room: Ascent, parts: Parts, best: Best) -> None:
+    """Explore parts until nothing is left or the time is over."""
     status = np.empty(len(facts.opening), np.int8)
-    while parts.counts[WAITING] > 0 and work < work_max:
+    while parts.counts[WAITING] > 0 and not late(best):
         place = parts.counts[WAITING] - 1
         if parts.counts[SEEN] >= DEPTH_FIRST:
             for other in range(place, -1, -1):
@@ -103,45 +104,60 @@ def advance(facts: Facts, room: Ascent, parts: Parts, best: Best, work_max: int)
         parts.status[place] = parts.status[last]
         parts.prices[place] = parts.prices[last]
         parts.value[place] = parts.value[last]
-        work += 50 + last // 8
-        if not beaten(best, value):
-            work += explore(facts, room, parts, best, (status, value))
-    return work
+        if not beaten(best, value) and rationed(facts.bonds, status):
+            explore(facts, room, parts, best, (status, value))
 
 
 @compiled
-def explore(facts: Facts, room: Ascent, parts: Parts, best: Best, part: tuple[Bytes, float]) -> int:
+def rationed(bonds: Bonds, status: Bytes) -> bool:
+    """Shut the slots that limits on slots opened leave no room for; whether all forced have some."""
+    for limit in range(len(bonds.open_most)):
+        slots = bonds.open_slots[bonds.open_starts[limit] : bonds.open_starts[limit + 1]]
+        forced = (status[slots] == FORCED).sum()
+        if forced > bonds.open_most[limit]:
+            return False
+        if forced == bonds.open_most[limit]:
+            for k in slots:
+                if status[k] == FREE:
+                    status[k] = SHUT
+    return True
+
+
+@compiled
+def explore(
+    facts: Facts, room: Ascent, parts: Parts, best: Best, part: tuple[Bytes, float]
+) -> None:
     """Bound a part and split it; nothing more when it is given up."""
     status, value = part
     if not covers(facts, status, FREE):
-        return len(facts.lines)
+        return
     seen = parts.counts[SEEN]
     parts.counts[SEEN] = seen + 1
     rounds = ROUNDS_FIRST if seen == 0 else ROUNDS_SECOND if seen == 1 else ROUNDS
-    found, work = ascend(facts, room, status, float(best.objective[0]), rounds)
+    found = ascend(facts, room, status, best, rounds)
     value = max(value, found)
     if seen < 2:
         parts.least[:] = np.maximum(parts.least, room.least)
     if beaten(best, value):
-        return work
-    work += guessed(facts, room, parts, best, status)
+        return
+    guessed(facts, room, parts, best, status)
     if beaten(best, value) or not narrowed(facts, room, best, status, found):
-        return work + 3 * len(facts.lines)
-    if seen == 0:
+        return
+    if seen == 0 or late(best):
         wait(parts, room, status, value)
-        return work + 3 * len(facts.lines)
+        return
     if covers(facts, status, FORCED):
         slots = np.flatnonzero(status == FORCED)
-        lowest, more = settle(facts, slots, best, TRIES)
-        work += more
+        lowest, _ = settle(facts, slots, best, CLOSING)
         if not beaten(best, max(value, lowest)):
-            stick(parts, status, max(value, lowest))
+            stick(
+                parts, np.where(status == FORCED, status, SHUT).astype(np.int8), max(value, lowest)
+            )
         ranked = np.flatnonzero(status == FREE)
     else:
         ranked = holders(facts, status)
     ranked = ranked[np.argsort(room.rest[ranked], kind="mergesort")]
     split(parts, room, best, (status, value, ranked))
-    return work + 3 * len(facts.lines)
 
 
 @compiled
@@ -273,7 +289,7 @@ def stick(parts: Parts, status: Bytes, value: float) -> None:
 
 
 @compiled
-def guessed(facts: Facts, room: Ascent, parts: Parts, best: Best, status: Bytes) -> int:
+def guessed(facts: Facts, room: Ascent, parts: Parts, best: Best, status: Bytes) -> None:
     """Try the plan that prices suggest: slots worth opening, and more until all is held."""
     likely = np.empty(len(status), np.bool_)
     left = facts.wanted.copy()
@@ -282,19 +298,15 @@ def guessed(facts: Facts, room: Ascent, parts: Parts, best: Best, status: Bytes)
         if likely[k]:
             for n in range(facts.starts[k], facts.starts[k + 1]):
                 left[facts.lines[n]] -= facts.most[n]
-    work = len(facts.lines)
     while left.max() > 0:
         k = worthiest(facts, room, (status, likely), left)
-        work += len(facts.lines)
-        if k < 0:
-            return work
+        if k < 0 or late(best):
+            return
         likely[k] = True
         for n in range(facts.starts[k], facts.starts[k + 1]):
             left[facts.lines[n]] -= facts.most[n]
     if likely.sum() <= GUESS_SLOTS_MAX and fresh_set(parts, likely):
-        _, more = settle(facts, np.flatnonzero(likely), best, GUESS_TRIES)
-        work += more
-    return work
+        settle(facts, np.flatnonzero(likely), best, GUESS_CLOSING)
 
 
 @compiled

@@ -1,34 +1,25 @@
 """The cheapest way to fulfill a grid, found and proven as far as time allows."""
 
 import math
-import time
 
 import msgspec
 import numpy as np
 
-from routing.ascent import FORCED, FREE, Ascent, ascent
+from routing.ascent import FORCED, FREE, ascent
+from routing.bonds import Bonds
+from routing.clock import reading_s
+from routing.compiled import compiled
 from routing.facts import MISSING, SLACK_MINOR, Facts, Floats, facts, objective_of
 from routing.grid import Grid, Ints
-from routing.parts import STUCK, TRIES, WAITING, Parts, advance, whole
+from routing.parts import STUCK, WAITING, Parts, advance, whole
 from routing.rules import quickest
 from routing.settle import settle
-from routing.sharing import Best, beaten
+from routing.sharing import Best, beaten, late
 
 __all__ = ["Found", "search"]
 
-SLICE_S = 0.0015
-"""How long machine code runs before the clock is read again, about."""
-
-WORK_FIRST = 40_000
-"""Work until the clock is read for the first time."""
-
-WORK_LEAST = 1_000
-
-TRY_S = 4e-7
-"""The longest that one of them takes, about."""
-
-TRIES_LONGER = (20_000, 100_000)
-"""Ways to share lines tried for the sets of slots that are left when all parts are explored."""
+CLOSING_LONGER = (1_000, 10_000, 100_000)
+"""Parts looked at to share units among the sets of slots left when all parts are explored."""
 
 
 class Found(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -47,15 +38,18 @@ class Found(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """Whether the plan is cheaper than what simple rules find, or than the one to begin with."""
 
 
-def search(grid: Grid, deadline: float, start: Ints | None = None) -> Found:
+def search(
+    grid: Grid, deadline: float, start: Ints | None = None, bonds: Bonds | None = None
+) -> Found:
     """The cheapest plan of a grid, found and proven as far as `deadline` allows.
 
     `deadline` is a reading of `time.perf_counter`. `start` are the units `[K, I]` of a plan to
-    begin with, which stands unless there is a cheaper one; else simple rules find one.
+    begin with, which stands unless there is a cheaper one; else simple rules find one. Plans keep
+    the limits of `bonds`, which bounds know nothing of.
     """
-    units, objective = _begun(grid, start)
-    known = facts(grid, objective)
-    best = Best(units, np.array([objective], np.int64))
+    units, objective = _begun(grid, start, bonds)
+    known = facts(grid, objective, bonds)
+    best = Best(units, np.array([objective], np.int64), np.array([reading_s(deadline)]))
     if not len(known.opening) or (grid.complete and known.prices[MISSING]):
         least = (objective,) * len(units)
         return Found(
@@ -66,36 +60,30 @@ def search(grid: Grid, deadline: float, start: Ints | None = None) -> Found:
             least_minor=least,
             improved=False,
         )
-    room, parts = ascent(known), whole(known, _first_prices(known, units))
-    _explored(known, (room, parts, best), deadline)
+    parts = whole(known, _first_prices(known, units))
+    advance(known, ascent(known), parts, best)
+    _closed_longer(known, parts, best)
     return _found(grid, (parts, best), int(known.prices[MISSING]), objective)
 
 
-def _begun(grid: Grid, start: Ints | None) -> tuple[Ints, int]:
+def _begun(grid: Grid, start: Ints | None, bonds: Bonds | None) -> tuple[Ints, int]:
     """A plan to begin with and its objective."""
-    known = facts(grid, 0)
+    known = facts(grid, 0, bonds)
     if start is not None:
         return start, objective_of(known, start)
     units, objective = quickest(known, grid.complete)
     return units, int(objective)
 
 
-def _explored(known: Facts, state: tuple[Ascent, Parts, Best], deadline: float) -> None:
-    """Explore parts until nothing is left or the deadline is near, in short turns by the clock."""
-    room, parts, best = state
-    work_max = WORK_FIRST
-    now = time.perf_counter()
-    while parts.counts[WAITING] and now < deadline:
-        work = advance(known, room, parts, best, work_max)
-        before, now = now, time.perf_counter()
-        pace = work / max(now - before, 1e-6)
-        work_max = max(WORK_LEAST, int(pace * min(SLICE_S, deadline - now)))
-    for tries_max in TRIES_LONGER:
-        for number in range(int(parts.counts[STUCK])):
+@compiled
+def _closed_longer(known: Facts, parts: Parts, best: Best) -> None:
+    """Look longer at the sets of slots that could not be closed, those of the least bound first."""
+    order = np.argsort(parts.stuck_value[: parts.counts[STUCK]], kind="mergesort")
+    for parts_max in CLOSING_LONGER:
+        for number in order:
             status, value = parts.stuck_status[number], parts.stuck_value[number]
-            tries = int(min(tries_max, (deadline - time.perf_counter()) / TRY_S))
-            if tries >= TRIES and not beaten(best, value) and not (status == FREE).any():
-                lowest, _ = settle(known, np.flatnonzero(status == FORCED), best, tries)
+            if not (late(best) or beaten(best, value) or (status == FREE).any()):
+                lowest, _ = settle(known, np.flatnonzero(status == FORCED), best, parts_max)
                 parts.stuck_value[number] = max(value, lowest)
 
 

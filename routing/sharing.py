@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from routing.bonds import kept
+from routing.clock import now_s
 from routing.compiled import compiled
 from routing.facts import (
     ORDERED,
@@ -53,6 +55,14 @@ class Best(NamedTuple):
     """`[K, I]` of real slots."""
     objective: Ints
     """`[1]`"""
+    until: Floats
+    """`[1]`: when the search for a better one is to end, as a reading of `now_s`."""
+
+
+@compiled
+def late(best: Best) -> bool:
+    """Whether the time is over."""
+    return bool(best.until[0] < np.inf and now_s() > best.until[0])
 
 
 @compiled
@@ -102,9 +112,9 @@ def share_minor(facts: Facts, local: Sharing) -> int:
 
 @compiled
 def offer(facts: Facts, local: Sharing, best: Best) -> bool:
-    """Keep the units shared where they are the cheapest so far."""
+    """Keep the units shared where they are the cheapest so far and no limit speaks against them."""
     price = share_minor(facts, local)
-    if price >= best.objective[0]:
+    if price >= best.objective[0] or not kept(facts.bonds, local.slots, local.share):
         return False
     best.objective[0] = price
     best.units[:] = 0

@@ -50,7 +50,8 @@ def chosen(slots: int, size: int) -> list[tuple[int, ...]]:
 def settled(known: Facts, slots: tuple[int, ...]) -> tuple[bool, Best]:
     """The cheapest plan that opens any of the slots, and whether all sets of them were settled."""
     units: Ints = np.zeros_like(known.units_max)
-    best, closed = Best(units, np.array([DEAR], np.int64)), True
+    best = Best(units, np.array([DEAR], np.int64), np.array([np.inf]))
+    closed = True
     for size in range(1, len(slots) + 1):
         for some in combinations(slots, size):
             lowest, _ = settle(known, np.array(some, np.int64), best, TRIES)

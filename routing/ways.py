@@ -1,0 +1,156 @@
+"""The ways to share each line among some slots that can be part of a cheaper plan."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from routing.compiled import compiled
+from routing.facts import Floats
+from routing.grid import Ints
+from routing.sharing import CAP, GRAM, UNIT, Sharing, spread
+
+WAYS_MAX = 4_096
+"""Most ways to share all lines of one choice, each line on its own."""
+
+OPEN, CLOSED, UNDECIDED = range(3)
+"""What is known of a choice by the ways of its lines alone."""
+
+
+class Ways(NamedTuple):
+    """The lines that can be shared in several ways: F lines, W ways, m slots."""
+
+    lines: Ints
+    """`[F]`"""
+    starts: Ints
+    """`[F + 1]`: the ways of the f-th of them are those from `starts[f]` on."""
+    counts: Ints
+    """`[W, m]`: units in each slot."""
+    cost: Ints
+    """`[W]`: handling and waiting."""
+    load: Floats
+    """`[W, m]`: grams."""
+    twins: Ints
+    """`[F]`: the first line that is like it in weight, units and slots."""
+    room: Floats
+    """`[m]`: grams under the caps that the other lines leave."""
+    paid: Ints
+    """`[1]`: what slots, price steps and the other lines cost."""
+
+
+@compiled
+def listed(local: Sharing, paid: float, room: float, alike: bool) -> tuple[int, Ways]:
+    """The ways of every line that cost at most `room` more than its cheapest.
+
+    `CLOSED` when the caps leave no plan, `OPEN` when there are too many ways. Lines with only one
+    way are shared at once. Lines may be `alike` where limits do not tell them apart.
+    """
+    m, lines = local.most.shape
+    chosen, starts = np.empty(lines, np.int64), np.zeros(lines + 1, np.int64)
+    counts, above = np.empty((WAYS_MAX, m), np.int64), np.empty(WAYS_MAX)
+    free, fixed = local.numbers[CAP].copy(), np.array([round(paid)])
+    found, outcome = 0, UNDECIDED
+    for i in range(lines):
+        if local.wanted[i] > 0:
+            last, all_noted = ways_of(local, i, room, (counts, above), starts[found])
+            if not all_noted:
+                outcome = OPEN
+                break
+            if last == starts[found] + 1:
+                local.share[:, i] = counts[last - 1]
+                free -= counts[last - 1] * local.grams[i]
+                fixed[0] += way_cost(local, i, counts[last - 1])
+            else:
+                chosen[found] = i
+                found += 1
+                starts[found] = last
+    if outcome == UNDECIDED and (free < 0).any():
+        outcome = CLOSED
+    total = starts[found]
+    cost, load = np.empty(total, np.int64), np.empty((total, m))
+    for f in range(found):
+        for way in range(starts[f], starts[f + 1]):
+            cost[way] = way_cost(local, chosen[f], counts[way])
+            load[way] = counts[way] * local.grams[chosen[f]]
+    kept = chosen[:found].copy()
+    twins = twins_of(local, kept) if alike else np.arange(found)
+    return outcome, Ways(
+        kept, starts[: found + 1].copy(), counts[:total].copy(), cost, load, twins, free, fixed
+    )
+
+
+@compiled
+def ways_of(
+    local: Sharing, i: int, room: float, tables: tuple[Ints, Floats], first: int
+) -> tuple[int, bool]:
+    """Note every way to share a line that costs at most `room` more than the cheapest.
+
+    Units `[W, m]` and what they cost more `[W]`, ascending, go into the tables from `first` on.
+    Returns where they end and whether there was space.
+    """
+    ways, extra = tables
+    m = len(local.slots)
+    lowest = spread(local, i)
+    counts = np.zeros(m, np.int64)
+    wanted, placed, end, a = local.wanted[i], 0, first, 0
+    # an odometer: all but the last slot count up, the last takes the rest
+    while a >= 0:
+        rest = wanted - placed
+        if 0 <= rest <= local.most[m - 1, i]:
+            counts[m - 1] = rest
+            more = max(0.0, way_price(local, i, counts) - lowest)
+            if more <= room:
+                if end == WAYS_MAX:
+                    return end, False
+                ways[end] = counts
+                extra[end] = more
+                end += 1
+        a = m - 2
+        while a >= 0 and (counts[a] == local.most[a, i] or placed >= wanted):
+            placed -= counts[a]
+            counts[a] = 0
+            a -= 1
+        if a >= 0:
+            counts[a] += 1
+            placed += 1
+    order = np.argsort(extra[first:end], kind="mergesort")
+    ways[first:end] = ways[first:end][order]
+    extra[first:end] = extra[first:end][order]
+    return end, True
+
+
+@compiled
+def way_price(local: Sharing, i: int, counts: Ints) -> float:
+    """Handling, waiting and price of the grams of a line shared so."""
+    price = float(way_cost(local, i, counts))
+    for a in range(len(counts)):
+        price += counts[a] * local.numbers[GRAM, a] * local.grams[i]
+    return price
+
+
+@compiled
+def way_cost(local: Sharing, i: int, counts: Ints) -> int:
+    """Handling and waiting of a line shared so."""
+    cost, waits = 0, 0
+    for a in range(len(counts)):
+        if counts[a]:
+            cost += counts[a] * int(local.numbers[UNIT, a])
+            waits = max(waits, local.times[a, i])
+    return int(cost + waits)
+
+
+@compiled
+def twins_of(local: Sharing, lines: Ints) -> Ints:
+    """The place of the first line that cannot be told from each of some lines."""
+    twins = np.arange(len(lines))
+    for f in range(len(lines)):
+        i = lines[f]
+        for g in range(f):
+            j = lines[g]
+            same = local.grams[i] == local.grams[j] and local.wanted[i] == local.wanted[j]
+            for a in range(len(local.slots)):
+                same = same and local.most[a, i] == local.most[a, j]
+                same = same and local.times[a, i] == local.times[a, j]
+            if same:
+                twins[f] = g
+                break
+    return twins
