@@ -23,18 +23,19 @@ async def read_orders(
     row = await connection.fetchrow(
         CHOSEN + ","
         """ work AS (
-            SELECT allocation_id,
-                   count(*) FILTER (WHERE dispatched > 0 OR state NOT IN ('incomplete', 'cancelled'))
-                       AS parts
-              FROM fulfillment_order
-              JOIN chosen AS c USING (order_id, allocation_id)
+            SELECT f.allocation_id,
+                   count(*) FILTER (
+                       WHERE dispatched > 0 OR f.state NOT IN ('incomplete', 'cancelled')
+                   ) AS parts
+              FROM fulfillment_order AS f
+              JOIN chosen USING (order_id, allocation_id)
              CROSS JOIN LATERAL (
                    SELECT coalesce(sum(shipped + collected), 0) AS dispatched
                      FROM fulfillment_line AS line
-                    WHERE line.order_id = fulfillment_order.order_id
-                      AND line.fulfillment_order_id = fulfillment_order.fulfillment_order_id
+                    WHERE line.order_id = f.order_id
+                      AND line.fulfillment_order_id = f.fulfillment_order_id
                    ) AS counters
-             GROUP BY allocation_id
+             GROUP BY f.allocation_id
         ),
         asked AS (
             SELECT allocation_id,
@@ -79,8 +80,8 @@ async def read_work(
     rows = await connection.fetch(
         CHOSEN + ","
         """ counted AS (
-            SELECT f.node_id, f.method, f.state, f.submitted_at, f.ready_at, f.ship_by,
-                   f.answered_at, line.*, left_at.shipped_at, left_at.late_parcels,
+            SELECT f.node_id, f.submitted_at, f.ready_at, f.ship_by,
+                   line.*, left_at.shipped_at, left_at.late_parcels,
                    left_at.parcels_delivered
               FROM fulfillment_order AS f
               JOIN chosen USING (order_id, allocation_id)
