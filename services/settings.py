@@ -86,6 +86,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     attempts_max: int = 3
     """Lost races after which an order is answered `contended`."""
     solver_threads: int = 2
+    resource_ms: int = 200
+    """Time the optimizer may take to find another place for units that a node gave up."""
+    resource_tries: int = 3
+    """Plans for them that may lose their race before a person is asked."""
+    attempts_per_line_max: int = 5
+    """Nodes that may give up units one after the other before a person is asked."""
+    resource_silent: bool = False
+    """Whether work that was not answered in time is given to others by itself."""
+    shortage_sweep_ms: int = 1_000
+    """Pause between two looks for promises without goods behind them."""
+    exceptions_retry_ms: int = 2_000
+    """Pause between two looks for exceptions that something has come in for."""
     hold_default_s: int = 900
     """How long an allocation is held unless the caller says otherwise."""
     hold_max_s: int = 900

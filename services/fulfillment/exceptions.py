@@ -27,6 +27,8 @@ Kind = Literal[
 State = Literal["open", "resolved", "dismissed"]
 HOMELESS: tuple[Kind, ...] = ("unroutable", "attempts")
 """Kinds whose units are at no node: nothing is reserved for them."""
+ABOUT_WORK: tuple[Kind, ...] = ("late", "short", "partner_silent")
+"""Kinds that are about work which still has its units."""
 RETRIED: tuple[Kind, ...] = ("unroutable", "short")
 """Kinds that are tried again by themselves when there is something to try them with."""
 RETRY_FIRST = timedelta(seconds=5)
@@ -121,9 +123,13 @@ async def open_exception(
     if found is None:
         raise asyncpg.SerializationError(f"{kind} {cause} was opened and ended meanwhile")
     if about.lines or about.details:
-        grown = with_lines(found, [*lines_of(found), *about.lines], about.details)
-        await records.save_exception(connection, grown)
-        await tell(connection, "opened", grown, actor)
+        # Units that are at no node add up; of those that are at one the newest account counts.
+        before = lines_of(found)
+        lines = (*before, *about.lines) if kind in HOMELESS else about.lines or before
+        grown = with_lines(found, lines, about.details)
+        if (grown.lines, grown.details) != (found.lines, found.details):
+            await records.save_exception(connection, grown)
+            await tell(connection, "opened", grown, actor)
     return found.exception_id
 
 

@@ -21,9 +21,12 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
     node_id: str
     quantity: int
     reason: str
-    matrix_version: int
-    excludes: bool
-    note: str
+    matrix_version: int = 0
+    excludes: bool = True
+    """Whether the node is out for this sku of the order from now on, for good."""
+    cascade: str | None = None
+    """What is still to be rejected along: `sku` or `order`."""
+    note: str = ""
     actor: str
 
 
@@ -127,6 +130,26 @@ async def insert_rejections(
         f"INSERT INTO rejection ({', '.join(names)})"
         f" VALUES ({', '.join(f'${n}' for n in range(1, len(names) + 1))})",
         [[getattr(each, name) for name in names] for each in rejections],
+    )
+
+
+async def find_cascades(connection: asyncpg.Connection, limit: int) -> list[Rejection]:
+    """Return rejections that still concern other work, the oldest first."""
+    names = ", ".join(Rejection.__struct_fields__)
+    rows = await connection.fetch(
+        f"SELECT {names} FROM rejection WHERE cascade IS NOT NULL"
+        " ORDER BY created_at, rejection_id LIMIT $1",
+        limit,
+    )
+    return [Rejection(**row) for row in rows]
+
+
+async def end_cascade(connection: asyncpg.Connection, order_id: str, rejection_id: UUID) -> None:
+    """Note that nothing more is to be rejected along."""
+    await connection.execute(
+        "UPDATE rejection SET cascade = NULL WHERE (order_id, rejection_id) = ($1, $2)",
+        order_id,
+        rejection_id,
     )
 
 
@@ -409,6 +432,30 @@ async def list_exceptions(
         *(equals[name] for name in names),
     )
     return [ExceptionRow(**row) for row in rows]
+
+
+async def find_outdated(connection: asyncpg.Connection, limit: int) -> list[UUID]:
+    """Return open exceptions about work that is over, or that its node has answered by now."""
+    rows = await connection.fetch(
+        "SELECT e.exception_id FROM exception e"
+        " JOIN fulfillment_order f ON f.fulfillment_order_id = e.fulfillment_order_id"
+        " WHERE e.state = 'open' AND e.kind IN ('late', 'short', 'partner_silent')"
+        f" AND (f.state NOT IN {LIVE_STATES}"
+        "  OR (e.kind = 'partner_silent' AND f.request_state <> 'submitted'))"
+        " ORDER BY e.opened_at LIMIT $1",
+        limit,
+    )
+    return [row["exception_id"] for row in rows]
+
+
+async def find_open(connection: asyncpg.Connection, kind: str, cause: str) -> bool:
+    """Tell whether a cause is in the queue."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM exception WHERE kind = $1 AND cause = $2 AND state = 'open')",
+        kind,
+        cause,
+    )
+    return found
 
 
 async def find_retriable(

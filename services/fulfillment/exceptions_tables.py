@@ -39,11 +39,14 @@ rejection = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("matrix_version", sa.Integer, nullable=False),
     sa.Column("excludes", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("cascade", sa.Text, comment="What is still to be rejected along; none when done."),
     sa.Column("note", sa.Text, nullable=False, server_default=""),
     sa.Column("actor", sa.Text, nullable=False),
     instant("created_at", default=True),
     sa.PrimaryKeyConstraint("order_id", "rejection_id"),
     sa.CheckConstraint("quantity > 0", name="quantity"),
+    sa.CheckConstraint("cascade IN ('sku', 'order')", name="cascade"),
+    sa.Index(None, "created_at", postgresql_where=sa.text("cascade IS NOT NULL")),
     comment="Units that a node gave up; where it excludes, that node is out for that line's sku.",
 )
 

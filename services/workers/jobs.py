@@ -3,7 +3,9 @@
 from functools import partial
 
 from services.events.sequencer import number_events
+from services.fulfillment.corrections import end_exclusions
 from services.fulfillment.create import submit_due
+from services.fulfillment.sweeps import Resourcing
 from services.orders import counter, lifecycle
 from services.partners.fanout import write_messages
 from services.retention import forget_changes, maintain_partitions
@@ -16,10 +18,16 @@ HOUR_MS = 60 * MINUTE_MS
 
 def all_jobs(settings: Settings) -> list[Job]:
     """Return every job of the background worker."""
+    resourcing = Resourcing(settings)
     return [
         Job("expire allocations", settings.sweep_ms, lifecycle.expire_due),
         Job("expire counter reservations", settings.sweep_ms, counter.expire_due),
         Job("submit work", settings.sweep_ms, partial(submit_due, settings.answer_limit_s)),
+        Job("relieve shortages", settings.shortage_sweep_ms, resourcing.relieve),
+        Job("follow rejections", settings.shortage_sweep_ms, resourcing.follow_rejections),
+        Job("retry exceptions", settings.exceptions_retry_ms, resourcing.retry),
+        Job("mind silence", settings.exceptions_retry_ms, resourcing.mind_silence),
+        Job("end exclusions", settings.shortage_sweep_ms, end_exclusions),
         Job("number events", settings.event_poll_ms, number_events),
         Job("write messages", settings.event_poll_ms, write_messages),
         Job("forget changes", MINUTE_MS, forget_changes),

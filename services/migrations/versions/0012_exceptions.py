@@ -117,6 +117,12 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("matrix_version", sa.Integer(), nullable=False),
         sa.Column("excludes", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column(
+            "cascade",
+            sa.Text(),
+            nullable=True,
+            comment="What is still to be rejected along; none when done.",
+        ),
         sa.Column("note", sa.Text(), server_default="", nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column(
@@ -126,8 +132,16 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.CheckConstraint("quantity > 0", name=op.f("rejection_quantity_check")),
+        sa.CheckConstraint("cascade IN ('sku', 'order')", name=op.f("rejection_cascade_check")),
         sa.PrimaryKeyConstraint("order_id", "rejection_id", name=op.f("rejection_pkey")),
         comment="Units that a node gave up; where it excludes, that node is out for that line's sku.",
+    )
+    op.create_index(
+        op.f("rejection_created_at_idx"),
+        "rejection",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("cascade IS NOT NULL"),
     )
     op.create_table(
         "rejection_matrix",

@@ -1,0 +1,94 @@
+"""What is left over when units change places: no node has it, or its new promise is later.
+
+Both are for a person to decide and stand in the exceptions queue from the moment they come to be.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+
+from services.fulfillment import exceptions
+from services.fulfillment.events import Units
+from services.fulfillment.exceptions import About, Kind, Unit
+from services.fulfillment.records import FulfillmentLine, Work
+
+Key = tuple[str, str]
+"""line_id, sku"""
+
+
+def unplaced(work: Work, units: Units, made: Sequence[Work]) -> tuple[Unit, ...]:
+    """Return the units given up that no new work has taken over."""
+    taken: Counter[Key] = Counter()
+    for new in made:
+        for line in new.lines:
+            taken[line.line_id, line.sku] += line.quantity
+    left = []
+    for line in work.lines:
+        key = (line.line_id, line.sku)
+        covered = min(taken[key], units.get(line.part, 0))
+        taken[key] -= covered
+        if units.get(line.part, 0) > covered:
+            left.append(unit_of(line, units[line.part] - covered))
+    return tuple(left)
+
+
+def unit_of(line: FulfillmentLine, quantity: int) -> Unit:
+    """Return units of a line as the exceptions queue has them."""
+    return Unit(
+        line_id=line.line_id,
+        sku=line.sku,
+        quantity=quantity,
+        unit_price_minor=line.unit_price_minor,
+        supply_id=line.supply_id,
+    )
+
+
+def about(work: Work, lines: tuple[Unit, ...], **details: object) -> About:
+    """Return what an exception about work says of it."""
+    order = work.order
+    return About(
+        order_id=order.order_id,
+        allocation_id=order.allocation_id,
+        fulfillment_order_id=order.fulfillment_order_id,
+        node_id=order.node_id,
+        lines=lines,
+        promise_on=order.promise_latest,
+        details=details,
+    )
+
+
+async def queue_rest(
+    connection: asyncpg.Connection,
+    work: Work,
+    left: tuple[Unit, ...],
+    kind: Kind,
+    details: dict[str, object],
+    actor: str,
+) -> UUID | None:
+    """Put units that no node has into the exceptions queue; return the exception's id."""
+    if not left:
+        return None
+    cause = str(work.order.fulfillment_order_id)
+    given = about(work, left, method=work.order.method, **details)
+    return await exceptions.open_exception(connection, kind, cause, given, actor=actor)
+
+
+async def queue_late(
+    connection: asyncpg.Connection, made: Sequence[Work], promised: Work, actor: str
+) -> dict[UUID, UUID]:
+    """Put new work that breaks the promise into the queue; return its exceptions."""
+    queued = {}
+    for work in made:
+        if work.order.promise_latest > promised.order.promise_latest:
+            given = about(
+                work,
+                tuple(unit_of(line, line.quantity) for line in work.lines),
+                promised_on=promised.order.promise_latest.isoformat(),
+                expected_on=work.order.promise_latest.isoformat(),
+            )
+            queued[work.order.fulfillment_order_id] = await exceptions.open_exception(
+                connection, "late", str(work.order.fulfillment_order_id), given, actor=actor
+            )
+    return queued

@@ -1,0 +1,287 @@
+"""Where units can come from instead: planned from rows read now, on the network as checkout sees it.
+
+Nothing is written here and nothing is held while the solver runs. A promise is kept where that is
+possible: no later date, the same kind of method, the same pickup node, no more parcels than shown.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from datetime import date, datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from inventory.availability import Cell, read_cells
+from inventory.items import Item, get_items
+from inventory.nodes import CapacityLeft, read_capacity
+from routing.plan import Plan
+from routing.problem import Capacity, Line, Method, Node, Policy, Problem, Stock, Supply
+from routing.solve import solve
+from services import records as shared_records
+from services.database import Database
+from services.fulfillment import exceptions_records
+from services.orders.lifecycle import find as find_allocation
+from services.planning.network import Network, Zone, distance_km
+
+EXCLUDING = ("excluded", "node excluded")
+"""Rules of buffers under which nothing at all is promised from a record."""
+LATE_DAY_MINOR = 100_000
+"""Price of a day after the promise: more than any parcel, so that a date is broken last of all."""
+SHORT_UNIT_MINOR = 1_000_000_000
+"""Price of a unit that nobody gives: more than being late by years."""
+CAPACITY_DAYS = 60
+HERE = "UTC"
+"""Time zone of what is picked up: it has no destination of its own."""
+
+Worse = Literal["late", "parcels"]
+
+
+class Want(msgspec.Struct, frozen=True, kw_only=True):
+    """Units of one line that need another place."""
+
+    line_id: str
+    sku: str
+    quantity: int
+
+
+class Need(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be placed, and what was promised for it."""
+
+    order_id: str
+    allocation_id: UUID
+    wants: tuple[Want, ...]
+    method: Method
+    pickup_node: str | None = None
+    """Where the customer collects; none for what is shipped."""
+    promise_latest: date
+    parcels: int = 1
+    """Parcels that may be sent for these units without the customer getting more than shown."""
+    backorder: bool = False
+    """Whether it may come from expected supply: it was promised from supply before."""
+    failed: frozenset[tuple[str, str]] = frozenset()
+    """(node, sku) that fail it now, beside those that have failed the order before."""
+    near: str | None = None
+    """Where the customer is near, when the order has no destination: a pickup node."""
+    node_id: str | None = None
+    """The only node that is asked, by a person: no buffer and no exclusion binds them."""
+    service: str | None = None
+    """The only carrier service, by a person."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read for a need."""
+
+    now: datetime
+    channel: str
+    zone: Zone | None
+    items: dict[str, Item]
+    cells: list[Cell]
+    capacity: list[CapacityLeft]
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """The best plan for a need."""
+
+    plan: Plan
+    wants: tuple[Want, ...]
+    """Lines of the plan are named by their positions here."""
+    buffers: dict[tuple[str, str], int]
+    """What is to be left at each (sku, node)."""
+    late_days: int
+    """Days after the promise of the line that comes last; 0 where the promise is kept."""
+    more_parcels: int
+    """Parcels beyond those shown."""
+    now: datetime
+
+    @property
+    def units(self) -> int:
+        """Units that the plan places."""
+        return sum(line.quantity for each in self.plan.fulfillments for line in each.lines)
+
+    @property
+    def worse(self) -> tuple[Worse, ...]:
+        """In which ways the promise is worse than it was."""
+        late: tuple[Worse, ...] = ("late",) if self.late_days else ()
+        parcels: tuple[Worse, ...] = ("parcels",) if self.more_parcels else ()
+        return late + parcels
+
+
+async def find(database: Database, network: Network, need: Need, time_limit_ms: int) -> Found:
+    """Return the best plan for a need within about `time_limit_ms`; it may place nothing.
+
+    Raises `not-found` for an allocation that does not exist.
+    """
+    async with database.connect() as connection:
+        facts = await read_facts(connection, network, need)
+    return await asyncio.to_thread(best, network, need, facts, time_limit_ms)
+
+
+async def read_facts(connection: asyncpg.Connection, network: Network, need: Need) -> Facts:
+    """Read what there is of a need's skus at nodes that have not failed the order."""
+    row = await find_allocation(connection, need.allocation_id)
+    now = await shared_records.database_now(connection)
+    skus = sorted({each.sku for each in need.wants})
+    cells = await read_cells(connection, skus, channel=row.channel, today=now.date())
+    if need.node_id is not None:
+        cells = [unbound(cell) for cell in cells if cell.node_id == need.node_id]
+    else:
+        before = await exceptions_records.find_excluded(connection, need.order_id)
+        failed = before | need.failed
+        cells = [
+            cell
+            for cell in cells
+            if (cell.node_id, cell.sku) not in failed and cell.buffer_rule not in EXCLUDING
+        ]
+    limited = sorted({cell.node_id for cell in cells} & network.limited)
+    since = (now - timedelta(days=1)).date()
+    return Facts(
+        now=now,
+        channel=row.channel,
+        zone=network.zones.get(row.zone_id or "") or zone_near(network, need.near),
+        items={item.sku: item for item in await get_items(connection, skus)},
+        cells=cells,
+        capacity=await read_capacity(connection, limited, since, CAPACITY_DAYS) if limited else [],
+    )
+
+
+def unbound(cell: Cell) -> Cell:
+    """Return a record as a person may use it who looks at the shelf: without buffers."""
+    free = max(cell.on_hand - cell.reserved - cell.unavailable, 0)
+    return msgspec.structs.replace(cell, buffer=0, buffer_rule=None, available=free)
+
+
+def best(network: Network, need: Need, facts: Facts, time_limit_ms: int) -> Found:
+    """Return the plan that leaves the fewest units short, then is least late, then cheapest.
+
+    First one parcel for everything is tried, then any number. Pure.
+    """
+    policy = msgspec.structs.replace(
+        network.playbook.default,
+        backorder=need.backorder,
+        ship_complete=False,
+        shipments_max=None,
+        lateness_minor=LATE_DAY_MINOR,
+        shortage_minor=SHORT_UNIT_MINOR,
+        time_limit_ms=time_limit_ms // 2,
+    )
+    together = msgspec.structs.replace(policy, ship_complete=True, shipments_max=1)
+    policies = [together, policy] if need.method == "ship" else [policy]
+    tried = [judged(solve(problem(network, need, facts, each)), need, facts) for each in policies]
+    return min(tried, key=rank)
+
+
+def rank(found: Found) -> tuple[int, int, int, int]:
+    """Return what makes one plan better than another, the weightiest first."""
+    return (-found.units, found.late_days, found.more_parcels, found.plan.cost.total_minor)
+
+
+def judged(plan: Plan, need: Need, facts: Facts) -> Found:
+    """Return a plan with how it compares to what was promised."""
+    latest = max((each.promise.latest for each in plan.fulfillments), default=need.promise_latest)
+    parcels = sum(each.method == "ship" for each in plan.fulfillments)
+    return Found(
+        plan=plan,
+        wants=need.wants,
+        buffers={(cell.sku, cell.node_id): cell.buffer for cell in facts.cells},
+        late_days=max((latest - need.promise_latest).days, 0),
+        more_parcels=max(parcels - need.parcels, 0),
+        now=facts.now,
+    )
+
+
+def problem(network: Network, need: Need, facts: Facts, policy: Policy) -> Problem:
+    """Return the problem that a need poses; its lines are named by their positions."""
+    stock = [stocked(cell, need) for cell in facts.cells if cell.node_id in network.nodes]
+    stock = [each for each in stock if each.available > 0 or each.supply]
+    holding = {each.node_id for each in stock}
+    nodes = [network.nodes[node_id] for node_id in sorted(holding)]
+    lanes = network.lanes.get(facts.zone.zone_id, {}) if facts.zone else {}
+    return Problem(
+        now=facts.now,
+        destination_time_zone=facts.zone.time_zone if facts.zone else HERE,
+        lines=tuple(line_of(n, want, need, facts) for n, want in enumerate(need.wants)),
+        nodes=tuple(with_capacity(node, facts.capacity) for node in nodes),
+        stock=tuple(stock),
+        lanes=tuple(
+            lane
+            for node_id in sorted(holding & lanes.keys())
+            for lane in lanes[node_id]
+            if need.service in (None, lane.service)
+        ),
+        calendars=tuple(network.calendars.values()),
+        tariffs=tuple(network.tariffs.values()),
+        policy=policy,
+    )
+
+
+def line_of(position: int, want: Want, need: Need, facts: Facts) -> Line:
+    """Return units to be placed as routing knows them."""
+    item = facts.items[want.sku]
+    return Line(
+        line_id=str(position),
+        sku=want.sku,
+        quantity=want.quantity,
+        weight_grams=item.weight_grams,
+        methods=(need.method,),
+        pickup_node=need.pickup_node,
+        requested_by=need.promise_latest,
+        requires=item.requires,
+    )
+
+
+def stocked(cell: Cell, need: Need) -> Stock:
+    """Return what a record can give to a need."""
+    wanted = sum(each.quantity for each in need.wants if each.sku == cell.sku)
+    return Stock(
+        node_id=cell.node_id,
+        sku=cell.sku,
+        available=min(cell.available, wanted),
+        supply=tuple(
+            Supply(
+                supply_id=each.supply_id,
+                available_on=each.expected_on,
+                quantity=each.quantity_promisable,
+            )
+            for each in cell.supply
+            if each.quantity_promisable > 0
+        )
+        if need.backorder
+        else (),
+    )
+
+
+def with_capacity(node: Node, left: Sequence[CapacityLeft]) -> Node:
+    """Return a node with what it can still take."""
+    own = tuple(
+        Capacity(work_on=each.work_on, remaining=each.remaining, unit=each.unit)
+        for each in left
+        if each.node_id == node.node_id
+    )
+    return msgspec.structs.replace(node, capacity=own)
+
+
+def nearest(
+    network: Network, node_id: str, candidates: Collection[str], count: int
+) -> list[tuple[str, float]]:
+    """Return the nodes nearest to a node, with how many kilometers away they are."""
+    here = network.places[node_id]
+    found = [
+        (other, distance_km(here, network.places[other]))
+        for other in candidates
+        if other in network.places and other != node_id
+    ]
+    return sorted(found, key=lambda each: (each[1], each[0]))[:count]
+
+
+def zone_near(network: Network, node_id: str | None) -> Zone | None:
+    """Return the zone whose center is nearest to a node, for what has no destination."""
+    here = network.places.get(node_id or "")
+    if here is None:
+        return None
+    return min(
+        network.zones.values(),
+        key=lambda zone: (distance_km(here, (zone.latitude, zone.longitude)), zone.zone_id),
+        default=None,
+    )
