@@ -4,6 +4,7 @@ import asyncio
 from uuid import UUID
 
 from inventory.buffers import Buffer, put_buffers
+from services import keys
 from services.database import Database
 from services.orders.counter import expire_due
 from tests.services.caller import Caller, basket, problem_type
@@ -134,3 +135,97 @@ async def test_a_store_key_sees_the_orders_of_its_nodes_and_its_own_and_no_other
         path = f"/v1/allocations/{allocation['allocation_id']}"
         assert (await caller.get(path, role="store")).status_code == 200
         assert (await caller.post(f"{path}/confirm", role="store")).status_code == 200
+
+
+# --- from any node
+
+
+async def test_a_sale_is_saved_with_units_of_another_node(
+    caller: Caller, database: Database
+) -> None:
+    """Sold out here; the last ones elsewhere are the customer's before anybody else's."""
+    body = counter(quantity=2, from_node_id="ST-WEST", customer="c-17")
+    held = await caller.post("/v1/reservations", body, role="store")
+    assert held.status_code == 201, held.text
+    told = held.json()
+    assert (told["node_id"], told["from_node_id"], told["at_node_id"]) == (
+        "ST-EAST",
+        "ST-WEST",
+        "ST-WEST",
+    )
+    assert (told["customer"], told["delivery"]) == ("c-17", "collect")
+    assert await available(database, "MUG", "ST-WEST") == 3
+    path = f"/v1/reservations/{told['reservation_id']}"
+    assert (await caller.get(path, role="store")).json() == told
+    await caller.post(f"{path}/release", role="store")
+    assert await available(database, "MUG", "ST-WEST") == 5
+    await assert_audit_is_silent(database)
+
+
+async def test_another_nodes_buffer_counts_and_its_own_does_not(
+    caller: Caller, database: Database
+) -> None:
+    """The other store keeps its last units for the people who stand in it."""
+    async with database.transaction() as connection:
+        await put_buffers(
+            connection, [Buffer(sku="MUG", node_id="ST-WEST", channel="*", quantity=4)]
+        )
+    refused = await caller.post(
+        "/v1/reservations", counter(quantity=2, from_node_id="ST-WEST"), role="store"
+    )
+    assert (refused.status_code, problem_type(refused)) == (409, "insufficient-stock")
+    assert refused.json()["available"] == 1
+    west = Caller(
+        caller.client,
+        {"store": await keys.create(database, "store", ("ST-WEST",), None)},
+        caller.runtime,
+    )
+    own = await west.post("/v1/reservations", counter(quantity=5, node_id="ST-WEST"), role="store")
+    assert own.status_code == 201
+
+
+async def test_units_are_brought_to_the_customer_and_stay_the_customers(
+    caller: Caller, database: Database
+) -> None:
+    """Reserved there, on the van, and then on the shelf here with a name on them."""
+    body = counter(quantity=2, from_node_id="ST-WEST", delivery="transfer", hold_for="P5D")
+    held = await caller.post("/v1/reservations", body, role="store")
+    assert held.status_code == 201, held.text
+    transfer = f"/v1/transfers/{held.json()['transfer_id']}"
+    path = f"/v1/reservations/{held.json()['reservation_id']}"
+    sent = await caller.post(f"{transfer}/ship", {}, role="planner")
+    assert sent.status_code == 200, sent.text
+    told = (await caller.get(path, role="store")).json()
+    assert (told["status"], told["at_node_id"], told["in_transit"]) == ("held", "ST-EAST", 2)
+    await caller.post(f"{transfer}/receive", {}, role="store")
+    told = (await caller.get(path, role="store")).json()
+    assert (told["status"], told["quantity"], told["in_transit"]) == ("held", 2, 0)
+    assert await available(database, "MUG", "ST-EAST") == 5
+    await assert_audit_is_silent(database)
+
+
+async def test_giving_a_reservation_back_calls_its_transfer_off(
+    caller: Caller, database: Database
+) -> None:
+    """Nobody packs a box for somebody who has changed their mind."""
+    body = counter(from_node_id="ST-WEST", delivery="transfer")
+    held = (await caller.post("/v1/reservations", body, role="store")).json()
+    path = f"/v1/reservations/{held['reservation_id']}/release"
+    assert (await caller.post(path, role="store")).json()["status"] == "released"
+    transfer = await caller.get(f"/v1/transfers/{held['transfer_id']}", role="store")
+    assert transfer.json()["state"] == "cancelled"
+    assert await available(database, "MUG", "ST-WEST") == 5
+    await assert_audit_is_silent(database)
+
+
+async def test_units_come_from_nodes_that_exist_and_work(caller: Caller) -> None:
+    """A clerk learns at once which of the names was wrong."""
+    unknown = await caller.post("/v1/reservations", counter(from_node_id="NO-SUCH"), role="store")
+    assert (unknown.status_code, problem_type(unknown)) == (422, "unknown-node")
+    here = await caller.post("/v1/reservations", counter(delivery="transfer"), role="store")
+    assert problem_type(here) == "invalid-field"
+    switched = await caller.put("/v1/nodes/ST-WEST/enabled", {"enabled": False}, role="operator")
+    assert switched.is_success, switched.text
+    await caller.catch_up()
+    off = await caller.post("/v1/reservations", counter(from_node_id="ST-WEST"), role="store")
+    assert problem_type(off) == "illegal-state"
