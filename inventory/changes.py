@@ -15,6 +15,7 @@ The keys of each kind, as arrays of text of equal length: `stock` sku, node_id; 
 supply_id; `capacity` node_id, work_on, slot; `item` sku; `buffer` sku, node_id, channel.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
 import asyncpg
@@ -65,14 +66,19 @@ async def read_cursor(connection: asyncpg.Connection) -> Cursor:
     return Cursor(row["snapshot"], row["server"])
 
 
-async def read_changes(connection: asyncpg.Connection, seen: Cursor) -> Changes:
+async def read_changes(
+    connection: asyncpg.Connection, seen: Cursor, known: Collection[int] = ()
+) -> Changes:
     """Return every change that is visible now and was not at `seen`, each exactly once.
+
+    Changes of stock by the transactions `known` are left out: their rows, as they were written, are
+    in the view already.
 
     Whatever order transactions commit in, none is missed: one that was still running is seen by
     neither the cursor nor any earlier one, and so is new to the first that sees it. Read the rows
     themselves afterwards.
     """
-    rows = await records.read_changes(connection, seen.snapshot)
+    rows = await records.read_changes(connection, seen.snapshot, list(known))
     keys: dict[str, Keys] = {}
     for row in rows:
         if row["kind"] is not None:

@@ -847,8 +847,12 @@ async def current_snapshot(connection: asyncpg.Connection) -> asyncpg.Record:
     return row
 
 
-async def read_changes(connection: asyncpg.Connection, seen: str) -> list[asyncpg.Record]:
+async def read_changes(
+    connection: asyncpg.Connection, seen: str, known: Sequence[int]
+) -> list[asyncpg.Record]:
     """Read the changes that the snapshot `seen` did not see yet, and the snapshot that does.
+
+    Those of stock by the transactions `known` are left out.
 
     Always returns a row; without changes its kind is null. `gone` tells that changes which `seen`
     did not see may have been deleted.
@@ -866,8 +870,10 @@ async def read_changes(connection: asyncpg.Connection, seen: str) -> list[asyncp
         LEFT JOIN change c
             ON c.xid >= (pg_snapshot_xmin($1::text::pg_snapshot)::text)::bigint
             AND NOT pg_visible_in_snapshot((c.xid::text)::xid8, $1::text::pg_snapshot)
+            AND NOT (c.kind = 'stock' AND c.xid = ANY($2::bigint[]))
         """,
         seen,
+        known,
     )
 
 

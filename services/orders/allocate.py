@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any
 
 import asyncpg
 import structlog
@@ -57,6 +56,7 @@ class Allocator:
         """Prepare; orders are taken from `open` on."""
         self.database = database
         self.network = network
+        self.stock = stock
         self.view = stock.view
         self.settings = settings
         self.decider = Decider(stock, settings)
@@ -204,10 +204,9 @@ class Allocator:
         takings = [each.taking for each in batch if each.taking is not None]
         try:
             await self.store_grounds(batch)
-            settled, rows = await self.commit(batch)
-            self.view.apply_stock(rows)
+            settled = await self.commit(batch)
         finally:
-            # Applied first: a unit must not look free between the two.
+            # What was written is applied by now: a unit must not look free between the two.
             self.view.settle(takings)
         again = []
         for each, how in zip(batch, settled, strict=True):
@@ -230,30 +229,28 @@ class Allocator:
                 )
             self.decider.grounds.stored.update(each.terrain.digest for each in fresh)
 
-    async def commit(
-        self, batch: Sequence[Decided]
-    ) -> tuple[list[Settled], Sequence[Sequence[Any]]]:
-        """Commit a batch; when one order's statement fails, find it by halves and commit the rest.
+    async def commit(self, batch: Sequence[Decided]) -> list[Settled]:
+        """Commit a batch, and put what it left of the stock into the view.
 
-        When the connection dies at the commit, what became of it is looked up by key.
+        When one order's statement fails, it is found by halves and the rest is committed. When the
+        connection dies at the commit, what became of it is looked up by key.
         """
         try:
             done = await commit(self.database, [each.commitment for each in batch], self.settings)
         except DatabaseAwayError as error:
-            return await self.look_up(batch, error), []
+            return await self.look_up(batch, error)
         except NOT_THE_ORDERS_FAULT as error:
-            return [unsettled(error) for _ in batch], []
+            return [unsettled(error) for _ in batch]
         except Exception as error:
             if len(batch) == 1:
                 log.exception("order failed", order_id=batch[0].order.request.order_id)
-                return [unsettled(error)], []
+                return [unsettled(error)]
             bisections_total.inc()
             half = len(batch) // 2
-            settled, rows = await self.commit(batch[:half])
-            others, more = await self.commit(batch[half:])
-            return [*settled, *others], [*rows, *more]
+            return [*await self.commit(batch[:half]), *await self.commit(batch[half:])]
         self.decider.clock.set(done.clock)
-        return done.settled, done.stock
+        self.stock.wrote(done.stock, done.writer)
+        return done.settled
 
     async def look_up(self, batch: Sequence[Decided], error: Exception) -> list[Settled]:
         """Return the stored answers of orders whose commit may or may not have happened.

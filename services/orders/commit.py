@@ -46,6 +46,8 @@ class Committed(msgspec.Struct, frozen=True):
     version."""
     clock: datetime
     """The database's, during the commit."""
+    writer: int
+    """The transaction, as its changes are noted."""
 
 
 async def commit(database: Database, batch: Sequence[Commitment], settings: Settings) -> Committed:
@@ -63,7 +65,10 @@ async def commit(database: Database, batch: Sequence[Commitment], settings: Sett
         )
         if held.held:
             return Committed(
-                [as_planned(each) for each in batch], stock(arguments, held), held.clock
+                [as_planned(each) for each in batch],
+                stock(arguments, held),
+                held.clock,
+                held.writer,
             )
     return await database.run(partial(settle, batch=batch, settings=settings))
 
@@ -134,7 +139,7 @@ async def write(
     ]
     arguments = columns(firsts)
     held = await records.hold_orders(connection, names=[], columns=arguments, sure=True)
-    return Committed(list(settled), stock(arguments, held), held.clock)
+    return Committed(list(settled), stock(arguments, held), held.clock, held.writer)
 
 
 def first(each: Commitment, given: Answer) -> Commitment:

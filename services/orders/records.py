@@ -52,6 +52,8 @@ class Held(msgspec.Struct, frozen=True):
     versions: list[int]
     clock: datetime
     """The database's."""
+    writer: int
+    """The transaction, as its changes are noted."""
 
 
 HOLD_ORDERS = f"SELECT * FROM hold_orders({', '.join(f'${n}' for n in range(1, 33))})"
@@ -73,7 +75,7 @@ async def hold_orders(
     if row is None:
         raise RuntimeError("hold_orders returned no row")
     cells, on_hand, reserved, unavailable, versions = (values or [] for values in row[1:6])
-    return Held(row[0], cells, on_hand, reserved, unavailable, versions, row[6])
+    return Held(row[0], cells, on_hand, reserved, unavailable, versions, row[6], row[7] or 0)
 
 
 async def find_live(

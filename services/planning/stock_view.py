@@ -1,10 +1,11 @@
 """The stock view of a worker: loaded at the start, and kept up with the database from then on."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from time import monotonic
+from typing import Any
 
 import structlog
 from prometheus_client import Gauge
@@ -19,6 +20,8 @@ STALE_S = 2.0
 """Age beyond which a view is not relied on: rows are read instead, and readiness says so."""
 PROGRESS_S = 2.0
 """Pause between two lines about a load."""
+WRITTEN_MAX = 10_000
+"""Own transactions remembered between two looks; beyond it the feed tells of all of them."""
 FORGET = timedelta(hours=6)
 """Pause between two rounds of forgetting what is over."""
 
@@ -50,6 +53,8 @@ class StockFollower:
         self.forgot_at: datetime | None = None
         self.looking = asyncio.Lock()
         """Held by whoever reads changes: items and buffers must be applied in the order of reads."""
+        self.written: set[int] = set()
+        """Transactions of this process whose rows are in the view and not yet behind the cursor."""
         self.task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -98,6 +103,8 @@ class StockFollower:
             self.view.abandon_load()
             raise
         self.view.finish_load(read.loaded, arrays)
+        # A load may mean another server, which gives the same numbers to others.
+        self.written.clear()
         self.view.seen_at = began
         self.cursor = read.cursor
         self.forgot_at = now
@@ -111,6 +118,17 @@ class StockFollower:
             s=round(monotonic() - began, 2),
         )
 
+    def wrote(self, rows: Sequence[Any], writer: int) -> None:
+        """Apply the stock records that a transaction of this process left, all that it wrote.
+
+        The feed need not tell of it any more. That is safe because a row as it was written is the
+        same whoever reads it, and of two values the newer stands.
+        """
+        self.view.apply_stock(rows)
+        if len(self.written) >= WRITTEN_MAX:
+            self.written.clear()
+        self.written.add(writer)
+
     async def poll(self) -> None:
         """Bring the view up to what has been committed before this call."""
         async with self.looking:
@@ -121,8 +139,9 @@ class StockFollower:
         seen_at = monotonic()
         if self.cursor is None:
             raise RuntimeError("the stock view has not been loaded")
+        written = set(self.written)
         async with self.database.connect() as connection:
-            found = await changes.read_changes(connection, self.cursor)
+            found = await changes.read_changes(connection, self.cursor, written)
             if not found.gone and found.keys:
                 now = await records.database_now(connection)
                 await reading.apply_changes(connection, self.view, found, now.date())
@@ -132,6 +151,7 @@ class StockFollower:
             await self.load()
             return
         self.cursor = found.cursor
+        self.written -= written
         self.view.seen_at = seen_at
 
     async def refresh(self, skus: Collection[str]) -> None:

@@ -15,9 +15,9 @@ from services.database import Database
 from services.ids import new_id, numbered
 from services.keys import Principal
 from services.orders.commit import Committed, commit
-from services.orders.holding import Commitment, Line, Work
+from services.orders.holding import Commitment, Line, Work, columns, names
 from services.orders.idempotency import Answer, Claim
-from services.orders.records import HOLD_ORDERS
+from services.orders.records import HOLD_ORDERS, hold_orders
 from services.settings import Settings
 from tests.inventory.world import add_nodes, assert_silent, stock_up
 from tests.services.test_allocations import available
@@ -170,6 +170,25 @@ async def test_who_came_first_is_served_and_whoever_still_fits_after_them(
     assert done.settled[1].answer is None
     assert await available(database, "MUG", "EAST") == 10
     assert await connection.fetchval("SELECT count(*) FROM idempotency") == 2
+    await assert_silent(connection)
+
+
+async def test_a_batch_that_does_not_fit_is_undone_by_the_call_itself(
+    database: Database, connection: asyncpg.Connection
+) -> None:
+    """What was taken before the row without room, or the full day, was found must not stay taken."""
+    await add_nodes(connection, "EAST", capacity_maximum=2)
+    works = [("EAST", ON, "day", 1, 1)]
+    await commit(database, [order("o-0", ("MUG", "EAST", 1), works=works)], Settings())
+    before = await connection.fetch("SELECT * FROM stock ORDER BY sku, node_id")
+    for batch in (
+        [order("o-1", ("MUG", "EAST", 1)), order("o-2", ("LAMP", "EAST", 3))],
+        [order(name, ("MUG", "EAST", 1), works=works) for name in ("o-3", "o-4")],
+        [order("o-5", ("MUG", "EAST", 1)), order("o-6", ("NEVER", "EAST", 1))],
+    ):
+        held = await hold_orders(connection, names=names(batch), columns=columns(batch), sure=False)
+        assert not held.held
+    assert await connection.fetch("SELECT * FROM stock ORDER BY sku, node_id") == before
     await assert_silent(connection)
 
 

@@ -26,7 +26,7 @@ from services.planning.stock_view import STALE_S, StockFollower
 from services.planning.written import SOONEST
 from services.problems import Refused
 from services.retention import CHANGES_KEPT, forget_changes
-from tests.services.caller import Caller
+from tests.services.caller import Caller, basket
 from tests.services.place import PLACES, SUPPLY_ON, furnish, lanes, node, stock
 
 KEPT_BYTES = 1_000_000
@@ -200,6 +200,26 @@ async def test_polls_go_on_after_one_that_failed(database: Database) -> None:
     await stock(database, {("MUG", "WH-EAST"): 60})
     await until(lambda: 60 in held(follower) and not follower.failing)
     await follower.close()
+
+
+async def test_a_worker_reads_what_others_wrote_and_not_what_it_wrote_itself(
+    caller: Caller, database: Database
+) -> None:
+    """Its own orders are most of what changes, and their rows came back with the commit."""
+    stock_of = caller.runtime.stock
+    await stock_of.close()
+    assert (await caller.post("/v1/allocations", basket("own", ("MUG", 2)))).status_code == 201
+    assert len(stock_of.written) == 1
+    before = stock_of.view.slices.arrays.versions.sum()
+    async with database.connect() as connection, connection.transaction():
+        # A row as nobody writes one: if the worker read it again, it would show.
+        await connection.execute("UPDATE stock SET version = version + 100")
+    await stock_of.poll()
+    assert stock_of.written == set()
+    assert stock_of.view.slices.arrays.versions.sum() == before
+    await stock(database, {("MUG", "WH-EAST"): 60})
+    await stock_of.poll()
+    assert 58 in held(stock_of)
 
 
 async def until(is_so: Callable[[], bool]) -> None:
