@@ -18,6 +18,7 @@ from services.http import (
     checkout,
     counts,
     departures,
+    events,
     exceptions,
     handover,
     kpis,
@@ -65,8 +66,10 @@ HANDLERS = [
     *stock.handlers,
     *people.handlers,
     *exceptions.handlers,
+    *events.handlers,
     *partners.handlers,
     *webhooks.handlers,
+    *partner_events.handlers,
     *operator.handlers,
 ]
 TAGS = [
@@ -81,6 +84,7 @@ TAGS = [
     Tag("planner", "Nodes, items and the network's costs and dates."),
     Tag("strategies", "By which prices and limits orders are routed, and which order by which."),
     Tag("partner", "Be told of what happens, and tell what partners did."),
+    Tag("events", "What happened, to an order or at all, and to whom."),
     Tag("operator", "Health and metrics."),
 ]
 

@@ -4,6 +4,7 @@ import asyncio
 
 from routing.warm import warm
 from services.database import Database
+from services.events.streams import Streams
 from services.keys import Keyring
 from services.orders.allocate import Allocator
 from services.planning.availability_view import Shelf
@@ -24,6 +25,7 @@ class Runtime:
         self.stock = StockFollower(self.database, settings.stock_poll_ms)
         self.shelf = Shelf(self.database, self.network, self.stock, settings.answers_kept_bytes_max)
         self.allocator = Allocator(self.database, self.network, self.stock, settings)
+        self.streams = Streams(self.database, settings)
 
     async def open(self) -> None:
         """Load the network, the stock and the optimizer's machine code; start taking orders."""
@@ -33,9 +35,11 @@ class Runtime:
         await ready
         await self.shelf.open()
         await self.allocator.open()
+        await self.streams.open()
 
     async def close(self) -> None:
         """Answer what has arrived, then let go of everything."""
+        await self.streams.close()
         await self.allocator.close()
         await self.stock.close()
         await self.network.close()

@@ -44,6 +44,11 @@ class Server(uvicorn.Server):
             self.watch = asyncio.create_task(end_with_parent())
             report_ready(self.ready)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams of events, which would go on for ever, then what else is under way."""
+        self.config.loaded_app.runtime.streams.end()
+        await super().shutdown(sockets)
+
 
 def main(arguments: list[str]) -> None:
     """Serve until SIGTERM; the arguments are the numbers of the socket and of the ready pipe."""

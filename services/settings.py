@@ -116,6 +116,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How often a worker looks whether nodes, lanes or calendars have changed."""
     stock_poll_ms: int = 50
     """How often a worker looks whether stock has changed elsewhere."""
+    event_poll_ms: int = 100
+    """How often events that were committed get their positions in the log."""
+    event_streams_max: int = 200
+    """Streams of events that one worker keeps open; beyond it 429."""
+    event_streams_per_key_max: int = 20
+    """Of them with one key."""
+    event_stream_s: float = 3_600
+    """How long one stream goes on; its client then comes again and says how far it has come."""
+    event_heartbeat_s: float = 15
+    """How often a stream on which nothing happens shows that it lives."""
+    checkout_requests_per_s: float = 0
+    """Calls that one key of this role may make of one worker in the long run; 0 for any number."""
+    store_requests_per_s: float = 500
+    partner_requests_per_s: float = 500
+    planner_requests_per_s: float = 500
+    operator_requests_per_s: float = 500
+    request_burst_s: float = 10
+    """Seconds' worth of them that may come at once."""
+    session_s: int = 43_200
+    """How long staff stays signed in."""
+    sign_in_window_s: int = 900
+    """How long an attempt to sign in that failed counts."""
+    sign_in_name_max: int = 10
+    """Attempts for one name within it; beyond them nobody can sign in by that name for a while."""
+    sign_in_address_max: int = 100
+    """The same for one address of a caller, which behind a proxy is everybody's; 0 for any."""
+    contact_days: int = 90
+    """Days after the last work of an order ended for which it is kept whom it was for."""
     key_cache_s: float = 2.0
     """How long a worker trusts a key it has looked up; a revoked key stops working after it."""
     event_poll_ms: int = 100

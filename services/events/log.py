@@ -6,19 +6,13 @@ import asyncpg
 import msgspec
 
 from services.events import records
-from services.events.records import LogEvent
+from services.events.records import LogEvent, Sight, Wanted
 
-SPAN_MAX = 2_000
+__all__ = ["LogEvent", "Sight", "Span", "Wanted", "read_after", "read_wanted"]
+
+SPAN_MAX = 5_000
 """Positions that one read looks at, so that a narrow question about a long log ends in time."""
-
-
-class Sight(msgspec.Struct, frozen=True):
-    """Whose events somebody may see."""
-
-    node_ids: tuple[str, ...]
-    """What happens at these nodes, …"""
-    actor: str
-    """… and what happens to orders that this actor has made."""
+EVERYTHING = Wanted()
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -32,21 +26,23 @@ class Span(msgspec.Struct, frozen=True):
 
 
 async def read_after(
-    connection: asyncpg.Connection,
-    position: int,
-    kinds: Sequence[str] | None,
-    limit: int,
-    sight: Sight | None = None,
+    connection: asyncpg.Connection, position: int, kinds: Sequence[str] | None, limit: int
 ) -> Span:
-    """Return up to `limit` events after a position, in order; begin with 0.
+    """Return up to `limit` events after a position, in order, of `kinds` where some are named.
 
-    Only those of `kinds` where some are named, and only what is in `sight` where that is given.
-    Read on after `reached` until that is `latest`: where few events are wanted, a span may have
-    none and still not be the end.
+    Begin with 0, and read on after `reached` until that is `latest`: where few events are wanted, a
+    span may have none and still not be the end.
     """
+    wanted = EVERYTHING if kinds is None else Wanted(kinds=tuple(kinds))
+    return await read_wanted(connection, position, limit, wanted)
+
+
+async def read_wanted(
+    connection: asyncpg.Connection, position: int, limit: int, wanted: Wanted
+) -> Span:
+    """Return up to `limit` events after a position that are `wanted`, in order."""
     latest, _ = await records.read_cursor(connection)
     end = min(position + SPAN_MAX, latest)
-    seen_by = None if sight is None else (sight.node_ids, sight.actor)
-    events = await records.read_events(connection, (position, end), kinds, limit, seen_by)
+    events = await records.read_events(connection, (position, end), limit, wanted)
     reached = events[-1].position if len(events) == limit else max(position, end)
     return Span(events, reached, latest)

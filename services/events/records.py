@@ -35,18 +35,51 @@ SET_CURSOR = """
         marked_ordinal = $3, marked_xid = $4, marked_server = $5
 """
 
-IN_SIGHT = """
-    AND (e.payload ->> 'node_id' = ANY($5::text[])
-        OR EXISTS (SELECT FROM allocation a WHERE a.order_id = e.subject AND a.actor = $6))
-"""
-
 READ = """
     SELECT p.position, e.event_id, e.kind, e.subject, e.actor, e.payload, e.created_at
     FROM event_position p JOIN event e ON e.event_id = p.event_id AND e.created_at = p.created_at
     WHERE p.position > $1 AND p.position <= $2
-        AND ($3::text[] IS NULL OR e.kind = ANY($3)) {sight}
-    ORDER BY p.position LIMIT $4
+        AND ($4::text[] IS NULL
+            OR e.kind = ANY($4) OR split_part(e.kind, '.', 1) || '.*' = ANY($4))
+        AND ($5::text IS NULL OR e.actor = $5)
+        {sight}
+    ORDER BY p.position LIMIT $3
 """
+
+IN_SIGHT = """
+    AND (e.payload ->> 'node_id' = ANY($6::text[])
+        OR e.payload ->> 'partner_id' = $7
+        OR EXISTS (SELECT FROM allocation a WHERE a.order_id = e.subject AND a.actor = $8))
+"""
+
+READ_ABOUT = """
+    SELECT ordinal, event_id, kind, subject, actor, payload, created_at FROM event
+    WHERE subject = ANY($1::text[]) AND split_part(kind, '.', 1) = ANY($2::text[])
+        AND (ordinal, created_at, event_id) > ($3::bigint, $4::timestamptz, $5::uuid)
+        AND ($6::text[] IS NULL OR payload ->> 'node_id' = ANY($6))
+    ORDER BY ordinal, created_at, event_id LIMIT $7
+"""
+
+
+class Sight(msgspec.Struct, frozen=True):
+    """Whose events somebody may see."""
+
+    node_ids: tuple[str, ...]
+    """What happens at these nodes, …"""
+    actor: str
+    """… what happens to orders that this actor has made …"""
+    partner_id: str | None = None
+    """… and what concerns this company as such."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which events are asked for."""
+
+    kinds: tuple[str, ...] | None = None
+    """`allocation.held`, or all of a family, `allocation.*`; all there are when None."""
+    actor: str | None = None
+    sight: Sight | None = None
+    """None sees everything."""
 
 
 class CursorRow(msgspec.Struct, frozen=True):
@@ -128,19 +161,46 @@ async def set_cursor(connection: asyncpg.Connection, cursor: CursorRow) -> None:
 
 
 async def read_events(
-    connection: asyncpg.Connection,
-    between: tuple[int, int],
-    kinds: Sequence[str] | None,
-    limit: int,
-    sight: tuple[Sequence[str], str] | None,
+    connection: asyncpg.Connection, between: tuple[int, int], limit: int, wanted: Wanted
 ) -> list[LogEvent]:
-    """Return events after one position and up to another, in order.
-
-    `kinds` narrows what they tell of; `sight`, nodes and an actor, whose they are: those that
-    happened at one of the nodes, and those of orders that the actor has made.
-    """
+    """Return up to `limit` events after one position and up to another, in order."""
+    sight = wanted.sight
     query = READ.format(sight="" if sight is None else IN_SIGHT)
-    wanted = None if kinds is None else list(kinds)
-    seen_by = () if sight is None else (list(sight[0]), sight[1])
-    rows = await connection.fetch(query, *between, wanted, limit, *seen_by)
+    seen_by = () if sight is None else (list(sight.node_ids), sight.partner_id, sight.actor)
+    kinds = None if wanted.kinds is None else list(wanted.kinds)
+    rows = await connection.fetch(query, *between, limit, kinds, wanted.actor, *seen_by)
     return [LogEvent(**{**row, "payload": msgspec.json.decode(row["payload"])}) for row in rows]
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """An event as it was written; `ordinal` orders those about one subject."""
+
+    ordinal: int
+    event_id: UUID
+    kind: str
+    subject: str
+    actor: str
+    payload: dict[str, object]
+    created_at: datetime
+
+    @property
+    def key(self) -> tuple[int, datetime, UUID]:
+        """Where it stands among those about its subject; what is older than the log by time."""
+        return (self.ordinal, self.created_at, self.event_id)
+
+
+async def read_about(
+    connection: asyncpg.Connection,
+    subjects: Sequence[str],
+    families: Sequence[str],
+    after: tuple[int, datetime, UUID],
+    limit: int,
+    node_ids: Sequence[str] | None,
+) -> list[Noted]:
+    """Return events about some subjects, in order, those of `node_ids` only where given.
+
+    They are told as soon as they are committed, before they have a position in the log.
+    """
+    nodes = None if node_ids is None else list(node_ids)
+    rows = await connection.fetch(READ_ABOUT, list(subjects), list(families), *after, nodes, limit)
+    return [Noted(**{**row, "payload": msgspec.json.decode(row["payload"])}) for row in rows]

@@ -42,7 +42,9 @@ class KeyMiddleware(AbstractAuthenticationMiddleware):
         if principal is None:
             raise Refused("unauthenticated", "The key is unknown or revoked; ask for a new one.")
         note(connection.scope, key_id=principal.key_id, role=principal.role)
-        return AuthenticationResult(user=principal, auth=None)
+        if principal.bucket is not None and not principal.bucket.take():
+            raise too_often(principal.bucket)
+        return AuthenticationResult(user=principal, auth=secret.strip())
 
 
 def allow(*roles: Role) -> dict[str, Any]:

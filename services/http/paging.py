@@ -32,4 +32,9 @@ def cursor_of(entries: Sequence[T], limit: int, key: Callable[[T], tuple[str, ..
     """Return the cursor of the page after `entries`; none when they did not fill their page."""
     if len(entries) < limit:
         return None
-    return urlsafe_b64encode(msgspec.json.encode(key(entries[-1]))).decode().rstrip("=")
+    return cursor_at(key(entries[-1]))
+
+
+def cursor_at(key: tuple[str, ...]) -> str:
+    """Return the cursor of the page after the entry with this key."""
+    return urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")

@@ -1,18 +1,34 @@
-"""Calls about people: whom an order is for."""
+"""Calls about people: whom an order is for, and what happened to it."""
+
+from datetime import datetime
+from uuid import UUID
 
 import asyncpg
-from litestar import put
+import msgspec
+from litestar import get, put
 from litestar.datastructures import State
 from litestar.params import JSONBody
 
 from services.http.access import allow
 from services.http.answers import BODY, raises
 from services.http.checkout import Call
-from services.http.fields import PathId
+from services.http.fields import PAGE_DEFAULT, Cursor, Instant, Limit, PathId
+from services.http.paging import after, cursor_at
 from services.observe import note
-from services.people import contacts
+from services.people import contacts, timeline
 from services.people.contacts import Contact, ContactAnswer
+from services.people.timeline import START, Entry, Page
+from services.problems import Refused
 from services.runtime import Runtime
+
+SEERS = allow("checkout", "store", "partner", "planner", "operator")
+
+
+class TimelinePage(msgspec.Struct, frozen=True):
+    """What happened, newest last."""
+
+    entries: list[Entry]
+    next_cursor: str | None
 
 
 @put(
@@ -47,4 +63,77 @@ async def put_contact(
     return await runtime.database.run(work)
 
 
-handlers = [put_contact]
+def begin_of(cursor: str | None) -> tuple[int, datetime, UUID]:
+    """Return the event after which a page begins; raises `invalid-parameter`."""
+    if cursor is None:
+        return START
+    try:
+        ordinal, created_at, event_id = after(cursor, 3)
+        return msgspec.convert(
+            (ordinal, created_at, event_id), tuple[int, Instant, UUID], strict=False
+        )
+    except msgspec.ValidationError as error:
+        raise Refused(
+            "invalid-parameter", "cursor: send the next_cursor of the page before."
+        ) from error
+
+
+def page_of(page: Page) -> TimelinePage:
+    """Return a part of a timeline as it is answered."""
+    if page.last is None:
+        return TimelinePage(page.entries, None)
+    ordinal, created_at, event_id = page.last
+    key = (str(ordinal), created_at.isoformat(), str(event_id))
+    return TimelinePage(page.entries, cursor_at(key))
+
+
+@get(
+    "/v1/orders/{order_id:str}/timeline",
+    opt=SEERS,
+    responses=raises("not-found"),
+    tags=["events"],
+)
+async def order_timeline(
+    order_id: PathId,
+    request: Call,
+    state: State,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_DEFAULT,
+) -> TimelinePage:
+    """Show everything that happened to an order, newest last.
+
+    Holds, work of every node, parcels, returns and exchanges, in words and as data, with who did
+    it. A store sees orders that it has made or takes part in, a partner what happened at its nodes.
+    """
+    runtime: Runtime = state.runtime
+    begin = begin_of(cursor)
+    async with runtime.database.connect() as connection:
+        page = await timeline.of_order(connection, order_id, request.user, begin, limit)
+    return page_of(page)
+
+
+@get(
+    "/v1/customers/{customer_id:str}/timeline",
+    opt=allow("checkout", "store", "planner", "operator"),
+    responses=raises("not-found"),
+    tags=["events"],
+)
+async def customer_timeline(
+    customer_id: PathId,
+    request: Call,
+    state: State,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_DEFAULT,
+) -> TimelinePage:
+    """Show everything that happened to a customer's orders, in all channels, newest last.
+
+    Those whose contact names the customer, and that the caller may see.
+    """
+    runtime: Runtime = state.runtime
+    begin = begin_of(cursor)
+    async with runtime.database.connect() as connection:
+        page = await timeline.of_customer(connection, customer_id, request.user, begin, limit)
+    return page_of(page)
+
+
+handlers = [put_contact, order_timeline, customer_timeline]

@@ -105,6 +105,19 @@ async def customer_contacts(
     return [(ContactRow(*row), under_way[row["order_id"]]) for row in found]
 
 
+async def orders_of_customer(
+    connection: asyncpg.Connection, customer_id: str, limit: int
+) -> list[str]:
+    """Return a customer's orders, the newest first."""
+    rows = await connection.fetch(
+        "SELECT order_id FROM order_contact WHERE customer_id = $1"
+        " ORDER BY created_at DESC, order_id LIMIT $2",
+        customer_id,
+        limit,
+    )
+    return [row["order_id"] for row in rows]
+
+
 async def lock_due_contacts(
     connection: asyncpg.Connection, kept: timedelta, limit: int
 ) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from services.database import Database
 from services.events import records, sequencer
-from services.events.log import Sight, read_after
+from services.events.log import Sight, Wanted, read_after, read_wanted
 from services.events.sequencer import number_events
 from services.ids import new_id
 from services.records import Event, insert_events
@@ -190,11 +190,11 @@ async def test_a_reader_sees_what_is_asked_for_and_in_sight(database: Database) 
     await number_events(database)
     async with database.connect() as connection:
         east = Sight(("ST-EAST",), "store:1")
-        seen = await read_after(connection, 0, None, ALL, east)
+        seen = await read_wanted(connection, 0, ALL, Wanted(sight=east))
         assert [each.position for each in seen.events] == [1, 3]
-        narrow = await read_after(connection, 0, ["reservation.held"], ALL, east)
+        narrow = await read_wanted(connection, 0, ALL, Wanted(("reservation.*",), "test", east))
         assert [each.position for each in narrow.events] == [3]
-        nobody = await read_after(connection, 1, None, ALL, Sight((), "store:2"))
+        nobody = await read_wanted(connection, 1, ALL, Wanted(sight=Sight((), "store:2")))
         assert (nobody.events, nobody.reached, nobody.latest) == ([], 3, 3)
-        one = await read_after(connection, 0, None, 1)
+        one = await read_after(connection, 0, ["stock.shortage"], 1)
         assert (len(one.events), one.reached, one.latest) == (1, 1, 3)
