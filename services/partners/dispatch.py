@@ -43,7 +43,13 @@ async def dispatches(
     connection: asyncpg.Connection, order_ids: Sequence[UUID]
 ) -> dict[UUID, dict[str, object]]:
     """Return the dispatch of each of these fulfillment orders that exists."""
-    works = await records.find_works(connection, order_ids)
+    return await dispatches_of(connection, await records.find_works(connection, order_ids))
+
+
+async def dispatches_of(
+    connection: asyncpg.Connection, works: Sequence[Work]
+) -> dict[UUID, dict[str, object]]:
+    """Return the dispatch of each of these fulfillment orders, with how far it is."""
     skus = sorted({line.sku for work in works for line in work.lines})
     items = await records.read_items(connection, skus)
     contacts = {
@@ -70,6 +76,8 @@ def dispatch_of(
             "text": "" if contact is None else contact.packing_slip,
         },
         "node_id": order.node_id,
+        "state": order.state,
+        "request_state": order.request_state,
         "method": order.method,
         "service": order.service,
         "ship_by": order.ship_by,

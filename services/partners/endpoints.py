@@ -256,6 +256,7 @@ async def delete(
     row = await own(connection, endpoint_id, principal, lock=True)
     await records.delete_endpoint(connection, endpoint_id)
     await standing.tell(connection, row, "deleted", principal.actor)
+    await standing.settle(connection, endpoint_id, "deleted", principal.actor)
     return msgspec.structs.replace(told(row), state="deleted", reason=None)
 
 
@@ -291,6 +292,7 @@ async def enable(
     await records.hurry(connection, endpoint_id)
     if row.state != "enabled":
         await standing.tell(connection, after, "enabled", principal.actor)
+        await standing.settle(connection, endpoint_id, "enabled", principal.actor)
     return told(after)
 
 
@@ -301,7 +303,7 @@ async def disable(
     row = await own(connection, endpoint_id, principal, lock=True)
     if row.state != "enabled":
         return told(row)
-    return told(await standing.disable(connection, row, "by_request", actor=principal.actor))
+    return told(await standing.disable(connection, row, standing.BY_REQUEST, actor=principal.actor))
 
 
 async def ping(

@@ -1,6 +1,6 @@
 """SQL of endpoints, their messages and attempts, and of what partners answered."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -10,6 +10,7 @@ import msgspec
 
 from services.fulfillment import records as work_records
 from services.fulfillment.records import Work
+from services.fulfillment.tables import LIVE_STATES
 
 ENDPOINT = """
     endpoint_id, partner_id, url, note, kinds, envelope, state, reason, position, failing_since,
@@ -17,6 +18,8 @@ ENDPOINT = """
 """
 
 
+Delete = Callable[[asyncpg.Connection, datetime, int], Awaitable[int]]
+"""Deletes rows older than an instant, up to a number of them, and says how many there were."""
 MessageState = Literal["pending", "delivered", "dead"]
 
 
@@ -654,7 +657,8 @@ async def forget_messages(connection: asyncpg.Connection, before: datetime, limi
 async def forget_deleted(connection: asyncpg.Connection, limit: int) -> int:
     """Delete messages of deleted endpoints, then endpoints without any; say how many."""
     messages: str = await connection.execute(
-        "DELETE FROM message WHERE (endpoint_id, position) IN (SELECT endpoint_id, position"
+        "DELETE FROM message WHERE (endpoint_id, position) IN"
+        " (SELECT message.endpoint_id, message.position"
         " FROM message JOIN endpoint USING (endpoint_id) WHERE endpoint.state = 'deleted' LIMIT $1)",
         limit,
     )
@@ -682,3 +686,119 @@ async def read_backlog(connection: asyncpg.Connection, endpoint_id: UUID) -> Bac
         endpoint_id,
     )
     return Backlog(*row)
+
+
+# What partners answer
+
+
+class CallbackRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a partner told of a fulfillment order."""
+
+    partner_id: str
+    partner_event_id: str
+    kind: str
+    order_id: str
+    fulfillment_order_id: UUID
+    request_hash: bytes
+    body: str
+    """JSON."""
+    state: Literal["applied", "ignored", "parked"]
+    why: str | None
+    happened_at: datetime
+    received_at: datetime
+    applied_at: datetime | None
+
+
+CALLBACK = f"SELECT {', '.join(CallbackRow.__struct_fields__)} FROM partner_answer"
+
+
+async def find_callback(
+    connection: asyncpg.Connection, partner_id: str, partner_event_id: str
+) -> CallbackRow | None:
+    """Return what a partner told under an id of its own."""
+    row = await connection.fetchrow(
+        f"{CALLBACK} WHERE partner_id = $1 AND partner_event_id = $2", partner_id, partner_event_id
+    )
+    return None if row is None else CallbackRow(**row)
+
+
+async def insert_callback(connection: asyncpg.Connection, row: CallbackRow) -> None:
+    """Keep what a partner told, with what came of it."""
+    names = CallbackRow.__struct_fields__
+    await connection.execute(
+        f"INSERT INTO partner_answer ({', '.join(names)})"
+        f" VALUES ({', '.join(f'${number}' for number in range(1, len(names) + 1))})",
+        *(getattr(row, name) for name in names),
+    )
+
+
+async def end_callback(connection: asyncpg.Connection, row: CallbackRow) -> None:
+    """Write what came of something that was parked."""
+    await connection.execute(
+        "UPDATE partner_answer SET state = $3, why = $4, applied_at = $5"
+        " WHERE partner_id = $1 AND partner_event_id = $2",
+        row.partner_id,
+        row.partner_event_id,
+        row.state,
+        row.why,
+        row.applied_at,
+    )
+
+
+async def parked_callbacks(
+    connection: asyncpg.Connection, fulfillment_order_id: UUID
+) -> list[CallbackRow]:
+    """Return what waits for something else to happen to a fulfillment order, the earliest first."""
+    rows = await connection.fetch(
+        f"{CALLBACK} WHERE fulfillment_order_id = $1 AND state = 'parked'"
+        " ORDER BY happened_at, received_at, partner_event_id",
+        fulfillment_order_id,
+    )
+    return [CallbackRow(**row) for row in rows]
+
+
+async def parked_orders(
+    connection: asyncpg.Connection, after: UUID | None, limit: int
+) -> list[UUID]:
+    """Return fulfillment orders for which something is parked, by id."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT fulfillment_order_id FROM partner_answer WHERE state = 'parked'"
+        " AND ($1::uuid IS NULL OR fulfillment_order_id > $1)"
+        " ORDER BY fulfillment_order_id LIMIT $2",
+        after,
+        limit,
+    )
+    return [row["fulfillment_order_id"] for row in rows]
+
+
+async def forget_callbacks(connection: asyncpg.Connection, before: datetime, limit: int) -> int:
+    """Delete what came before an instant and is over; say how many."""
+    done: str = await connection.execute(
+        "DELETE FROM partner_answer WHERE (partner_id, partner_event_id) IN"
+        " (SELECT partner_id, partner_event_id FROM partner_answer"
+        " WHERE received_at < $1 AND state <> 'parked' LIMIT $2)",
+        before,
+        limit,
+    )
+    return int(done.removeprefix("DELETE "))
+
+
+async def list_partner_work(
+    connection: asyncpg.Connection,
+    node_ids: Sequence[str],
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[Work]:
+    """Return a page of what nodes have been asked to do and have not done, the most urgent first."""
+    return await work_records.with_lines(
+        connection,
+        await connection.fetch(
+            f"{work_records.ORDER} WHERE node_id = ANY($1::text[]) AND state IN {LIVE_STATES}"
+            " AND request_state <> 'unsubmitted'"
+            " AND ($2::timestamptz IS NULL OR (ship_by, fulfillment_order_id) > ($2, $3::uuid))"
+            " ORDER BY ship_by, fulfillment_order_id LIMIT $4",
+            list(node_ids),
+            *(after or (None, None)),
+            limit,
+        ),
+    )

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from services import records as shared_records
+from services.fulfillment.exceptions import About, Kind, open_exception, resolve_cause
 from services.ids import new_id
 from services.partners import records, schedule
 from services.partners.records import EndpointRow, Tried
@@ -14,6 +16,8 @@ from services.records import Event
 from services.settings import Settings
 
 ACTOR = "system:webhooks"
+BY_REQUEST = "by_request"
+EXCEPTION: Kind = "endpoint_disabled"
 
 
 async def judge(
@@ -64,10 +68,23 @@ def standing(
 async def disable(
     connection: asyncpg.Connection, endpoint: EndpointRow, reason: str, *, actor: str
 ) -> EndpointRow:
-    """Stop sending to a locked endpoint; what it is owed waits until somebody enables it."""
+    """Stop sending to a locked endpoint; what it is owed waits until somebody enables it.
+
+    Where nobody asked for that, somebody has to look at it.
+    """
     after = msgspec.structs.replace(endpoint, state="disabled", reason=reason, resume_at=None)
     await tell(connection, after, "disabled", actor, reason=reason)
+    if reason != BY_REQUEST:
+        about = About(
+            partner_id=endpoint.partner_id, details={"url": endpoint.url, "reason": reason}
+        )
+        await open_exception(connection, EXCEPTION, str(endpoint.endpoint_id), about, actor=actor)
     return await records.update_endpoint(connection, after)
+
+
+async def settle(connection: asyncpg.Connection, endpoint_id: UUID, how: str, actor: str) -> None:
+    """End the exception of an endpoint that somebody has looked after."""
+    await resolve_cause(connection, EXCEPTION, str(endpoint_id), how, actor=actor)
 
 
 async def tell(

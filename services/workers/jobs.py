@@ -7,13 +7,16 @@ from services.fulfillment.corrections import end_exclusions
 from services.fulfillment.create import submit_due
 from services.fulfillment.sweeps import Resourcing
 from services.orders import counter, lifecycle
+from services.partners.callbacks import apply_all_parked
 from services.partners.fanout import write_messages
+from services.partners.keeping import forget_old
 from services.retention import forget_changes, maintain_partitions
 from services.settings import Settings
 from services.workers.runner import Job
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
+PARKED_MS = 5_000
 
 
 def all_jobs(settings: Settings) -> list[Job]:
@@ -30,6 +33,8 @@ def all_jobs(settings: Settings) -> list[Job]:
         Job("end exclusions", settings.shortage_sweep_ms, end_exclusions),
         Job("number events", settings.event_poll_ms, number_events),
         Job("write messages", settings.event_poll_ms, write_messages),
+        Job("apply parked partner events", PARKED_MS, apply_all_parked),
+        Job("forget messages", HOUR_MS, forget_old),
         Job("forget changes", MINUTE_MS, forget_changes),
         Job("maintain partitions", HOUR_MS, maintain_partitions),
     ]

@@ -173,6 +173,11 @@ async def test_an_endpoint_that_only_fails_is_given_up_with_an_event(
     assert told.message["type"] == "webhook_endpoint.disabled"
     assert told.data["endpoint_id"] == str(endpoint.endpoint_id)
     assert told.data["reason"] == "failing"
+    async with database.connect() as connection:
+        opened = await connection.fetch("SELECT kind, cause, partner_id FROM exception")
+    assert [tuple(each) for each in opened] == [
+        ("endpoint_disabled", str(endpoint.endpoint_id), "carrier")
+    ]
 
 
 async def at_a_node_of(database: Database, partner_id: str) -> None:
