@@ -24,6 +24,7 @@ from services.http import (
     kpis,
     operator,
     orders,
+    partner_events,
     partners,
     people,
     planner,
