@@ -107,7 +107,7 @@ async def events_of(database: Database, subject: str) -> list[tuple[str, dict[st
     """Return the kinds and payloads of the events of an order, the first first."""
     async with database.connect() as connection:
         rows = await connection.fetch(
-            "SELECT kind, payload FROM event WHERE subject = $1 ORDER BY created_at, event_id",
+            "SELECT kind, payload FROM event WHERE subject = $1 ORDER BY ordinal",
             subject,
         )
     return [(row["kind"], json.loads(row["payload"])) for row in rows]
