@@ -38,7 +38,7 @@ from services.http import (
     webhooks,
     work,
 )
-from services.http.access import KeyMiddleware, guard_role
+from services.http.access import KeyMiddleware, guard_role, name_scopes
 from services.http.document import complete
 from services.http.door import Door
 from services.http.examples import show_examples
@@ -109,6 +109,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Door:
         finally:
             await resources.close()
 
+    name_scopes(HANDLERS)
     app = Litestar(
         route_handlers=[*HANDLERS, documents()],
         lifespan=[lifespan],

@@ -8,40 +8,54 @@ import asyncpg
 import msgspec
 
 
-async def insert_key(
-    connection: asyncpg.Connection,
-    key_id: str,
-    secret_hash: bytes,
-    role: str,
-    node_ids: Sequence[str],
-    partner_id: str | None,
-) -> None:
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key to be added."""
+
+    key_id: str
+    secret_hash: bytes
+    role: str
+    node_ids: list[str]
+    partner_id: str | None
+    scopes: list[str] | None
+    expires_at: datetime | None
+
+
+async def insert_key(connection: asyncpg.Connection, key: NewKey) -> None:
     """Add an API key."""
     await connection.execute(
-        "INSERT INTO api_key (key_id, secret_hash, role, node_ids, partner_id)"
-        " VALUES ($1, $2, $3, $4, $5)",
-        key_id,
-        secret_hash,
-        role,
-        list(node_ids),
-        partner_id,
+        "INSERT INTO api_key (key_id, secret_hash, role, node_ids, partner_id, scopes, expires_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        *msgspec.structs.astuple(key),
     )
 
 
 async def find_key(connection: asyncpg.Connection, secret_hash: bytes) -> asyncpg.Record | None:
     """Return the live key with this hash; a partner's with the nodes where the partner works."""
     return await connection.fetchrow(
-        "SELECT key_id, role, node_ids, partner_id FROM api_key"
-        " WHERE secret_hash = $1 AND revoked_at IS NULL",
+        "SELECT key_id, role, partner_id, scopes, NULL AS staff,"
+        " CASE WHEN k.partner_id IS NULL THEN k.node_ids"
+        " ELSE ARRAY(SELECT n.node_id FROM node n WHERE n.partner_id = k.partner_id ORDER BY 1)"
+        " END AS node_ids FROM api_key k WHERE secret_hash = $1 AND revoked_at IS NULL"
+        " AND (expires_at IS NULL OR expires_at > now())",
         secret_hash,
+    )
+
+
+async def find_session(connection: asyncpg.Connection, token_hash: bytes) -> asyncpg.Record | None:
+    """Return the live session with this hash in the form of a key: staff who is signed in."""
+    return await connection.fetchrow(
+        "SELECT 'staff:' || name AS key_id, role, NULL AS partner_id, NULL::text[] AS scopes,"
+        " name AS staff, node_ids FROM staff_session s JOIN staff USING (name)"
+        " WHERE token_hash = $1 AND s.expires_at > now() AND disabled_at IS NULL",
+        token_hash,
     )
 
 
 async def list_keys(connection: asyncpg.Connection) -> list[asyncpg.Record]:
     """Return every key, oldest first, without its hash."""
     return await connection.fetch(
-        "SELECT key_id, role, node_ids, partner_id, created_at, revoked_at FROM api_key"
-        " ORDER BY created_at, key_id"
+        "SELECT key_id, role, node_ids, partner_id, scopes, created_at, expires_at, revoked_at"
+        " FROM api_key ORDER BY created_at, key_id"
     )
 
 

@@ -20,7 +20,7 @@ class Runtime:
         """Prepare the parts; nothing is connected yet."""
         self.settings = settings
         self.database = Database(url, settings, connections_max=settings.worker_connections)
-        self.keyring = Keyring(self.database, settings.key_cache_s)
+        self.keyring = Keyring(self.database, settings.key_cache_s, settings.rates)
         self.network = NetworkCache(self.database, settings.network_poll_ms)
         self.stock = StockFollower(self.database, settings.stock_poll_ms)
         self.shelf = Shelf(self.database, self.network, self.stock, settings.answers_kept_bytes_max)

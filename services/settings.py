@@ -208,6 +208,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return settings
 
     @property
+    def rates(self) -> dict[str, tuple[float, float]]:
+        """Calls a second that one key may make, and how many at once, by role."""
+        per_s = {
+            "checkout": self.checkout_requests_per_s,
+            "store": self.store_requests_per_s,
+            "partner": self.partner_requests_per_s,
+            "planner": self.planner_requests_per_s,
+            "operator": self.operator_requests_per_s,
+        }
+        return {role: (rate, rate * self.request_burst_s) for role, rate in per_s.items()}
+
+    @property
     def worker_connections(self) -> int:
         """Connections that one HTTP worker may open."""
         return self.lanes + SPARE_CONNECTIONS

@@ -1,6 +1,7 @@
 """`nom keys`: create, list and revoke the keys that calls are made with."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import asyncpg
 import click
@@ -8,6 +9,7 @@ import click
 from services import keys, records
 from services.commands.session import with_database
 from services.database import Database
+from services.scopes import SCOPES
 
 
 @click.group("keys")
@@ -21,12 +23,33 @@ def command() -> None:
     "--node", "nodes", multiple=True, help="A node that a store key acts for; repeatable."
 )
 @click.option("--partner", help="The partner that a partner key belongs to.")
-def create(role: keys.Role, nodes: tuple[str, ...], partner: str | None) -> None:
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(sorted(SCOPES)),
+    metavar="NOUN:read|write",
+    help="Something its role may do, to limit the key to it; repeatable.",
+)
+@click.option(
+    "--expires",
+    "expires_at",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    help="When it stops working, UTC.",
+)
+def create(
+    role: keys.Role,
+    nodes: tuple[str, ...],
+    partner: str | None,
+    scopes: tuple[str, ...],
+    expires_at: datetime | None,
+) -> None:
     """Create a key and print it, alone; it cannot be shown again."""
+    end = None if expires_at is None else expires_at.replace(tzinfo=UTC)
 
     async def work(database: Database) -> str:
         try:
-            return await keys.create(database, role, nodes, partner)
+            return await keys.create(database, role, nodes, partner, scopes=scopes, expires_at=end)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
 
@@ -35,7 +58,7 @@ def create(role: keys.Role, nodes: tuple[str, ...], partner: str | None) -> None
 
 @command.command("list")
 def show() -> None:
-    """List the keys: id, role, nodes or partner, creation, and whether it is revoked."""
+    """List the keys: id, role, creation, whether it is live, nodes or partner, and scopes."""
 
     async def work(database: Database) -> Sequence[asyncpg.Record]:
         async with database.connect() as connection:
@@ -43,10 +66,20 @@ def show() -> None:
 
     for row in with_database(work):
         whom = row["partner_id"] or ",".join(row["node_ids"])
-        state = f"revoked {row['revoked_at']:%Y-%m-%d %H:%M}" if row["revoked_at"] else "live"
         click.echo(
-            f"{row['key_id']}  {row['role']:<8}  {row['created_at']:%Y-%m-%d %H:%M}  {state}  {whom}"
+            f"{row['key_id']}  {row['role']:<8}  {row['created_at']:%Y-%m-%d %H:%M}  "
+            f"{state_of(row)}  {whom}  {' '.join(row['scopes'] or ())}".rstrip()
         )
+
+
+def state_of(row: asyncpg.Record) -> str:
+    """Return whether a key works, in words."""
+    if row["revoked_at"]:
+        return f"revoked {row['revoked_at']:%Y-%m-%d %H:%M}"
+    if row["expires_at"]:
+        over = row["expires_at"] <= datetime.now(UTC)
+        return f"{'expired' if over else 'live until'} {row['expires_at']:%Y-%m-%d %H:%M}"
+    return "live"
 
 
 @command.command("revoke")

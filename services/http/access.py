@@ -1,16 +1,19 @@
 """Who may make a call: bearer keys, and the roles each handler names in its `roles` option."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from litestar.connection import ASGIConnection
+from litestar.handlers import HTTPRouteHandler
 from litestar.handlers.base import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 
 from services.keys import Principal, Role
+from services.limits import Bucket
 from services.observe import note
 from services.problems import Refused
+from services.scopes import scope_of
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 IDEMPOTENCY_KEY_LENGTH_MAX = 200
@@ -69,6 +72,45 @@ async def guard_role(
             "forbidden",
             f"A {principal.role} key may not make this call; it is for {', '.join(roles)}.",
         )
+    if not has_scope(principal, handler.opt):
+        raise Refused(
+            "forbidden",
+            f"The key is limited to {', '.join(sorted(principal.scopes or ()))}; this call needs "
+            f"{handler.opt.get('scope')}.",
+        )
+
+
+def has_scope(principal: Principal, opt: Mapping[str, Any]) -> bool:
+    """Tell whether a key's scopes, if it is limited to some, let it make a handler's call."""
+    return principal.scopes is None or opt.get("scope") in principal.scopes
+
+
+def may_call(principal: Principal, opt: Mapping[str, Any]) -> bool:
+    """Tell whether somebody may make a handler's call, and has not made too many."""
+    return (
+        principal.role in opt["roles"]
+        and has_scope(principal, opt)
+        and (principal.bucket is None or principal.bucket.take())
+    )
+
+
+def too_often(bucket: Bucket) -> Refused:
+    """Return the refusal of a key that has made all the calls it may make for now."""
+    refused = Refused(
+        "too-many-requests",
+        f"This key may make {bucket.per_s:g} calls a second, {bucket.burst:g} at once. Send the "
+        "same request again after the time in Retry-After.",
+    )
+    refused.retry_after_s = bucket.wait_s
+    return refused
+
+
+def name_scopes(handlers: Sequence[BaseRouteHandler]) -> None:
+    """Write the scope that each handler needs into its options, from the table of scopes."""
+    for handler in handlers:
+        if isinstance(handler, HTTPRouteHandler):
+            (method,), (path,) = handler.http_methods, handler.paths
+            handler.opt["scope"] = scope_of(method, path)
 
 
 async def guard_idempotency(
@@ -85,9 +127,9 @@ async def guard_idempotency(
 
 
 def restrict_to_nodes(principal: Principal, node_id: str) -> None:
-    """Raise `not-found` when a store key acts for a node that is not its own.
+    """Raise `not-found` when a store's or partner's key acts for a node that is not its own.
 
     The answer is the same as for a node that does not exist, so that nobody can probe for ids.
     """
-    if principal.role == "store" and node_id not in principal.node_ids:
+    if principal.is_bound and node_id not in principal.node_ids:
         raise Refused("not-found", f"There is no node {node_id} that this key may act for.")

@@ -22,7 +22,7 @@ from litestar.types import HTTPScope, Receive, ReceiveMessage, Scope, Send
 
 from services.database import DatabaseAwayError, PoolTimeoutError
 from services.http import availability, checkout
-from services.http.access import IDEMPOTENCY_KEY_LENGTH_MAX, Caller
+from services.http.access import IDEMPOTENCY_KEY_LENGTH_MAX, Caller, may_call
 from services.http.answers import raw_headers
 from services.http.query import availability_request
 from services.observe import UNROUTED, Journal, Observed, known_method
@@ -166,7 +166,15 @@ class Door(Observed):
             principal = await self.runtime.keyring.find(secret.decode("latin-1").strip())
         except AWAY:
             return None
-        if principal is None or principal.role not in call.handler.opt["roles"]:
+        return self.caller(call, headers, principal)
+
+    def caller(
+        self, call: Call, headers: Mapping[bytes, bytes], principal: Principal | None
+    ) -> Caller | None:
+        """Return a principal as the one who calls; nothing where it may not, or not like this."""
+        key = headers.get(b"idempotency-key", b"")
+        keyed = call.is_read or 0 < len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX
+        if principal is None or not keyed or not may_call(principal, call.handler.opt):
             return None
         facts = {"key_id": principal.key_id, "role": principal.role}
         request_id = self.journal.request_id(headers.get(b"x-request-id", b""))

@@ -20,7 +20,7 @@ class Caller:
         """Keep one key per role."""
         self.client = client
         self.runtime = runtime
-        self.keys = keys
+        self.keys = dict(keys)
 
     async def catch_up(self) -> None:
         """Let the application see what others have changed now instead of at its next poll."""
