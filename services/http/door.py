@@ -25,6 +25,7 @@ from services.http import availability, checkout
 from services.http.access import IDEMPOTENCY_KEY_LENGTH_MAX, Caller, may_call
 from services.http.answers import raw_headers
 from services.http.query import availability_request
+from services.keys import Principal
 from services.observe import UNROUTED, Journal, Observed, known_method
 from services.orders.idempotency import Answer, refusal
 from services.orders.queue import too_many
