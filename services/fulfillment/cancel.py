@@ -17,6 +17,7 @@ from services.fulfillment.answers import (
     with_work,
 )
 from services.fulfillment.events import event, sum_minor, units_of
+from services.fulfillment.leftovers import call_off
 from services.fulfillment.records import Work
 from services.fulfillment.steps import Ask, lock_for, moved, write
 from services.fulfillment.tables import LIVE_STATES
@@ -74,6 +75,8 @@ async def cancel(connection: asyncpg.Connection, allocation_id: UUID, *, actor: 
     await end(connection, ending, "cancel", Ask(actor=actor), now)
     asked = [work for work, outcome in fresh if outcome == "cancellation_requested"]
     await ask_nodes(connection, asked, actor, now)
+    works = await records.find_of_allocation(connection, allocation_id)
+    await call_off(connection, allocation_id, works, actor)
     await settle(connection, allocation_id, actor)
     return await told(connection, allocation_id, outcomes)
 

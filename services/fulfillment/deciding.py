@@ -14,8 +14,8 @@ import msgspec
 from routing.problem import Method
 from services import records as shared_records
 from services.fulfillment import exceptions, exceptions_records, records, resource
+from services.fulfillment.cancel import settle
 from services.fulfillment.corrections import Said
-from services.fulfillment.events import event
 from services.fulfillment.exceptions import (
     ABOUT_WORK,
     HOMELESS,
@@ -27,7 +27,7 @@ from services.fulfillment.exceptions import (
 )
 from services.fulfillment.exceptions_records import ExceptionRow, Short
 from services.fulfillment.giving_up import Proposal, give_up
-from services.fulfillment.leftovers import queue_late
+from services.fulfillment.leftovers import counted, queue_late, units_cancelled
 from services.fulfillment.moves import LostRaceError, Means, need_of, take_up, wants_of
 from services.fulfillment.reasons import Reason
 from services.fulfillment.records import Work
@@ -360,42 +360,8 @@ async def cancel_units(connection: asyncpg.Connection, means: Means, case: Case)
                 homeless = await exceptions.lock(connection, passed.exception_id)
                 again = msgspec.structs.replace(case, row=homeless)
                 await less(connection, again, counted(case.chosen), "cancelled")
-    await shared_records.insert_events(connection, [units_cancelled(case)])
-
-
-def counted(chosen: Sequence[Unit]) -> Counter[tuple[str, str]]:
-    """Return units by line."""
-    units: Counter[tuple[str, str]] = Counter()
-    for each in chosen:
-        units[each.line_id, each.sku] += each.quantity
-    return units
-
-
-def units_cancelled(case: Case) -> shared_records.Event:
-    """Return the event of units that the customer does not get, with what is not to be captured."""
-    prices = {(line.line_id, line.sku): line.unit_price_minor for line in case.work.lines}
-    lines = [
-        {
-            "line_id": each.line_id,
-            "sku": each.sku,
-            "quantity": each.quantity,
-            "amount_minor": amount(prices.get((each.line_id, each.sku)), each.quantity),
-        }
-        for each in case.chosen
-    ]
-    void = sum(
-        amount(prices.get((each.line_id, each.sku)), each.quantity) or 0 for each in case.chosen
-    )
-    return event(
-        "order.units_cancelled",
-        case.work.order,
-        case.decision.actor,
-        exception_id=str(case.row.exception_id),
-        lines=lines,
-        amounts_minor={"void": void},
-    )
-
-
-def amount(price: int | None, quantity: int) -> int | None:
-    """Return what the customer would have paid for units; none where no price was told."""
-    return None if price is None else price * quantity
+    told = units_cancelled(case.work, case.chosen, row.exception_id, decision.actor)
+    await shared_records.insert_events(connection, [told])
+    rest = await exceptions_records.lock_exceptions_of(connection, case.work.order.allocation_id)
+    if not any(each.kind in HOMELESS for each in rest):
+        await settle(connection, case.work.order.allocation_id, decision.actor)

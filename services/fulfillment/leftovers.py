@@ -9,10 +9,12 @@ from uuid import UUID
 
 import asyncpg
 
-from services.fulfillment import exceptions
-from services.fulfillment.events import Units
-from services.fulfillment.exceptions import About, Kind, Unit
+from services import records as shared_records
+from services.fulfillment import exceptions, exceptions_records
+from services.fulfillment.events import Units, event
+from services.fulfillment.exceptions import HOMELESS, About, Kind, Unit
 from services.fulfillment.records import FulfillmentLine, Work
+from services.fulfillment.tables import LIVE_STATES
 
 Key = tuple[str, str]
 """line_id, sku"""
@@ -92,3 +94,54 @@ async def queue_late(
                 connection, "late", str(work.order.fulfillment_order_id), given, actor=actor
             )
     return queued
+
+
+def counted(chosen: Sequence[Unit]) -> Counter[Key]:
+    """Return units by line."""
+    units: Counter[Key] = Counter()
+    for each in chosen:
+        units[each.line_id, each.sku] += each.quantity
+    return units
+
+
+async def call_off(
+    connection: asyncpg.Connection, allocation_id: UUID, works: Sequence[Work], actor: str
+) -> None:
+    """End the exceptions of a locked allocation that is cancelled: nobody waits for the units.
+
+    `works` are its fulfillment orders as they are now. What is about work that goes on stays.
+    """
+    by_id = {work.order.fulfillment_order_id: work for work in works}
+    for row in await exceptions_records.lock_exceptions_of(connection, allocation_id):
+        work = by_id.get(row.fulfillment_order_id) if row.fulfillment_order_id else None
+        if work is None or (row.kind not in HOMELESS and work.order.state in LIVE_STATES):
+            continue
+        await exceptions.resolve(connection, row, "cancelled", actor=actor)
+        if row.kind in HOMELESS:
+            told = units_cancelled(work, exceptions.lines_of(row), row.exception_id, actor)
+            await shared_records.insert_events(connection, [told])
+
+
+def units_cancelled(
+    work: Work, chosen: Sequence[Unit], exception_id: UUID, actor: str
+) -> shared_records.Event:
+    """Return the event of units that the customer does not get, with what is not to be captured.
+
+    `work` is the last that was to give them.
+    """
+    prices = {(line.line_id, line.sku): line.unit_price_minor for line in work.lines}
+    lines: list[dict[str, object]] = []
+    void = 0
+    for (line_id, sku), quantity in sorted(counted(chosen).items()):
+        price = prices.get((line_id, sku))
+        amount = None if price is None else price * quantity
+        void += amount or 0
+        lines.append({"line_id": line_id, "sku": sku, "quantity": quantity, "amount_minor": amount})
+    return event(
+        "order.units_cancelled",
+        work.order,
+        actor,
+        exception_id=str(exception_id),
+        lines=lines,
+        amounts_minor={"void": void},
+    )
