@@ -190,3 +190,15 @@ async def set_applied(connection: asyncpg.Connection, order_id: str, amendment_i
         order_id,
         amendment_id,
     )
+
+
+async def set_plan(
+    connection: asyncpg.Connection, allocation_id: UUID, body: bytes, zone_id: str | None
+) -> None:
+    """Replace what is told of a locked allocation, and where it goes."""
+    await connection.execute(
+        "UPDATE allocation SET body = $2, zone_id = $3 WHERE allocation_id = $1",
+        allocation_id,
+        body,
+        zone_id,
+    )
