@@ -14,6 +14,7 @@ from litestar.static_files import create_static_files_router
 
 from services import __version__
 from services.http import (
+    amend,
     availability,
     checkout,
     counts,
@@ -61,6 +62,7 @@ HANDLERS = [
     *receipts.handlers,
     *transfers.handlers,
     *returns.handlers,
+    *amend.handlers,
     *planner.handlers,
     *strategies.handlers,
     *kpis.handlers,
