@@ -32,6 +32,7 @@ from services.http import (
     promises,
     receipts,
     returns,
+    sessions,
     stock,
     store,
     strategies,
@@ -70,6 +71,7 @@ HANDLERS = [
     *people.handlers,
     *exceptions.handlers,
     *events.handlers,
+    *sessions.handlers,
     *partners.handlers,
     *webhooks.handlers,
     *partner_events.handlers,
@@ -87,6 +89,7 @@ TAGS = [
     Tag("planner", "Nodes, items and the network's costs and dates."),
     Tag("strategies", "By which prices and limits orders are routed, and which order by which."),
     Tag("partner", "Be told of what happens, and tell what partners did."),
+    Tag("staff", "Sign in and out."),
     Tag("events", "What happened, to an order or at all, and to whom."),
     Tag("operator", "Health and metrics."),
 ]

@@ -9,6 +9,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": ("services.commands.serve", "Run the service until it is told to stop."),
     "migrate": ("services.commands.migrate", "Bring the database to the newest schema."),
     "keys": ("services.commands.keys", "Create, list and revoke API keys."),
+    "staff": ("services.commands.staff", "Let people sign in, and see who can."),
+    "customers": ("services.commands.customers", "Export or purge what is kept of a customer."),
     "import": ("services.feeds.command", "Load nodes, items, stock or supply from a file."),
     "audit": ("services.commands.audit", "Check that movements, stock and promises agree."),
     "backup": ("services.commands.backup", "Write a consistent copy of the database to a file."),

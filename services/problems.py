@@ -41,6 +41,7 @@ KINDS: dict[str, Kind] = {
     "idempotency-key-missing": Kind(400, "This call needs an Idempotency-Key header"),
     "invalid-parameter": Kind(400, "A parameter of the address cannot be used"),
     "unauthenticated": Kind(401, "The call carries no valid key"),
+    "sign-in-failed": Kind(401, "The name or the password is wrong"),
     "forbidden": Kind(403, "The key's role may not make this call"),
     "not-found": Kind(404, "There is nothing at this address"),
     "method-not-allowed": Kind(405, "This address does not take this method"),

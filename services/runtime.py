@@ -7,6 +7,7 @@ from services.database import Database
 from services.events.streams import Streams
 from services.keys import Keyring
 from services.orders.allocate import Allocator
+from services.people.staff import Reception
 from services.planning.availability_view import Shelf
 from services.planning.network import NetworkCache
 from services.planning.stock_view import StockFollower
@@ -26,6 +27,7 @@ class Runtime:
         self.shelf = Shelf(self.database, self.network, self.stock, settings.answers_kept_bytes_max)
         self.allocator = Allocator(self.database, self.network, self.stock, settings)
         self.streams = Streams(self.database, settings)
+        self.reception = Reception(self.database, settings)
 
     async def open(self) -> None:
         """Load the network, the stock and the optimizer's machine code; start taking orders."""

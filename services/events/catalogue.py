@@ -306,6 +306,13 @@ class OfReservation(Payloads, frozen=True, kw_only=True):
     quantity: int
 
 
+@tells(staff__signed_in="Signed in until {expires_at}.")
+class SignedIn(Payloads, frozen=True, kw_only=True):
+    """Somebody who works here signed in."""
+
+    expires_at: str
+
+
 # --- what is followed by those who run the network
 
 

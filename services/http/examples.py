@@ -27,6 +27,7 @@ SAID: dict[str, str] = {
     "idempotency-key-missing": "Send an Idempotency-Key header of 1 to 200 characters, new for each request and the same when you repeat it.",
     "invalid-parameter": "limit: Expected `int` <= 500.",
     "unauthenticated": "Send the header `Authorization: Bearer KEY`.",
+    "sign-in-failed": "There is nobody of this name with this password.",
     "forbidden": "A partner key may not make this call; it is for checkout, store.",
     "not-found": "There is no allocation 0199a3b0-0000-7000-8000-00000000000f.",
     "method-not-allowed": "Method Not Allowed.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -144,3 +145,135 @@ async def ask_to_purge(connection: asyncpg.Connection, order_ids: Sequence[str])
         "UPDATE order_contact SET purge_at = now() WHERE order_id = ANY($1::text[])",
         list(order_ids),
     )
+
+
+class StaffRow(msgspec.Struct, frozen=True):
+    """Somebody who works here and may sign in."""
+
+    name: str
+    role: str
+    node_ids: list[str]
+    password_hash: str
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+STAFF = "SELECT name, role, node_ids, password_hash, created_at, disabled_at FROM staff"
+
+
+async def insert_staff(
+    connection: asyncpg.Connection,
+    name: str,
+    role: str,
+    node_ids: Sequence[str],
+    password_hash: str,
+) -> bool:
+    """Add somebody; False when the name is taken."""
+    done: str = await connection.execute(
+        "INSERT INTO staff (name, role, node_ids, password_hash) VALUES ($1, $2, $3, $4)"
+        " ON CONFLICT DO NOTHING",
+        name,
+        role,
+        list(node_ids),
+        password_hash,
+    )
+    return done == "INSERT 0 1"
+
+
+async def find_staff(connection: asyncpg.Connection, name: str) -> StaffRow | None:
+    """Return somebody who may sign in."""
+    row = await connection.fetchrow(f"{STAFF} WHERE name = $1 AND disabled_at IS NULL", name)
+    return StaffRow(*row) if row else None
+
+
+async def list_staff(connection: asyncpg.Connection) -> list[StaffRow]:
+    """Return everybody by name."""
+    return [StaffRow(*row) for row in await connection.fetch(f"{STAFF} ORDER BY name")]
+
+
+async def set_password(connection: asyncpg.Connection, name: str, password_hash: str) -> bool:
+    """Give somebody another password; False when there is nobody of this name."""
+    done: str = await connection.execute(
+        "UPDATE staff SET password_hash = $2 WHERE name = $1 AND disabled_at IS NULL",
+        name,
+        password_hash,
+    )
+    return done == "UPDATE 1"
+
+
+async def disable_staff(connection: asyncpg.Connection, name: str) -> bool:
+    """Let somebody in no longer; False when nobody of this name was."""
+    done: str = await connection.execute(
+        "UPDATE staff SET disabled_at = now() WHERE name = $1 AND disabled_at IS NULL", name
+    )
+    return done == "UPDATE 1"
+
+
+async def insert_session(
+    connection: asyncpg.Connection, token_hash: bytes, name: str, expires_at: datetime
+) -> None:
+    """Begin a session."""
+    await connection.execute(
+        "INSERT INTO staff_session (token_hash, name, expires_at) VALUES ($1, $2, $3)",
+        token_hash,
+        name,
+        expires_at,
+    )
+
+
+async def delete_session(connection: asyncpg.Connection, token_hash: bytes) -> bool:
+    """End a session; False when there was none."""
+    done: str = await connection.execute(
+        "DELETE FROM staff_session WHERE token_hash = $1", token_hash
+    )
+    return done == "DELETE 1"
+
+
+async def delete_sessions_of(connection: asyncpg.Connection, name: str) -> None:
+    """End every session of somebody."""
+    await connection.execute("DELETE FROM staff_session WHERE name = $1", name)
+
+
+async def wait_for_attempts(
+    connection: asyncpg.Connection, column: str, value: bytes, window: timedelta, most: int
+) -> timedelta | None:
+    """Return how long until one more attempt is allowed; None when it is now.
+
+    `column` is `name_hash` or `address_hash`; `most` attempts are allowed within the window.
+    """
+    if column not in ("name_hash", "address_hash"):
+        raise ValueError(f"attempts are not counted by {column}")
+    wait: timedelta | None = await connection.fetchval(
+        f"SELECT attempted_at + $2::interval - now() FROM sign_in_attempt WHERE {column} = $1"
+        " AND attempted_at > now() - $2::interval ORDER BY attempted_at DESC OFFSET $3 LIMIT 1",
+        value,
+        window,
+        most - 1,
+    )
+    return wait
+
+
+async def insert_attempt(
+    connection: asyncpg.Connection, attempt_id: UUID, name_hash: bytes, address_hash: bytes
+) -> None:
+    """Count an attempt to sign in, as one that failed until it has not."""
+    await connection.execute(
+        "INSERT INTO sign_in_attempt (attempt_id, name_hash, address_hash) VALUES ($1, $2, $3)",
+        attempt_id,
+        name_hash,
+        address_hash,
+    )
+
+
+async def forget_attempts(connection: asyncpg.Connection, name_hash: bytes) -> None:
+    """Forget the attempts for a name whose owner has signed in."""
+    await connection.execute("DELETE FROM sign_in_attempt WHERE name_hash = $1", name_hash)
+
+
+async def delete_old_attempts(connection: asyncpg.Connection, window: timedelta) -> int:
+    """Delete attempts that no longer count, and sessions that are over; say how many."""
+    attempts: str = await connection.execute(
+        "DELETE FROM sign_in_attempt WHERE attempted_at <= now() - $1::interval", window
+    )
+    sessions: str = await connection.execute("DELETE FROM staff_session WHERE expires_at <= now()")
+    return int(attempts.split()[1]) + int(sessions.split()[1])

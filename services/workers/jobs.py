@@ -10,6 +10,8 @@ from services.orders import counter, lifecycle
 from services.partners.callbacks import apply_all_parked
 from services.partners.fanout import write_messages
 from services.partners.keeping import forget_old
+from services.people.customers import forget_contacts
+from services.people.staff import forget_attempts
 from services.retention import forget_changes, maintain_partitions
 from services.settings import Settings
 from services.workers.runner import Job
@@ -35,6 +37,8 @@ def all_jobs(settings: Settings) -> list[Job]:
         Job("write messages", settings.event_poll_ms, write_messages),
         Job("apply parked partner events", PARKED_MS, apply_all_parked),
         Job("forget messages", HOUR_MS, forget_old),
+        Job("forget contacts", HOUR_MS, partial(forget_contacts, settings.contact_days)),
+        Job("forget sign-ins", HOUR_MS, partial(forget_attempts, settings.sign_in_window_s)),
         Job("forget changes", MINUTE_MS, forget_changes),
         Job("maintain partitions", HOUR_MS, maintain_partitions),
     ]
