@@ -84,8 +84,6 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 
     units: Units
     reasons: Mapping[int, Reason]
-    whole: bool
-    """Whether nothing is left of the work."""
 
 
 class Rejecting(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,8 +98,9 @@ class Rejecting(msgspec.Struct, frozen=True, kw_only=True):
 async def reject(means: Means, claimed: Claim, asked: Rejecting) -> Answer:
     """Give up units of some work; answer with what became of each, once per key.
 
-    Raises `not-found`, `version-mismatch`, `unknown-reference` for a reason that does not exist,
-    what `units.chosen` raises, `too-many-units` when nothing is left, `illegal-state`.
+    Raises, in this order: `not-found`, `version-mismatch`, `illegal-state`, what `units.chosen`
+    raises, `unknown-reference` for a reason that does not exist, `too-many-units` when nothing is
+    left.
     """
     for tries in range(means.settings.resource_tries, -1, -1):
         proposal = await propose(means, asked) if tries else None
@@ -159,7 +158,6 @@ def choose(work: Work, given: Told, matrix: Matrix) -> Chosen:
     return Chosen(
         units=units,
         reasons={part: by_part.get(part, widest or general) for part in units},
-        whole=all(units.get(line.part, 0) == line.left for line in work.lines),
     )
 
 
@@ -172,9 +170,10 @@ async def commit(
     """
     work = await lock(connection, asked.fulfillment_order_id)
     verify_version(work, asked.ask)
+    # Legal wherever a rejection of everything is: what is given up may turn out to be all.
+    verify("short_pick", standing(work.order))
     matrix = await reasons.in_force(connection)
     picked = choose(work, asked.given, matrix)
-    verify("reject" if picked.whole else "short_pick", standing(work.order))
     said = Said(
         reasons=picked.reasons,
         matrix_version=matrix.version,

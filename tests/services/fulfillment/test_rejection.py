@@ -284,7 +284,7 @@ async def test_what_cannot_be_rejected_is_refused(caller: Caller, database: Data
     await done(caller, work, "pick")
     await done(caller, work, "ship")
     wrong = await refused(caller, work, said("other"))
-    assert (wrong.status_code, problem_type(wrong)) == (409, "too-many-units")
+    assert (wrong.status_code, problem_type(wrong)) == (409, "illegal-state")
     await assert_all_agrees(database)
 
 
