@@ -193,11 +193,7 @@ def kept_quote(means: Means, read: Read, found: Asked, plans: Sequence[Found]) -
         ),
         zone_id=None,
         cost=Money(sum(each.cost.total.amount_minor for each in fulfillments), currency),
-        add_minor=sum(
-            each.possible * prices.get((each.line_id, each.sku), 0)
-            for each in changes
-            if each.change in ("more", "new")
-        ),
+        add_minor=added_minor(changes, prices),
         void_minor=sum(
             each.quantity * prices.get((each.line_id, each.sku), 0) for each in found.cuts
         ),
@@ -207,6 +203,17 @@ def kept_quote(means: Means, read: Read, found: Asked, plans: Sequence[Found]) -
             for (sku, node_id), units in plan.buffers.items()
             if units
         ),
+    )
+
+
+def added_minor(
+    changes: Sequence[amendments.ChangeAnswer], prices: Mapping[amendments.Key, int]
+) -> int:
+    """Return what the customer pays for the units that are added, as far as prices were told."""
+    return sum(
+        each.possible * prices.get((each.line_id, each.sku), 0)
+        for each in changes
+        if each.change in ("more", "new")
     )
 
 

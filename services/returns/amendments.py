@@ -193,24 +193,42 @@ def resize(change: LineChange, works: Sequence[Work], free: list[Open], found: A
             "invalid-field",
             f"Line {change.line_id} is of several skus; cancel it and add what is wanted.",
         )
-    sku = skus.pop()
     now = sum(line.quantity - line.rejected - line.cancelled for _, line in lines)
     if change.quantity > now:
-        work, line = lines[-1]
-        method = "pickup" if work.order.method == "pickup" else "ship"
-        found.extra.append(
-            RequestLine(
+        found.extra.append(more_of(*lines[-1], change.quantity - now))
+    elif change.quantity < now:
+        left = shrink(change.line_id, now - change.quantity, free, found)
+        found.changes.append(
+            ChangeAnswer(
                 line_id=change.line_id,
-                sku=sku,
-                quantity=change.quantity - now,
-                method=method,  # type: ignore[arg-type]
-                pickup_node=work.order.node_id if method == "pickup" else None,
-                unit_price_minor=line.unit_price_minor,
+                sku=skus.pop(),
+                change="less",
+                asked=now - change.quantity,
+                possible=now - change.quantity - left,
+                reason=f"{left} are picked, have left, or are another company's work"
+                if left
+                else None,
             )
         )
-        return
-    wanted = left = now - change.quantity
-    for each in [one for one in free if one.line.line_id == change.line_id]:
+
+
+def more_of(work: Work, line: FulfillmentLine, units: int) -> RequestLine:
+    """Return more units of a line, to reach the customer as it does."""
+    is_pickup = work.order.method == "pickup"
+    return RequestLine(
+        line_id=line.line_id,
+        sku=line.sku,
+        quantity=units,
+        method="pickup" if is_pickup else "ship",
+        pickup_node=work.order.node_id if is_pickup else None,
+        unit_price_minor=line.unit_price_minor,
+    )
+
+
+def shrink(line_id: str, wanted: int, free: list[Open], found: Asked) -> int:
+    """Take units of a line from the work that is free; return how many could not be taken."""
+    left = wanted
+    for each in [one for one in free if one.line.line_id == line_id]:
         units = min(each.units, left)
         if units:
             found.cuts.append(cut(each, units))
@@ -219,19 +237,7 @@ def resize(change: LineChange, works: Sequence[Work], free: list[Open], found: A
             if units < each.units:
                 rest = msgspec.structs.replace(each.line, quantity=each.line.quantity - units)
                 free.append(Open(each.work, rest))
-    if wanted:
-        found.changes.append(
-            ChangeAnswer(
-                line_id=change.line_id,
-                sku=sku,
-                change="less",
-                asked=wanted,
-                possible=wanted - left,
-                reason=f"{left} are picked, have left, or are another company's work"
-                if left
-                else None,
-            )
-        )
+    return left
 
 
 def readdress(works: Sequence[Work], free: Iterable[Open], found: Asked) -> None:
