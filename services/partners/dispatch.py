@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from services.fulfillment.records import Work
 from services.partners import kinds, records
 from services.partners.records import Due
-from services.people.contacts import Contact, read_contact
+from services.people.records import find_contact
 
 LABEL = ("name", "address_lines", "city", "region", "postal_code", "country", "phone", "email")
 """What a carrier needs of a person."""
@@ -62,8 +63,16 @@ async def dispatches_of(
     }
 
 
+async def read_contact(
+    connection: asyncpg.Connection, order_id: str
+) -> Mapping[str, object] | None:
+    """Return whom an order is for; None where nobody has said so, or it was purged."""
+    row = await find_contact(connection, order_id)
+    return None if row is None or row.body is None else msgspec.json.decode(row.body, type=dict)
+
+
 def dispatch_of(
-    work: Work, contact: Contact | None, items: Mapping[str, asyncpg.Record]
+    work: Work, contact: Mapping[str, object] | None, items: Mapping[str, asyncpg.Record]
 ) -> dict[str, object]:
     """Return the dispatch of one fulfillment order."""
     order = work.order
@@ -73,7 +82,7 @@ def dispatch_of(
         "order_id": order.order_id,
         "packing_slip": {
             "reference": packing_slip(order.fulfillment_order_id),
-            "text": "" if contact is None else contact.packing_slip,
+            "text": "" if contact is None else contact["packing_slip"],
         },
         "node_id": order.node_id,
         "state": order.state,
@@ -97,7 +106,7 @@ def dispatch_of(
     }
 
 
-def addressed(contact: Contact | None, method: str) -> dict[str, object] | None:
+def addressed(contact: Mapping[str, object] | None, method: str) -> dict[str, object] | None:
     """Return what goes onto a label, and no more; for what is picked up the name alone.
 
     None where nobody has said yet whom the order is for: ask again before the parcel is packed.
@@ -105,7 +114,7 @@ def addressed(contact: Contact | None, method: str) -> dict[str, object] | None:
     if contact is None:
         return None
     names = LABEL if method == "ship" else ("name",)
-    return {name: getattr(contact, name) for name in names}
+    return {name: contact[name] for name in names}
 
 
 def described(item: asyncpg.Record | None) -> dict[str, object]:

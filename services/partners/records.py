@@ -330,22 +330,7 @@ async def settle_lanes(
     The endpoint is locked: a message added by one transaction while another ends the last one of
     its lane would otherwise be seen by neither, and wait for ever.
     """
-    await connection.execute(
-        "UPDATE message m SET due_at = NULL WHERE endpoint_id = $1 AND lane = ANY($2::text[])"
-        " AND due_at IS NOT NULL AND EXISTS (SELECT FROM message before"
-        " WHERE before.endpoint_id = $1 AND before.lane = m.lane AND before.state = 'pending'"
-        " AND before.position < m.position)",
-        endpoint_id,
-        list(lanes),
-    )
-    await connection.execute(
-        "UPDATE message m SET due_at = clock_timestamp() FROM unnest($2::text[]) AS given (lane),"
-        " LATERAL (SELECT position FROM message WHERE endpoint_id = $1 AND lane = given.lane"
-        " AND state = 'pending' ORDER BY position LIMIT 1) AS head"
-        " WHERE m.endpoint_id = $1 AND m.position = head.position AND m.due_at IS NULL",
-        endpoint_id,
-        list(lanes),
-    )
+    await connection.execute("SELECT settle_lanes($1, $2::text[])", endpoint_id, list(lanes))
 
 
 # Sending
@@ -400,23 +385,6 @@ async def release_endpoints(
     )
 
 
-DUE = """
-    SELECT m.position, m.event_id, m.happened_at, m.kind, m.lane, m.attempts, e.subject, e.payload
-    FROM (
-        SELECT lane, due_at FROM message
-        WHERE endpoint_id = $1 AND due_at <= clock_timestamp() AND lane <> ALL($2::text[])
-        ORDER BY due_at LIMIT $3
-    ) AS due
-    CROSS JOIN LATERAL (
-        SELECT position, event_id, happened_at, kind, lane, attempts FROM message
-        WHERE endpoint_id = $1 AND lane = due.lane AND state = 'pending'
-        ORDER BY position LIMIT $4
-    ) AS m
-    LEFT JOIN event e ON e.event_id = m.event_id AND e.created_at = m.happened_at
-    ORDER BY due.due_at, m.lane, m.position
-"""
-
-
 async def read_due(
     connection: asyncpg.Connection,
     endpoint_id: UUID,
@@ -429,7 +397,13 @@ async def read_due(
 
     The lane that has waited longest comes first; a lane's messages come in the order of events.
     """
-    rows = await connection.fetch(DUE, endpoint_id, list(busy), lanes_max, run_max)
+    rows = await connection.fetch(
+        "SELECT * FROM due_messages($1, $2::text[], $3, $4)",
+        endpoint_id,
+        list(busy),
+        lanes_max,
+        run_max,
+    )
     decode = msgspec.json.decode
     return [
         Due(

@@ -7,6 +7,65 @@ from sqlalchemy.dialects import postgresql as pg
 revision = "0009"
 down_revision = "0008"
 
+# The plans of these must not depend on how full the table was when it was looked at last: while it
+# fills for the first time it would be read as a whole for every lane.
+SETTLE_LANES = """
+CREATE FUNCTION settle_lanes(of_endpoint uuid, of_lanes text[]) RETURNS void
+LANGUAGE sql
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+    UPDATE message m SET due_at = NULL
+    FROM unnest(of_lanes) AS given (lane),
+        LATERAL (
+            SELECT position FROM message
+            WHERE endpoint_id = of_endpoint AND lane = given.lane AND state = 'pending'
+            ORDER BY position LIMIT 1
+        ) AS head
+    WHERE m.endpoint_id = of_endpoint AND m.lane = given.lane AND m.due_at IS NOT NULL
+        AND m.position > head.position;
+
+    UPDATE message m SET due_at = clock_timestamp()
+    FROM unnest(of_lanes) AS given (lane),
+        LATERAL (
+            SELECT position FROM message
+            WHERE endpoint_id = of_endpoint AND lane = given.lane AND state = 'pending'
+            ORDER BY position LIMIT 1
+        ) AS head
+    WHERE m.endpoint_id = of_endpoint AND m.position = head.position AND m.due_at IS NULL;
+$$
+"""
+
+DUE_MESSAGES = """
+CREATE FUNCTION due_messages(of_endpoint uuid, busy text[], lanes_max int, run_max int)
+RETURNS TABLE (
+    "position" bigint, event_id uuid, happened_at timestamptz, kind text, lane text, attempts int,
+    subject text, payload jsonb
+)
+LANGUAGE sql
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+    SELECT m.position, m.event_id, m.happened_at, m.kind, m.lane, m.attempts, e.subject, e.payload
+    FROM (
+        SELECT lane, due_at FROM message
+        WHERE endpoint_id = of_endpoint AND due_at <= clock_timestamp() AND lane <> ALL (busy)
+        ORDER BY due_at LIMIT lanes_max
+    ) AS due
+    CROSS JOIN LATERAL (
+        SELECT position, event_id, happened_at, kind, lane, attempts FROM message
+        WHERE endpoint_id = of_endpoint AND lane = due.lane AND state = 'pending'
+        ORDER BY position LIMIT run_max
+    ) AS m
+    LEFT JOIN event e ON e.event_id = m.event_id AND e.created_at = m.happened_at
+    ORDER BY due.due_at, m.lane, m.position;
+$$
+"""
+
 
 def upgrade() -> None:
     """Apply."""
@@ -94,7 +153,9 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "envelope IN ('standard', 'cloudevents')", name=op.f("endpoint_envelope_check")
         ),
-        sa.CheckConstraint("state IN ('enabled', 'disabled', 'deleted')", name=op.f("endpoint_state_check")),
+        sa.CheckConstraint(
+            "state IN ('enabled', 'disabled', 'deleted')", name=op.f("endpoint_state_check")
+        ),
         sa.PrimaryKeyConstraint("endpoint_id", name=op.f("endpoint_pkey")),
     )
     op.create_index(op.f("endpoint_partner_id_idx"), "endpoint", ["partner_id"], unique=False)
@@ -243,10 +304,14 @@ def upgrade() -> None:
         "ALTER TABLE message SET (fillfactor = 85, "
         "autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000)"
     )
+    op.execute(SETTLE_LANES)
+    op.execute(DUE_MESSAGES)
 
 
 def downgrade() -> None:
     """Undo."""
+    op.execute("DROP FUNCTION due_messages")
+    op.execute("DROP FUNCTION settle_lanes")
     op.drop_index(
         op.f("node_partner_id_idx"),
         table_name="node",
