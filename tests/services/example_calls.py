@@ -5,6 +5,7 @@ To record: `python -m tests.services.example_calls`.
 
 import asyncio
 import re
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -16,24 +17,53 @@ from tests.simulation.served import Served, served
 
 DEMONSTRATION_STORE = "new-york"
 METRICS_SHOWN = 3
-IDS = ("allocation_id", "reservation_id")
+IDS = (
+    "allocation_id",
+    "reservation_id",
+    "count_id",
+    "transfer_id",
+    "return_id",
+    "amendment_id",
+)
+ONCE = ("till-2001", "till-2001-x", "web-2001")
+"""Orders of which goods leave: each time the examples are played they need names of their own."""
 
 
-async def play(service: Served) -> list[Call]:
-    """Make every example call and return each as it went, with the ids that it got."""
+async def play(service: Served, names: Mapping[str, str] | None = None) -> list[Call]:
+    """Make every example call and return each as it went, with the ids that it got.
+
+    `names` are those of the orders in `ONCE`; new ones when left out.
+    """
     known: dict[str, str] = {}
+    run = uuid4().hex[:8]
+    orders = names if names is not None else {name: f"{name}-{run}" for name in ONCE}
     played = []
     async with httpx.AsyncClient(base_url=service.address, timeout=30) as client:
         for call in recorded():
             path = {name: known.get(name, value) for name, value in call.path.items()}
-            response = await send(client, service, msgspec.structs.replace(call, path=path))
+            made = msgspec.structs.replace(
+                call,
+                path=renamed(path, orders),
+                query=renamed(call.query, orders),
+                body=renamed(call.body, orders),
+            )
+            response = await send(client, service, made)
             answer = answer_of(response)
             if isinstance(answer, dict):
-                known |= {name: answer[name] for name in IDS if name in answer}
+                known |= {name: answer[name] for name in IDS if answer.get(name)}
             played.append(
                 msgspec.structs.replace(call, path=path, status=response.status_code, answer=answer)
             )
     return played
+
+
+def renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """Return a value with other names for the orders in it."""
+    if isinstance(value, dict):
+        return {key: renamed(each, names) for key, each in value.items()}
+    if isinstance(value, list):
+        return [renamed(each, names) for each in value]
+    return names.get(value, value) if isinstance(value, str) else value
 
 
 async def send(client: httpx.AsyncClient, service: Served, call: Call) -> httpx.Response:
@@ -65,7 +95,7 @@ def shape(value: object) -> object:
 async def record() -> None:
     """Play the examples on a new demonstration network and write down how it went."""
     async with served("--demonstration", store_node=DEMONSTRATION_STORE) as service:
-        played = await play(service)
+        played = await play(service, names={})
     for each in played:
         print(each.call, each.status)
         if each.status >= 400:
