@@ -21,6 +21,7 @@ from services.fulfillment.records import Work
 from services.fulfillment.resource import Found, Worse
 from services.fulfillment.steps import write
 from services.fulfillment.tables import LIVE_STATES
+from services.records import Event
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,28 +91,32 @@ async def give_up(
         for about_it in ABOUT_WORK:
             cause = str(work.order.fulfillment_order_id)
             await resolve_cause(connection, about_it, cause, "moved", actor=actor)
-    names = {line.part: said.reasons[line.part].reason for line in work.lines if line.part in units}
-    gone = event(
-        "rejected",
-        after.order,
-        actor,
-        lines=[
-            {**each, "reason": names[line.part]}
-            for line in work.lines
-            if units.get(line.part)
-            for each in units_of([line], units)
-        ],
-        whole=not any(line.left for line in after.lines),
-        moved_to=[str(each.order.fulfillment_order_id) for each in made],
-        exception_id=str(exception_id) if exception_id else None,
-        note=said.note,
-    )
-    await write(connection, work, after, [gone], actor)
-    return Passed(
+    passed = Passed(
         work=after,
         made=made,
         queued=left,
         exception_id=exception_id,
         late=late,
         worse=found.worse if found else (),
+    )
+    await write(connection, work, after, [rejected(work, units, said, passed)], actor)
+    return passed
+
+
+def rejected(work: Work, units: Units, said: Said, passed: Passed) -> Event:
+    """Return the event of units that were given up, with where they went."""
+    return event(
+        "rejected",
+        passed.work.order,
+        said.actor,
+        lines=[
+            {**each, "reason": said.reasons[line.part].reason}
+            for line in work.lines
+            if units.get(line.part)
+            for each in units_of([line], units)
+        ],
+        whole=not any(line.left for line in passed.work.lines),
+        moved_to=[str(each.order.fulfillment_order_id) for each in passed.made],
+        exception_id=str(passed.exception_id) if passed.exception_id else None,
+        note=said.note,
     )

@@ -4,13 +4,14 @@ A count or a feed found less than was promised, or a supply brings less, or late
 has confirmed end; confirmed units move where they can; the rest is for a person.
 """
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import asyncpg
 import msgspec
 
 from inventory import resolve
 from inventory.capacity import move_capacity
+from routing.plan import Promise as Promised
 from routing.promise import (
     delivery_promise,
     dispatch_date,
@@ -216,15 +217,9 @@ async def redate(
     at = (order.node_id, order.work_on)
     work_on = (await move_capacity(connection, order.allocation_id, {at: dates}))[at]
     ship_by = dispatch_instant(node, work_on)
-    promise = pickup_promise(work_on)
-    if order.method == "ship":
-        row = await lifecycle.find(connection, order.allocation_id)
-        lanes = network.lanes.get(row.zone_id or "", {}).get(order.node_id, ())
-        lane = next((lane for lane in lanes if lane.service == order.service), None)
-        if lane is None:
-            return 0
-        zone = network.zones[row.zone_id or ""]
-        promise = delivery_promise(lane, network.calendars, ship_by, zone.time_zone)
+    promise = await promise_of(connection, network, work, work_on, ship_by)
+    if promise is None:
+        return 0
     await exceptions_records.set_dates(
         connection, order.fulfillment_order_id, work_on, ship_by, (promise.earliest, promise.latest)
     )
@@ -244,3 +239,19 @@ async def redate(
         cause = str(order.fulfillment_order_id)
         await exceptions.open_exception(connection, "late", cause, given, actor=ACTOR)
     return 1
+
+
+async def promise_of(
+    connection: asyncpg.Connection, network: Network, work: Work, work_on: date, ship_by: datetime
+) -> Promised | None:
+    """Return the dates that work done on `work_on` can keep; none when its lane is gone."""
+    order = work.order
+    if order.method == "pickup":
+        return pickup_promise(work_on)
+    row = await lifecycle.find(connection, order.allocation_id)
+    lanes = network.lanes.get(row.zone_id or "", {}).get(order.node_id, ())
+    lane = next((lane for lane in lanes if lane.service == order.service), None)
+    zone = network.zones.get(row.zone_id or "")
+    if lane is None or zone is None:
+        return None
+    return delivery_promise(lane, network.calendars, ship_by, zone.time_zone)

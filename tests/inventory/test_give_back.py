@@ -287,49 +287,45 @@ async def test_a_move_that_races_has_one_winner(
     connect: Connect, other: Literal["move", "release", "dispatch"]
 ) -> None:
     """Bug 9: a repeated callback, a cancellation or the parcel itself may come at the same moment."""
-    for _ in range(ROUNDS):
-        left, right = await connect(2)
-        await stock_up(left, {("lamp", "store"): 1, ("lamp", "depot"): 2})
-        before = [await counters(left, "lamp", node_id) for node_id in ("store", "depot")]
+    left, right = await connect(2)
+    await stock_up(left, {("lamp", "store"): ROUNDS, ("lamp", "depot"): ROUNDS})
+    for round_number in range(1, ROUNDS + 1):
         mine = take("lamp", "store", 1)
         holder = await confirmed(left, mine)
-
-        async def away(caller: asyncpg.Connection, mine: Take = mine, holder: UUID = holder) -> int:
-            there = demand(elsewhere(mine, "depot", 1), holder_id=holder)
-            try:
-                return int(await run(caller, move, holder, [part(mine, 1)], there) is None)
-            except NotHeldError:
-                return 0
-
-        async def rival(
-            caller: asyncpg.Connection, mine: Take = mine, holder: UUID = holder
-        ) -> int:
-            if other == "move":
-                return await away(caller, mine, holder)
-            if other == "release":
-                return len(await run(caller, release, [holder]))
-            gone = Consumption(
-                movement_id=uuid4(), line_id=mine.line_id, sku="lamp", node_id="store", quantity=1
-            )
-            return len(await run(caller, consume, holder, [gone], actor="test"))
-
-        done = await asyncio.gather(away(left), rival(right))
-        held = sum(
-            units
-            for state, units in (await states(left, holder)).items()
-            if state in ("held", "confirmed")
+        rivals = {"move": move_away, "release": release_it, "dispatch": dispatch_it}
+        done = await asyncio.gather(
+            move_away(left, mine, holder), rivals[other](right, mine, holder)
         )
-        if other == "move":
-            assert sum(done) == 1
-            assert held == 1
-        else:
-            assert done[1] == 1
-            assert held == 0
+        held = (await states(left, holder)).get("confirmed", 0)
+        assert (sum(done), held) == ((1, 1) if other == "move" else (sum(done), 0))
+        assert other == "move" or done[1] == 1
         await run(left, release, [holder])
         after = [await counters(left, "lamp", node_id) for node_id in ("store", "depot")]
-        gone_units = sum(row[0] for row in before) - sum(row[0] for row in after)
-        assert gone_units == int(other == "dispatch")
+        gone = round_number if other == "dispatch" else 0
+        assert sum(row[0] for row in after) == 2 * ROUNDS - gone
         await assert_silent(left)
+
+
+async def move_away(caller: asyncpg.Connection, mine: Take, holder: UUID) -> int:
+    """Move a unit to the depot; 0 when there is nothing left to move."""
+    there = demand(elsewhere(mine, "depot", 1), holder_id=holder)
+    try:
+        return int(await run(caller, move, holder, [part(mine, 1)], there) is None)
+    except NotHeldError:
+        return 0
+
+
+async def release_it(caller: asyncpg.Connection, _: Take, holder: UUID) -> int:
+    """Give back whatever the holder has."""
+    return len(await run(caller, release, [holder]))
+
+
+async def dispatch_it(caller: asyncpg.Connection, mine: Take, holder: UUID) -> int:
+    """Have a unit leave the store, wherever it is promised."""
+    gone = Consumption(
+        movement_id=uuid4(), line_id=mine.line_id, sku="lamp", node_id="store", quantity=1
+    )
+    return len(await run(caller, consume, holder, [gone], actor="test"))
 
 
 async def test_a_correction_beside_a_waiting_promise_keeps_the_order_of_locks(
