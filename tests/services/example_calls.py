@@ -25,7 +25,9 @@ IDS = (
     "return_id",
     "amendment_id",
 )
-ONCE = ("till-2001", "till-2001-x", "web-2001")
+NESTED = {"fulfillment_order_id": "fulfillment_orders", "exception_id": "units"}
+"""Ids that stand in the first entry of a list."""
+ONCE = ("till-2001", "till-2001-x", "web-2001", "web-3001", "web-3002")
 """Orders of which goods leave: each time the examples are played they need names of their own."""
 
 
@@ -50,11 +52,21 @@ async def play(service: Served, names: Mapping[str, str] | None = None) -> list[
             response = await send(client, service, made)
             answer = answer_of(response)
             if isinstance(answer, dict):
-                known |= {name: answer[name] for name in IDS if answer.get(name)}
+                known |= ids_of(answer)
             played.append(
                 msgspec.structs.replace(call, path=path, status=response.status_code, answer=answer)
             )
     return played
+
+
+def ids_of(answer: dict[str, Any]) -> dict[str, str]:
+    """Return the ids in an answer that later calls may need."""
+    found = {name: answer[name] for name in IDS if answer.get(name)}
+    for name, listed in NESTED.items():
+        entries = answer.get(listed) or [None]
+        if isinstance(entries, list) and isinstance(entries[0], dict) and entries[0].get(name):
+            found[name] = entries[0][name]
+    return found
 
 
 def renamed(value: Any, names: Mapping[str, str]) -> Any:
