@@ -199,13 +199,18 @@ async def release(connection: asyncpg.Connection, holder: UUID, *, actor: str) -
     One that has ended stays as it is. Raises `not-found`.
     """
     found = await find(connection, holder)
+    await call_off(connection, found, actor=actor)
+    if await resolve.release(connection, [holder]):
+        await tell(connection, "reservation.released", [found], actor)
+    return await find(connection, holder)
+
+
+async def call_off(connection: asyncpg.Connection, found: ReservationAnswer, *, actor: str) -> None:
+    """Cancel the transfer that would bring a reservation's units, unless it has left or ended."""
     if found.transfer_id is not None and found.status in ("held", "confirmed"):
         transfer = await transfers.find(connection, found.transfer_id)
         if transfer.state == "open":
             await transfers.cancel(connection, found.transfer_id, actor=actor)
-    if await resolve.release(connection, [holder]):
-        await tell(connection, "reservation.released", [found], actor)
-    return await find(connection, holder)
 
 
 async def extend(

@@ -144,6 +144,7 @@ async def order(
     await shared_records.lock_names(connection, [order_records.order_lock(asked.order_id)])
     await verify_free(connection, asked.order_id)
     holder = reservation.reservation_id
+    await counter.call_off(connection, reservation, actor=asked.actor)
     if not await resolve.release(connection, [holder]):
         verify_here(await counter.find(connection, holder))
     verify_same(reservation, await counter.find(connection, holder))

@@ -4,7 +4,10 @@ import json
 from typing import Any
 from uuid import UUID, uuid4
 
+from inventory.audit import audit
 from services.database import Database
+from services.fulfillment.audit import audit as audit_work
+from services.returns.audit import audit as audit_returns
 from tests.services.caller import Caller, basket
 
 PRICE_MINOR = 1_500
@@ -81,3 +84,14 @@ async def live(database: Database, allocation_id: str) -> dict[tuple[str, str], 
             UUID(allocation_id),
         )
     return {(row["sku"], row["node_id"]): row["units"] for row in rows}
+
+
+async def assert_all_agrees(database: Database) -> None:
+    """Fail when stock, work or returns disagree with what they stand for."""
+    async with database.connect() as connection:
+        found = [
+            *await audit(connection),
+            *await audit_work(connection),
+            *await audit_returns(connection),
+        ]
+    assert [each.what for each in found] == []

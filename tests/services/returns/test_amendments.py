@@ -6,8 +6,16 @@ from uuid import uuid4
 from services.database import Database
 from tests.services.caller import Caller, problem_type
 from tests.services.place import LOS_ANGELES, stock
-from tests.services.returns.sales import PRICE_MINOR, confirmed, events, live, ship, step
-from tests.services.test_allocations import assert_audit_is_silent, available
+from tests.services.returns.sales import (
+    PRICE_MINOR,
+    assert_all_agrees,
+    confirmed,
+    events,
+    live,
+    ship,
+    step,
+)
+from tests.services.test_allocations import available
 
 
 async def quoted(caller: Caller, **body: object) -> dict[str, Any]:
@@ -56,7 +64,7 @@ async def test_less_of_a_line_is_told_and_then_made(caller: Caller, database: Da
     assert kinds[-1][1]["amounts_minor"] == {"add": 0, "void": 2 * PRICE_MINOR}
     await ship(caller, work)
     assert await available(database, "MUG", "WH-EAST") == 97
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_a_line_can_be_cancelled_as_far_as_nobody_has_picked_it(
@@ -74,7 +82,7 @@ async def test_a_line_can_be_cancelled_as_far_as_nobody_has_picked_it(
     await applied(caller, quote)
     assert await live(database, found["allocation_id"]) == {("MUG", "WH-EAST"): 3}
     await step(caller, work, "ship", {"shipment_id": str(uuid4())})
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_an_order_of_which_nothing_is_left_has_ended(
@@ -86,7 +94,7 @@ async def test_an_order_of_which_nothing_is_left_has_ended(
     body = (await caller.get(f"/v1/allocations/{found['allocation_id']}")).json()
     assert body["status"] == "cancelled"
     assert await available(database, "MUG", "WH-EAST") == 100
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_more_and_new_lines_are_supplements_of_the_same_order(
@@ -112,7 +120,7 @@ async def test_more_and_new_lines_are_supplements_of_the_same_order(
         *done["fulfillment_orders"],
     ):
         await ship(caller, work)
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_one_cancel_ends_supplements_too(caller: Caller, database: Database) -> None:
@@ -123,7 +131,7 @@ async def test_one_cancel_ends_supplements_too(caller: Caller, database: Databas
     assert ended.status_code == 200, ended.text
     assert await live(database, found["allocation_id"]) == {}
     assert await available(database, "LAMP", "WH-EAST") == 10
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_what_the_network_does_not_have_is_said(caller: Caller, database: Database) -> None:
@@ -134,7 +142,7 @@ async def test_what_the_network_does_not_have_is_said(caller: Caller, database: 
     assert quote["shortfalls"] == [{"line_id": "9", "quantity": 5}]
     await applied(caller, quote)
     assert await available(database, "LAMP", "WH-EAST") == 0
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_a_new_address_plans_anew_what_has_not_been_picked(
@@ -153,7 +161,7 @@ async def test_a_new_address_plans_anew_what_has_not_been_picked(
     work = found["fulfillment_orders"][0]["fulfillment_order_id"]
     assert (await caller.get(f"/v1/fulfillment-orders/{work}")).json()["state"] == "cancelled"
     assert await available(database, "MUG", "WH-EAST") == 100
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_the_last_units_of_a_node_may_go_to_the_new_address_from_there(
@@ -166,7 +174,7 @@ async def test_the_last_units_of_a_node_may_go_to_the_new_address_from_there(
     assert [each["node"] for each in quote["fulfillments"]] == ["WH-EAST"]
     await applied(caller, quote)
     assert await live(database, found["allocation_id"]) == {("SOFA", "WH-EAST"): 1}
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_an_address_in_the_same_zone_moves_nothing(caller: Caller) -> None:
@@ -189,7 +197,7 @@ async def test_a_quote_does_not_outlive_what_it_was_made_from(
         refused = await caller.post(path)
         assert (refused.status_code, problem_type(refused)) == (409, "quote-outdated")
     assert await live(database, found["allocation_id"]) == {("MUG", "WH-EAST"): 2}
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_a_quote_is_applied_once_and_in_time(caller: Caller, database: Database) -> None:

@@ -4,9 +4,8 @@ from typing import Any
 
 from services.database import Database
 from tests.services.caller import Caller, basket, problem_type
-from tests.services.returns.sales import events, live, returned, sent
+from tests.services.returns.sales import assert_all_agrees, events, live, returned, sent
 from tests.services.returns.test_returns import RETURNS, back, taken
-from tests.services.test_allocations import assert_audit_is_silent
 from tests.services.test_stock import record
 
 
@@ -32,7 +31,7 @@ async def test_a_return_and_its_exchange_are_one_call(caller: Caller, database: 
     assert new == ["allocation.held", "allocation.exchanged"]
     confirmed = await caller.post(f"/v1/allocations/{link['allocation_id']}/confirm")
     assert confirmed.json()["exchange_for"] == done["return_id"]
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_without_what_is_wanted_there_is_no_return(
@@ -45,7 +44,7 @@ async def test_without_what_is_wanted_there_is_no_return(
     assert (refused.status_code, problem_type(refused)) == (409, "insufficient-stock")
     assert await returned(database, "o-1") == {"MUG": 0}
     assert (await caller.get(RETURNS, params={"order_id": "o-1"})).json()["returns"] == []
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_without_a_return_nothing_is_held_for_it(caller: Caller, database: Database) -> None:
@@ -60,7 +59,7 @@ async def test_without_a_return_nothing_is_held_for_it(caller: Caller, database:
         RETURNS, back("o-1", ("1", 2), exchange=wish()), role="store", key="one"
     )
     assert problem_type(again) == "over-return"
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_an_announced_return_is_exchanged_before_it_arrives(
@@ -82,7 +81,7 @@ async def test_an_announced_return_is_exchanged_before_it_arrives(
     assert (await record(caller, "LAMP", "WH-EAST"))["reserved"] == 1
     received = await caller.post(f"{path}/receive", {"node_id": "ST-EAST"}, role="store")
     assert received.json()["exchange"]["order_id"] == "o-1-x"
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_a_return_that_does_not_exist_holds_nothing(caller: Caller) -> None:

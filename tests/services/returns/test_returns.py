@@ -6,8 +6,14 @@ from typing import Any
 from services import keys
 from services.database import Database
 from tests.services.caller import Caller, basket, problem_type
-from tests.services.returns.sales import PRICE_MINOR, confirmed, events, returned, sent
-from tests.services.test_allocations import assert_audit_is_silent
+from tests.services.returns.sales import (
+    PRICE_MINOR,
+    assert_all_agrees,
+    confirmed,
+    events,
+    returned,
+    sent,
+)
 from tests.services.test_stock import record
 
 RETURNS = "/v1/returns"
@@ -57,7 +63,7 @@ async def test_goods_bought_anywhere_come_back_at_the_counter(
     kind, payload = kinds[-1]
     assert [each for each, _ in kinds[-2:]] == ["return.announced", "return.received"]
     assert (kind, payload["amounts_minor"]) == ("return.received", {"refund": 2 * PRICE_MINOR})
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_a_return_is_announced_and_received_somewhere_else(
@@ -81,7 +87,7 @@ async def test_a_return_is_announced_and_received_somewhere_else(
     assert problem_type(again) == "illegal-state"
     listed = (await caller.get(RETURNS, params={"order_id": "o-1"})).json()["returns"]
     assert [each["return_id"] for each in listed] == [announced.json()["return_id"]]
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_what_was_inspected_is_sold_again_scrapped_or_sent_back(
@@ -108,7 +114,7 @@ async def test_what_was_inspected_is_sold_again_scrapped_or_sent_back(
     assert rest.json()["ended_at"] is not None
     found = await record(caller)
     assert (found["on_hand"], found["unavailable"], found["available"]) == (7, 0, 7)
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_each_line_has_its_disposition(caller: Caller, database: Database) -> None:
@@ -122,7 +128,7 @@ async def test_each_line_has_its_disposition(caller: Caller, database: Database)
     found = await record(caller)
     assert (found["on_hand"], found["unavailable"]) == (7, 1)
     assert await returned(database, "o-1") == {"MUG": 3}
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_goods_that_come_back_serve_who_waits_and_only_with_what_is_sound(
@@ -139,7 +145,7 @@ async def test_goods_that_come_back_serve_who_waits_and_only_with_what_is_sound(
     await taken(warehouse, back("o-1", ("1", 1), node_id="WH-WEST"))
     found = await record(caller, "SOFA", "WH-WEST")
     assert (found["on_hand"], found["reserved"]) == (1, 1)
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_no_more_comes_back_than_went_out(caller: Caller, database: Database) -> None:
@@ -154,7 +160,7 @@ async def test_no_more_comes_back_than_went_out(caller: Caller, database: Databa
     await confirmed(caller, "o-2", ("MUG", 2))
     refused = await caller.post(RETURNS, back("o-2", ("1", 1)), role="store")
     assert (problem_type(refused), refused.json()["left"]) == ("over-return", 0)
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_racing_returns_never_bring_back_more_than_was_sold(
@@ -168,7 +174,7 @@ async def test_racing_returns_never_bring_back_more_than_was_sold(
     assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 17
     assert await returned(database, "o-1") == {"MUG": 3}
     assert (await record(caller))["on_hand"] == 8
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_an_announced_return_received_twice_at_once_comes_in_once(
@@ -183,7 +189,7 @@ async def test_an_announced_return_received_twice_at_once_comes_in_once(
     )
     assert sorted(answer.status_code for answer in answers) == [200, *[409] * 5]
     assert (await record(caller))["on_hand"] == 7
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_what_is_announced_cannot_be_announced_again_but_may_come_at_the_counter(
@@ -201,7 +207,7 @@ async def test_what_is_announced_cannot_be_announced_again_but_may_come_at_the_c
     assert problem_type(late) == "over-return"
     ended = await caller.post(f"{path}/cancel")
     assert ended.json()["state"] == "cancelled"
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def test_the_same_call_again_takes_nothing_back_twice(
@@ -244,7 +250,7 @@ async def test_a_collected_order_comes_back_too(caller: Caller, database: Databa
     await taken(caller, back("o-1", ("1", 1)))
     assert await returned(database, "o-1") == {"MUG": 1}
     assert (await record(caller))["on_hand"] == 5
-    await assert_audit_is_silent(database)
+    await assert_all_agrees(database)
 
 
 async def collect(caller: Caller, work_id: str) -> None:
