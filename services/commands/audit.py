@@ -8,6 +8,7 @@ import msgspec
 from inventory.audit import Difference, audit
 from services.commands.session import with_database
 from services.fulfillment.audit import audit as audit_work
+from services.returns.audit import audit as audit_returns
 from services.database import Database
 
 
@@ -16,19 +17,23 @@ from services.database import Database
 def command(*, as_json: bool) -> None:
     """Check that movements, reservations and counters agree; exit 0 if so, 1 with the differences.
 
-    Then the same for the work of nodes. Reads snapshots and shares no code with what it checks, so it can run beside the service.
+    Then the same for the work of nodes and for returns. Reads snapshots and shares no code with what it checks, so it can run beside the service.
     """
 
     async def work(database: Database) -> list[Difference]:
         async with database.connect() as connection:
             await connection.execute("SET statement_timeout = 0")
-            return [*await audit(connection), *await audit_work(connection)]
+            return [
+                *await audit(connection),
+                *await audit_work(connection),
+                *await audit_returns(connection),
+            ]
 
     differences = with_database(work)
     if as_json:
         click.echo(msgspec.json.encode(differences).decode())
     elif not differences:
-        click.echo("Movements, reservations, supply, capacity and work agree.")
+        click.echo("Movements, reservations, supply, capacity, work and returns agree.")
     else:
         for each in differences:
             click.echo(each.what)

@@ -25,14 +25,15 @@ FOR_PARTNERS = frozenset(
                 "cancellation_accepted",
                 "cancellation_rejected",
                 "moved",
+                "amended",
             )
         ),
         "shipment.created",
         "shipment.delivered",
-        "return.requested",
+        "return.announced",
         "return.received",
         "return.inspected",
-        "return.closed",
+        "return.exchanged",
         "return.cancelled",
         "stock.shortage",
         "supply.shortage",
@@ -46,8 +47,8 @@ FOR_PARTNERS = frozenset(
 FAMILIES = frozenset(
     {
         "allocation",
+        "count",
         "exception",
-        "exchange",
         "feed",
         "fulfillment_order",
         "order",
