@@ -105,6 +105,15 @@ class StockView:
         slot = self.slots.get(sku)
         return None if slot is None else self.facts[slot]
 
+    def has_items(self, skus: Iterable[str]) -> bool:
+        """Return whether every one of these items is known."""
+        slots, facts = self.slots, self.facts
+        for sku in skus:
+            slot = slots.get(sku)
+            if slot is None or facts[slot] is None:
+                return False
+        return True
+
     def supply(self, sku: str, today: date) -> Mapping[str, tuple[SupplyCell, ...]]:
         """Return what may be promised of expected goods, by node and date; pending taken off.
 
@@ -225,8 +234,12 @@ class StockView:
         What they took of supply and capacity the next poll shows; until then a plan may count on it
         in vain.
         """
-        for taking in takings:
-            self._add(taking, -1)
+        ended = list(takings)
+        rows = [taking.stock for taking in ended if len(taking.stock)]
+        if rows:
+            self.slices.add_pending(np.concatenate(rows), -1)
+        for taking in ended:
+            self._add_awaited(taking, -1)
 
     # Applying what was read or written
 
@@ -372,6 +385,10 @@ class StockView:
     def _add(self, taking: Taking, sign: int) -> None:
         if len(taking.stock):
             self.slices.add_pending(taking.stock, sign)
+        self._add_awaited(taking, sign)
+
+    def _add_awaited(self, taking: Taking, sign: int) -> None:
+        """Add `sign` times what a plan takes of supply and capacity."""
         for sku, supply_id, units in taking.supply:
             self._pending_supply[sku, supply_id] += sign * units
             if not self._pending_supply[sku, supply_id]:

@@ -196,6 +196,8 @@ class Allocator:
         found = await self.decider.decide(order.request, network, order.zone, budget_ms)
         if await self.decider.reread_short(order.request, found.plan, order.arrived_at):
             found = await self.decider.decide(order.request, network, order.zone, budget_ms)
+        if not found.plan.shortfalls:
+            return found
         short = short_skus(order.request, found.plan)
         return None if any(self.view.is_pending(sku) for sku in short) else found
 

@@ -68,6 +68,23 @@ def test_rows_in_any_order_leave_the_newest_of_each_record(
         assert held(view, sku) == expected
 
 
+@settings(deadline=None)
+@given(writes, rules)
+def test_the_stock_of_a_basket_is_that_of_its_skus_one_after_another(
+    written: list[tuple[str, str, int, int, int]], kept: dict[tuple[str, str, str], int]
+) -> None:
+    """An order is planned on the one and availability is told from the other."""
+    view = StockView()
+    view.apply_stock([(*row, version) for version, row in enumerate(written)])
+    view.apply_buffers(kept, [(*key, quantity) for key, quantity in kept.items()])
+    skus = ("lamp", "mug", "rug", "unheard of")
+    counts, numbers, units = view.held_of(skus, "w")
+    each = [view.held(sku, "w") for sku in skus]
+    assert counts.tolist() == [len(found) for found, _ in each]
+    assert numbers.tolist() == [number for found, _ in each for number in found.tolist()]
+    assert units.tolist() == [unit for _, found in each for unit in found.tolist()]
+
+
 def test_a_slice_that_moves_takes_what_is_pending_with_it() -> None:
     """A plan under way would otherwise give back units that it no longer seems to hold."""
     view = StockView()
