@@ -1,8 +1,9 @@
 """Calls of nodes about their work: what there is to do, and each step of doing it."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -38,7 +39,11 @@ from services.problems import Refused
 from services.runtime import Runtime
 
 IF_MATCH = "If-Match"
+VERSION = re.compile(r"[0-9]{1,18}")
+"""What an `ETag` of ours has between its quotes."""
 LINES_MAX = 1_000
+FIRST = datetime(2000, 1, 1, tzinfo=UTC)
+"""No work had to leave earlier."""
 STEP_KINDS = (*WRITE, "not-found", "version-mismatch", "illegal-state")
 """What any step may answer."""
 UNIT_KINDS = ("too-many-units", "duplicate-entry", "quantity-not-positive", "quantity-not-whole")
@@ -123,7 +128,7 @@ def ask_of(request: Call) -> Ask:
     tags = [part.strip().removeprefix("W/").strip('"') for part in named.split(",")]
     return Ask(
         actor=request.user.actor,
-        versions=frozenset(int(tag) for tag in tags if tag.isascii() and tag.isdigit()),
+        versions=frozenset(int(tag) for tag in tags if VERSION.fullmatch(tag)),
     )
 
 
@@ -228,8 +233,10 @@ def place_of(cursor: str | None) -> tuple[datetime, UUID] | None:
         return None
     ship_by, fulfillment_order_id = after(cursor, 2)
     try:
-        return datetime.fromisoformat(ship_by), UUID(fulfillment_order_id)
-    except ValueError:
+        # One without a zone, or from before all deadlines, is not ours and cannot be compared.
+        at = datetime.fromisoformat(ship_by).astimezone(UTC)
+        return max(at, FIRST), UUID(fulfillment_order_id)
+    except (ValueError, OverflowError):
         raise Refused(
             "invalid-parameter", "cursor: send the next_cursor of the page before."
         ) from None

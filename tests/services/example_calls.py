@@ -24,10 +24,17 @@ IDS = (
     "transfer_id",
     "return_id",
     "amendment_id",
+    "hold_id",
+    "pickup_code",
 )
 NESTED = {"fulfillment_order_id": "fulfillment_orders", "exception_id": "units"}
 """Ids that stand in the first entry of a list."""
-ONCE = ("till-2001", "till-2001-x", "web-2001", "web-3001", "web-3002")
+CODE = "AB2C3D"
+"""Stands in the examples for the code that the customer has."""
+ONCE = (
+    *("till-2001", "till-2001-x", "web-2001", "web-3001", "web-3002"),
+    *("web-4001", "web-4002", "web-4003"),
+)
 """Orders of which goods leave: each time the examples are played they need names of their own."""
 
 
@@ -47,7 +54,7 @@ async def play(service: Served, names: Mapping[str, str] | None = None) -> list[
                 call,
                 path=renamed(path, orders),
                 query=renamed(call.query, orders),
-                body=renamed(call.body, orders),
+                body=renamed(call.body, orders | {CODE: known.get("pickup_code", CODE)}),
             )
             response = await send(client, service, made)
             answer = answer_of(response)
