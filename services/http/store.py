@@ -14,6 +14,7 @@ from msgspec import Meta
 from services.http.access import allow, guard_idempotency, restrict_to_nodes
 from services.http.answers import WRITE, Write, raises, respond
 from services.http.checkout import Call, ExtendRequest, claim_of, hold_seconds, hold_total_seconds
+from services.http.fields import check_planned, utc_now
 from services.orders import counter
 from services.orders.counter import Asked, Delivery, ReservationAnswer
 from services.orders.idempotency import Answer, answer, once
@@ -120,6 +121,8 @@ def verify_from(runtime: Runtime, data: ReservationRequest, from_node_id: str) -
             state="disabled",
             allowed=(),
         )
+    if data.expected_on is not None:
+        check_planned("expected_on", data.expected_on, utc_now())
     if data.delivery == "transfer" and from_node_id == data.node_id:
         raise Refused(
             "invalid-field", f"The units are at {data.node_id}; nothing is to be brought."

@@ -32,6 +32,7 @@ from services.http.fields import (
 from services.http.paging import after, cursor_of
 from services.keys import Principal
 from services.orders.idempotency import Answer, answer, once
+from services.planning.masterdata import verify_distinct
 from services.problems import Refused
 from services.runtime import Runtime
 
@@ -210,7 +211,14 @@ async def list_transfers(
     opt=WRITERS,
     guards=[guard_idempotency],
     operation_class=Write,
-    responses=raises(*WRITE, *QUANTITY_KINDS, "not-found", "illegal-state", "negative-stock"),
+    responses=raises(
+        *WRITE,
+        *QUANTITY_KINDS,
+        "not-found",
+        "illegal-state",
+        "negative-stock",
+        "duplicate-entry",
+    ),
     tags=["store"],
 )
 async def ship(
@@ -220,7 +228,10 @@ async def ship(
     runtime: Runtime = state.runtime
     if data.expected_on is not None:
         check_planned("expected_on", data.expected_on, utc_now())
-    units = None if data.lines is None else {line.sku: line.quantity for line in data.lines}
+    units = None
+    if data.lines is not None:
+        verify_distinct("sku", (line.sku for line in data.lines))
+        units = {line.sku: line.quantity for line in data.lines}
 
     async def work(connection: asyncpg.Connection) -> Answer:
         await verify_part(connection, request, transfer_id, "from")

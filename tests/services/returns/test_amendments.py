@@ -1,5 +1,6 @@
 """An order changes after it was confirmed: told first, then made, all of it or nothing."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -242,3 +243,20 @@ async def test_what_cannot_be_asked_is_refused(caller: Caller) -> None:
         assert problem_type(refused) == kind, refused.text
     hidden = await caller.post("/v1/orders/o-1/amend", {"lines": [less(0)]}, role="store")
     assert hidden.status_code == 404
+
+
+async def test_a_change_and_the_picker_who_reach_for_the_same_units_agree(
+    caller: Caller, database: Database
+) -> None:
+    """Either the mug is in the box or it is not wanted any more, and never both."""
+    for number in range(3):
+        found = await confirmed(caller, f"r-{number}", ("MUG", 2))
+        work = found["fulfillment_orders"][0]["fulfillment_order_id"]
+        quote = await caller.post(f"/v1/orders/r-{number}/amend", {"lines": [less(0)]})
+        path = f"/v1/orders/r-{number}/amend/{quote.json()['amendment_id']}/apply"
+        change, pick = await asyncio.gather(
+            caller.post(path),
+            caller.post(f"/v1/fulfillment-orders/{work}/pick", {}, role="operator"),
+        )
+        assert sorted((change.status_code, pick.status_code)) == [200, 409]
+    await assert_all_agrees(database)
