@@ -39,6 +39,7 @@ from services.http.fields import (
 )
 from services.http.paging import after, cursor_of
 from services.http.supply import (
+    FEEDERS,
     PLACE_KINDS,
     QUANTITY_KINDS,
     READERS,
@@ -47,6 +48,7 @@ from services.http.supply import (
     restrict,
 )
 from services.orders.idempotency import Answer, answer, once
+from services.partners.staleness import note_feed, source_of
 from services.planning import stock
 from services.planning.stock import MovementAnswer, StockRecord
 from services.problems import Refused
@@ -171,7 +173,7 @@ def before_of(cursor: str | None) -> tuple[datetime, UUID] | None:
 @post(
     "/v1/stock/snapshots",
     status_code=200,
-    opt=WRITERS,
+    opt=FEEDERS,
     guards=[guard_idempotency],
     operation_class=Write,
     responses=raises(*WRITE, *PLACE_KINDS, *QUANTITY_KINDS),
@@ -205,10 +207,10 @@ async def snapshots(
             )
             for each in data.records
         ]
-        actor = request.user.actor
-        return answer(
-            200, await stock.snapshot(connection, data.source, data.sequence, given, actor)
-        )
+        actor, partner_id = request.user.actor, request.user.partner_id
+        await note_feed(connection, partner_id, data.source, "stock")
+        source = source_of(partner_id, data.source)
+        return answer(200, await stock.snapshot(connection, source, data.sequence, given, actor))
 
     return respond(await once(runtime.database, claim_of(request, data), work), FeedResult)
 
@@ -216,7 +218,7 @@ async def snapshots(
 @post(
     "/v1/stock/deltas",
     status_code=200,
-    opt=WRITERS,
+    opt=FEEDERS,
     guards=[guard_idempotency],
     operation_class=Write,
     responses=raises(*WRITE, *PLACE_KINDS, *QUANTITY_KINDS),
@@ -248,8 +250,10 @@ async def deltas(
     ]
 
     async def work(connection: asyncpg.Connection) -> Answer:
-        actor = request.user.actor
-        return answer(200, await stock.deltas(connection, data.source, data.sequence, given, actor))
+        actor, partner_id = request.user.actor, request.user.partner_id
+        await note_feed(connection, partner_id, data.source, "stock")
+        source = source_of(partner_id, data.source)
+        return answer(200, await stock.deltas(connection, source, data.sequence, given, actor))
 
     return respond(await once(runtime.database, claim_of(request, data), work), FeedResult)
 

@@ -1,6 +1,6 @@
 """Calls about supply: what is expected, where and when, and its arrival."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
@@ -30,14 +30,19 @@ from services.http.fields import (
 )
 from services.keys import Principal
 from services.orders.idempotency import Answer, answer, once
+from services.partners.records import find_elsewhere
+from services.partners.staleness import note_feed
 from services.planning import stock
 from services.planning.stock import SupplyPut
+from services.problems import Refused
 from services.runtime import Runtime
 
 RECORDS_MAX = 2_000
 PLACE_KINDS = ("not-found", "unknown-sku", "unknown-node")
 QUANTITY_KINDS = ("quantity-not-positive", "quantity-not-whole", "quantity-too-large")
 WRITERS = allow("planner", "store")
+FEEDERS = allow("planner", "store", "partner")
+"""Who may report stock and supply of nodes, and not only what moved there."""
 READERS = allow("planner", "operator", "store")
 
 
@@ -84,15 +89,29 @@ class SupplyAnswer(msgspec.Struct, frozen=True):
 
 
 def restrict(principal: Principal, node_ids: Iterable[str]) -> None:
-    """Raise `not-found` when a store key writes about nodes that are not its own."""
+    """Raise `not-found` when a store's or partner's key writes about nodes not its own."""
     for node_id in node_ids:
         restrict_to_nodes(principal, node_id)
+
+
+async def verify_own_supply(
+    connection: asyncpg.Connection, principal: Principal, given: Sequence[Supply]
+) -> None:
+    """Raise `not-found` when a key would move another node's supply to its own by naming it."""
+    if not principal.is_bound:
+        return
+    keys = [(each.sku, each.supply_id) for each in given]
+    taken = await find_elsewhere(connection, keys, principal.node_ids)
+    if taken is not None:
+        raise Refused(
+            "not-found", f"There is no supply {taken[1]} of {taken[0]} that this key may change."
+        )
 
 
 @post(
     "/v1/supply",
     status_code=200,
-    opt=WRITERS,
+    opt=FEEDERS,
     guards=[guard_idempotency],
     operation_class=Write,
     responses=raises(*WRITE, *PLACE_KINDS, *QUANTITY_KINDS, "duplicate-entry", "illegal-state"),
@@ -111,6 +130,8 @@ async def post_supply(
     given = [Supply(**msgspec.structs.asdict(each)) for each in data.supply]
 
     async def work(connection: asyncpg.Connection) -> Answer:
+        await verify_own_supply(connection, request.user, given)
+        await note_feed(connection, request.user.partner_id, "supply", "supply")
         return answer(200, await stock.announce(connection, given, request.user.actor))
 
     return respond(await once(runtime.database, claim_of(request, data), work), SupplyPut)

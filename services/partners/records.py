@@ -776,3 +776,86 @@ async def list_partner_work(
             limit,
         ),
     )
+
+
+# Feeds of partners
+
+
+class FeedRow(msgspec.Struct, frozen=True):
+    """When a feed came last."""
+
+    partner_id: str
+    source: str
+    kind: str
+    seen_at: datetime
+    stale_since: datetime | None
+
+
+async def put_feed(
+    connection: asyncpg.Connection, partner_id: str, source: str, kind: str, kept_max: int
+) -> bool:
+    """Note that a feed has come; tell whether it was stale. Only a partner's newest are kept."""
+    was_stale: bool | None = await connection.fetchval(
+        "SELECT stale_since IS NOT NULL FROM feed_seen"
+        " WHERE (partner_id, source, kind) = ($1, $2, $3) FOR UPDATE",
+        partner_id,
+        source,
+        kind,
+    )
+    await connection.execute(
+        "INSERT INTO feed_seen (partner_id, source, kind, seen_at)"
+        " VALUES ($1, $2, $3, clock_timestamp())"
+        " ON CONFLICT (partner_id, source, kind)"
+        " DO UPDATE SET seen_at = excluded.seen_at, stale_since = NULL",
+        partner_id,
+        source,
+        kind,
+    )
+    if was_stale is None:
+        await connection.execute(
+            "DELETE FROM feed_seen WHERE partner_id = $1 AND (source, kind) NOT IN"
+            " (SELECT source, kind FROM feed_seen WHERE partner_id = $1"
+            " ORDER BY seen_at DESC LIMIT $2)",
+            partner_id,
+            kept_max,
+        )
+    return bool(was_stale)
+
+
+async def list_feeds(connection: asyncpg.Connection, limit: int) -> list[FeedRow]:
+    """Return feeds, the one that has not come for longest first."""
+    rows = await connection.fetch(
+        "SELECT partner_id, source, kind, seen_at, stale_since FROM feed_seen"
+        " ORDER BY seen_at LIMIT $1",
+        limit,
+    )
+    return [FeedRow(*row) for row in rows]
+
+
+async def set_stale(connection: asyncpg.Connection, feed: FeedRow) -> bool:
+    """Note that a feed is stale; false when it has come since, or is known to be."""
+    done: str = await connection.execute(
+        "UPDATE feed_seen SET stale_since = clock_timestamp()"
+        " WHERE (partner_id, source, kind) = ($1, $2, $3) AND seen_at = $4"
+        " AND stale_since IS NULL",
+        feed.partner_id,
+        feed.source,
+        feed.kind,
+        feed.seen_at,
+    )
+    return done == "UPDATE 1"
+
+
+async def find_elsewhere(
+    connection: asyncpg.Connection, keys: Sequence[tuple[str, str]], node_ids: Sequence[str]
+) -> tuple[str, str] | None:
+    """Return one of these supplies, (sku, supply_id), that is expected at other nodes than these."""
+    row = await connection.fetchrow(
+        "SELECT sku, supply_id FROM supply"
+        " JOIN unnest($1::text[], $2::text[]) AS k (sku, supply_id) USING (sku, supply_id)"
+        " WHERE node_id <> ALL($3::text[]) ORDER BY sku, supply_id LIMIT 1",
+        [sku for sku, _ in keys],
+        [supply_id for _, supply_id in keys],
+        list(node_ids),
+    )
+    return None if row is None else (row["sku"], row["supply_id"])

@@ -10,6 +10,7 @@ from services.orders import counter, lifecycle
 from services.partners.callbacks import apply_all_parked
 from services.partners.fanout import write_messages
 from services.partners.keeping import forget_old
+from services.partners.staleness import watch_feeds
 from services.people.customers import forget_contacts
 from services.people.staff import forget_attempts
 from services.retention import forget_changes, maintain_partitions
@@ -36,6 +37,7 @@ def all_jobs(settings: Settings) -> list[Job]:
         Job("number events", settings.event_poll_ms, number_events),
         Job("write messages", settings.event_poll_ms, write_messages),
         Job("apply parked partner events", PARKED_MS, apply_all_parked),
+        Job("watch feeds", MINUTE_MS, partial(watch_feeds, settings.feed_stale_h)),
         Job("forget messages", HOUR_MS, forget_old),
         Job("forget contacts", HOUR_MS, partial(forget_contacts, settings.contact_days)),
         Job("forget sign-ins", HOUR_MS, partial(forget_attempts, settings.sign_in_window_s)),
