@@ -2,14 +2,25 @@
 
 uvicorn waits for ever for a request that never ends, keeps headers of any length in memory, and
 takes any number of connections; all of that happens before anybody has shown a key.
+
+What there is no room for is refused here, as soon as its head is there: nothing is decoded, no task
+is made, and the answer is mostly bytes that are at hand. It goes out a little late, because callers
+who do not wait as they are told would otherwise ask as fast as they are refused.
 """
 
 import asyncio
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
+from services.http.answers import raw_headers
+from services.http.door import Door
+from services.orders.idempotency import Answer
 from services.settings import Settings
 
 CONTINUE = b"HTTP/1.1 100 "
@@ -49,12 +60,33 @@ class Joined:
         return self.transport.is_closing()
 
 
+class Refused:
+    """Stands for a request that was refused from its head: nothing is left to do for it."""
+
+    response_complete = True
+    message_event = asyncio.Event()
+
+
+REFUSED = Refused()
+
+
 class Connection(HttpToolsProtocol):
     """A connection that hangs up on heads that are too large and requests that take too long."""
 
-    def __init__(self, settings: Settings, *arguments: Any, **named: Any) -> None:
-        """Take the limits from `settings`, and the rest as uvicorn gives it."""
+    def __init__(
+        self, settings: Settings, held: "set[Connection]", *arguments: Any, **named: Any
+    ) -> None:
+        """Take the limits from `settings`, and the rest as uvicorn gives it.
+
+        `held` are all connections of the worker on which a refusal waits to be sent.
+        """
         super().__init__(*arguments, **named)
+        self.held = held
+        self.held_max = settings.refusals_held_max
+        self.refusal_s = settings.refusal_ms / 1000
+        self.refusal = b""
+        """What waits to be sent."""
+        self.pause: asyncio.TimerHandle | None = None
         self.connections_max = settings.connections_max
         self.head_bytes_max = settings.head_bytes_max
         self.receive_s = settings.receive_ms / 1000
@@ -73,6 +105,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self.end_patience()
+        self.let_go()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -96,8 +129,12 @@ class Connection(HttpToolsProtocol):
         self.arriving = True
 
     def on_headers_complete(self) -> None:
-        """Stop counting; bodies have a limit of their own."""
+        """Stop counting; bodies have a limit of their own. Refuse what there is no room for."""
         self.in_head = False
+        # A request that was sent ahead comes after the answer to the one before it.
+        self.send_refusal()
+        if self.refuse():
+            return
         super().on_headers_complete()
         if self.scope["method"] != "HEAD":
             self.cycle.transport = cast("asyncio.Transport", Joined(self.transport))
@@ -107,6 +144,60 @@ class Connection(HttpToolsProtocol):
         self.arriving = False
         self.end_patience()
         super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """Say what is still to be said before the service stops."""
+        self.send_refusal()
+        super().shutdown()
+
+    def refuse(self) -> bool:
+        """Refuse a request from its head where there is no room for it; tell whether that is so."""
+        door: Door = self.config.loaded_app
+        if not door.crowded or not self.is_plain:
+            return False
+        path = self.url.partition(b"?")[0].decode("latin-1")
+        given = door.refuse(self.parser.get_method().decode(), path, dict(self.headers))
+        if given is None:
+            return False
+        answer, request_id = given
+        self.refusal = written(answer, request_id, self.server_state.default_headers)
+        self.cycle = cast("RequestResponseCycle", REFUSED)
+        if len(self.held) < self.held_max:
+            self.held.add(self)
+            # What else comes stays with the caller until then.
+            self.flow.pause_reading()
+            self.pause = self.loop.call_later(self.refusal_s, self.send_refusal)
+        else:
+            self.send_refusal()
+        return True
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a request is the only one under way here, and its answer is read by somebody."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return (
+            (cycle is None or cycle.response_complete)
+            and not self.expect_100_continue
+            and not self.flow.write_paused
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+        )
+
+    def send_refusal(self) -> None:
+        """Send the refusal that waits, if one does."""
+        refusal = self.refusal
+        if refusal:
+            self.let_go()
+            self.transport.write(refusal)
+            self.on_response_complete()
+
+    def let_go(self) -> None:
+        """Have no refusal wait any more."""
+        self.refusal = b""
+        self.held.discard(self)
+        if self.pause is not None:
+            self.pause.cancel()
+            self.pause = None
 
     def be_patient(self) -> None:
         """Start the time that the request may take to arrive."""
@@ -119,6 +210,19 @@ class Connection(HttpToolsProtocol):
             self.patience = None
 
 
+@lru_cache(maxsize=1024)
+def start(answer: Answer) -> bytes:
+    """Return how an answer begins, but for what each has of its own."""
+    lines = (b"%s: %s\r\n" % line for line in raw_headers(answer))
+    return STATUS_LINE[answer.status_code] + b"".join(lines)
+
+
+def written(answer: Answer, request_id: bytes, common: list[tuple[bytes, bytes]]) -> bytes:
+    """Return an answer as it is sent; `common` are headers that every answer has."""
+    lines = b"".join(b"%s: %s\r\n" % line for line in common)
+    return b"%s%sx-request-id: %s\r\n\r\n%s" % (start(answer), lines, request_id, answer.body)
+
+
 def connection_with(settings: Settings) -> Any:
     """Return what uvicorn makes its connections with."""
-    return partial(Connection, settings)
+    return partial(Connection, settings, set())

@@ -60,7 +60,12 @@ def main(arguments: list[str]) -> None:
 def serve(app: Door, settings: Settings, listener: int, ready: int) -> None:
     """Serve `app` until SIGTERM on the bound socket `listener`; report on the pipe `ready`."""
     allow_files(settings.connections_max + FILES_SPARE)
-    config = uvicorn.Config(
+    Server(configuration(app, settings), ready).run(sockets=[socket.socket(fileno=listener)])
+
+
+def configuration(app: Door, settings: Settings) -> uvicorn.Config:
+    """Return how uvicorn serves `app`."""
+    return uvicorn.Config(
         app,
         http=connection_with(settings),
         ws="none",
@@ -74,7 +79,6 @@ def serve(app: Door, settings: Settings, listener: int, ready: int) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )
-    Server(config, ready).run(sockets=[socket.socket(fileno=listener)])
 
 
 def allow_files(needed: int) -> None:

@@ -67,8 +67,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Orders solved and committed together at most."""
     batch_lines_max: int = 160
     """Lines of a batch, so that short baskets do not wait for many long ones; one order always."""
-    queue_orders_max: int = 256
-    """Orders that may wait in one worker; beyond it the answer is 429."""
+    queue_orders_max: int = 512
+    """Orders that may wait in one worker, however fast it is; beyond it the answer is 429."""
+    queue_wait_ms: int = 80
+    """Time an order may wait for its turn at the worker's pace of late; beyond it 429, too."""
+    refusal_ms: int = 250
+    """How late a 429 is sent, so that callers who ask again at once cannot use up the worker."""
+    refusals_held_max: int = 400
+    """Connections of one worker on which a 429 waits to be sent; beyond it they go at once."""
     reads_max: int = 512
     """Quotes and questions about availability under way in one worker; beyond it 429."""
     answers_kept_bytes_max: int = 64_000_000
@@ -146,8 +152,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Days after the last work of an order ended for which it is kept whom it was for."""
     key_cache_s: float = 2.0
     """How long a worker trusts a key it has looked up; a revoked key stops working after it."""
-    event_poll_ms: int = 100
-    """How often events that were committed get their positions in the log."""
     release_window_s: int = 0
     """How long after a confirm the work for its nodes can still be changed before it is submitted."""
     answer_limit_s: int = 0

@@ -157,14 +157,37 @@ class Door(Observed):
         )
         await send_answer(send, CROWDED, request_id, (b"connection", b"close"))
 
+    @property
+    def crowded(self) -> bool:
+        """Whether there is too much of anything, so that some calls are refused now."""
+        return self.runtime.allocator.queue.busy or self.reads >= self.runtime.settings.reads_max
+
+    def refuse(
+        self, method: str, path: str, headers: Mapping[bytes, bytes]
+    ) -> tuple[Answer, bytes] | None:
+        """Return the refusal of a request for which there is no room, and its id, from its head.
+
+        Nothing where there is room, or where something else has to be said first or looked up: then
+        the request takes the usual way.
+        """
+        started_s = perf_counter()
+        call = self.calls.get((method, path))
+        given = None if call is None else self.overload(call)
+        if call is None or given is None:
+            return None
+        seen = self.runtime.keyring.trusted(secret_of(headers))
+        caller = self.caller(call, headers, seen.principal) if seen else None
+        if caller is None:
+            return None
+        at = (method, path, given.status_code)
+        self.journal.write(at, started_s, caller.request_id, caller.facts)
+        return given, caller.request_id
+
     async def admit(self, call: Call, headers: Mapping[bytes, bytes]) -> Caller | None:
         """Return who calls; nothing when the framework has something to say about that first."""
-        scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
-        key = headers.get(b"idempotency-key", b"")
-        if scheme not in BEARER or not (call.is_read or 0 < len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX):
-            return None
+        secret = secret_of(headers)
         try:
-            principal = await self.runtime.keyring.find(secret.decode("latin-1").strip())
+            principal = await self.runtime.keyring.find(secret) if secret else None
         except AWAY:
             return None
         return self.caller(call, headers, principal)
@@ -212,6 +235,12 @@ class Door(Observed):
             self.reads -= call.is_read
 
 
+def secret_of(headers: Mapping[bytes, bytes]) -> str:
+    """Return the key in the headers of a request; an empty one is nobody's."""
+    scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
+    return secret.decode("latin-1").strip() if scheme in BEARER else ""
+
+
 def address(handler: HTTPRouteHandler) -> tuple[str, str]:
     """Return the method and the path of a handler that has one of each."""
     (method,), (path,) = handler.http_methods, handler.paths
@@ -257,7 +286,7 @@ async def next_of(messages: list[ReceiveMessage], receive: Receive) -> ReceiveMe
     return messages.pop() if messages else await receive()
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=1024)
 def come_later(waiting: int, retry_after_s: int) -> Answer:
     """Return the refusal of a call that comes while too many orders wait, encoded once."""
     return refusal(too_many(waiting, retry_after_s))

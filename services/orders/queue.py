@@ -22,7 +22,7 @@ from services.settings import Settings
 
 SWEEP_S = 0.05
 """How late a deadline may be noticed."""
-PACE_S = 1.0
+PACE_S = 0.5
 """Time over which the pace of answers is measured."""
 RETRY_AFTER_MAX_S = 30
 """Longest time after which a refused caller is asked to come again."""
@@ -88,14 +88,28 @@ class Queue:
         self.pace = Pace(monotonic())
 
     @property
+    def room(self) -> int:
+        """How many orders may wait: as many as are answered within `queue_wait_ms`.
+
+        No fewer than it takes to bring the optimizer's time down to its least, or a worker with
+        long baskets would refuse orders that it only has to think less about.
+        """
+        settings = self.settings
+        if self.pace.per_s == 0:
+            return settings.queue_orders_max
+        in_time = int(self.pace.per_s * settings.queue_wait_ms / 1000)
+        least = settings.queue_ms // settings.decision_min_ms
+        return min(settings.queue_orders_max, max(least, in_time))
+
+    @property
     def full(self) -> bool:
-        """Whether no further order is taken: the queue is at its limit, or the worker stops."""
-        return self.closing or len(self.waiting) >= self.settings.queue_orders_max
+        """Whether no further order is taken: as many wait as may, or the worker stops."""
+        return self.closing or len(self.waiting) >= self.room
 
     @property
     def busy(self) -> bool:
         """Whether orders need all there is, so that reads should wait: the queue is half full."""
-        return self.closing or len(self.waiting) * 2 > self.settings.queue_orders_max
+        return self.closing or len(self.waiting) * 2 > self.room
 
     @property
     def retry_after_s(self) -> int:

@@ -97,6 +97,26 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
     assert numbers([*queue.under_way.values()]) == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize(
+    ("per_s", "room"), [(0.0, 1_000), (2_000.0, 200), (50.0, 20), (90_000.0, 1_000)]
+)
+async def test_as_many_orders_may_wait_as_are_answered_in_time(per_s: float, room: int) -> None:
+    """How long a queue is says nothing; how long it takes does, and that depends on the baskets.
+
+    A slow worker keeps enough of them waiting that the optimizer's time goes down to its least.
+    """
+    settings = replace(
+        SETTINGS, queue_orders_max=1_000, queue_wait_ms=100, queue_ms=100, decision_min_ms=5
+    )
+    queue = Queue(settings)
+    queue.pace.per_s = per_s
+    for number in range(room):
+        assert not queue.full
+        assert queue.busy == (number * 2 > room)
+        queue.put(order(number))
+    assert queue.full
+
+
 async def test_a_closed_queue_gives_out_what_waits_and_then_ends() -> None:
     """A worker that stops answers those it has let in."""
     queue = Queue(SETTINGS)
