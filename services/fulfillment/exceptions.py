@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 from msgspec import Meta
+from prometheus_client import Counter
 
 from services import records as shared_records
 from services.fulfillment import exceptions_records as records
@@ -31,6 +32,7 @@ ABOUT_WORK: tuple[Kind, ...] = ("late", "short", "partner_silent")
 """Kinds that are about work which still has its units."""
 RETRIED: tuple[Kind, ...] = ("unroutable", "short")
 """Kinds that are tried again by themselves when there is something to try them with."""
+exceptions_total = Counter("nom_exceptions", "Exceptions opened", ["kind"])
 RETRY_FIRST = timedelta(seconds=5)
 RETRY_LAST = timedelta(minutes=10)
 """Pauses between tries: each twice as long as the one before, up to the last."""
@@ -116,6 +118,7 @@ async def open_exception(
             changed_at=now,
         )
         if await records.insert_exception(connection, row):
+            exceptions_total.labels(kind).inc()
             await tell(connection, "opened", row, actor)
             return row.exception_id
         # Somebody has opened it meanwhile and committed, or the insert would have waited.
@@ -145,11 +148,13 @@ def with_lines(
         msgspec.structs.replace(key, quantity=units) for key, units in summed.items() if units
     )
     known = msgspec.json.decode(row.details)
+    # Put off twice, what counts for the customer is what was promised first.
+    first = {name: known[name] for name in ("promised_on",) if name in known}
     return msgspec.structs.replace(
         row,
         skus=sorted({each.sku for each in kept}),
         lines=msgspec.json.encode(kept).decode(),
-        details=msgspec.json.encode({**known, **(details or {})}).decode(),
+        details=msgspec.json.encode({**known, **(details or {}), **first}).decode(),
     )
 
 

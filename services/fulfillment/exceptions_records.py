@@ -232,14 +232,16 @@ async def find_same_work(
 # What is short, late or silent
 
 
-async def find_short(connection: asyncpg.Connection, limit: int) -> list[Short]:
-    """Return stock records and supplies of which more is promised than there is."""
+async def find_short(connection: asyncpg.Connection, after: str, limit: int) -> list[Short]:
+    """Return places of which more is promised than there is, by sku from the one after `after`."""
     rows = await connection.fetch(
-        "(SELECT sku, node_id, NULL AS supply_id, shortage FROM stock WHERE shortage > 0"
-        "  ORDER BY sku, node_id LIMIT $1)"
+        "(SELECT sku, node_id, NULL AS supply_id, shortage FROM stock"
+        "  WHERE shortage > 0 AND sku > $1 ORDER BY sku, node_id LIMIT $2)"
         " UNION ALL"
-        " (SELECT sku, node_id, supply_id, shortage FROM supply WHERE shortage > 0"
-        "  ORDER BY sku, supply_id LIMIT $1)",
+        " (SELECT sku, node_id, supply_id, shortage FROM supply"
+        "  WHERE shortage > 0 AND sku > $1 ORDER BY sku, supply_id LIMIT $2)"
+        " ORDER BY sku, node_id, supply_id NULLS FIRST LIMIT $2",
+        after,
         limit,
     )
     return [Short(**row) for row in rows]
@@ -286,10 +288,12 @@ async def find_slips(connection: asyncpg.Connection, limit: int) -> list[Slip]:
         " max(u.expected_on) AS expected_on"
         " FROM reservation r"
         " JOIN supply u ON (u.sku, u.supply_id) = (r.sku, r.supply_id)"
+        " JOIN node n ON n.node_id = r.node_id"
         " JOIN fulfillment_order f ON f.allocation_id = r.holder_id AND f.node_id = r.node_id"
         " JOIN fulfillment_line l ON (l.order_id, l.fulfillment_order_id, l.line_id, l.sku)"
         "  = (f.order_id, f.fulfillment_order_id, r.line_id, r.sku)"
-        " WHERE r.state = 'confirmed' AND r.supply_id IS NOT NULL AND u.expected_on > f.work_on"
+        " WHERE r.state = 'confirmed' AND r.supply_id IS NOT NULL"
+        " AND u.expected_on + n.handling_days > f.work_on"
         f" AND f.state IN {LIVE_STATES} AND l.supply_id IS NOT NULL"
         " AND l.quantity > l.picked + l.rejected + l.cancelled"
         " GROUP BY 1, 2, 3, 4 ORDER BY max(r.promise_on), f.fulfillment_order_id LIMIT $1",
@@ -448,10 +452,11 @@ async def find_outdated(connection: asyncpg.Connection, limit: int) -> list[UUID
     return [row["exception_id"] for row in rows]
 
 
-async def find_open(connection: asyncpg.Connection, kind: str, cause: str) -> bool:
-    """Tell whether a cause is in the queue."""
+async def is_known(connection: asyncpg.Connection, kind: str, cause: str) -> bool:
+    """Tell whether a cause is in the queue, or a person has taken it out as it is."""
     found: bool = await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM exception WHERE kind = $1 AND cause = $2 AND state = 'open')",
+        "SELECT EXISTS (SELECT FROM exception"
+        " WHERE kind = $1 AND cause = $2 AND state IN ('open', 'dismissed'))",
         kind,
         cause,
     )

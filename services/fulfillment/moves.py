@@ -218,7 +218,7 @@ async def new_work(
 ) -> list[Work]:
     """Return the work of a plan, to be written once its stock is taken.
 
-    It is asked of its nodes at once where `origin` was, unless a hold keeps the order back.
+    It is asked of its nodes at once where `origin` was due, unless a hold keeps the order back.
     """
     now = await shared_records.database_now(connection)
     named = new_id()
@@ -234,9 +234,7 @@ async def new_work(
         for work in works
     ]
     order = origin.order
-    if order.request_state == "unsubmitted" and order.state == "open":
-        return works
-    if works and await records.find_held(connection, [order.order_id]):
+    if order.release_at > now or await records.find_held(connection, [order.order_id]):
         return works
     return [submitted(work, now, means.settings.answer_limit_s) for work in works]
 
@@ -261,9 +259,7 @@ def work_of(
         promise_latest=each.promise.latest,
         weight_grams=each.weight_grams,
         cost=msgspec.json.encode(cost_answer(each.cost, currency)).decode(),
-        release_at=min(order.release_at, found.now)
-        if order.request_state != "unsubmitted"
-        else order.release_at,
+        release_at=order.release_at,
         actor=order.actor,
         created_at=found.now,
         changed_at=found.now,

@@ -12,6 +12,7 @@ import msgspec
 from inventory import resolve
 from inventory.capacity import move_capacity
 from routing.plan import Promise as Promised
+from routing.problem import Lane
 from routing.promise import (
     delivery_promise,
     dispatch_date,
@@ -22,6 +23,7 @@ from routing.promise import (
 from services import records as shared_records
 from services.fulfillment import exceptions, exceptions_records, records
 from services.fulfillment.events import Units, event
+from services.fulfillment.exceptions import Unit
 from services.fulfillment.exceptions_records import Promise, Short, Slip
 from services.fulfillment.giving_up import Proposal
 from services.fulfillment.leftovers import about, unit_of
@@ -33,7 +35,7 @@ from services.fulfillment.withdrawal import keeps_promise, places_all, said, wit
 from services.ids import new_id
 from services.orders import lifecycle
 from services.orders import records as order_records
-from services.planning.network import Network
+from services.planning.network import Network, Zone
 from services.records import Event
 
 ACTOR = "system:relief"
@@ -97,19 +99,19 @@ async def relieve_order(
     """
     async with means.database.connect() as connection:
         works = await records.find_of_allocation(connection, promise.holder_id)
-        open_causes = [
-            await exceptions_records.find_open(
+        known = [
+            await exceptions_records.is_known(
                 connection, "short", str(work.order.fulfillment_order_id)
             )
             for work in works
         ]
     accounted, helped = 0, 0
-    for work, is_open in zip(works, open_causes, strict=True):
+    for work, is_queued in zip(works, known, strict=True):
         units = waiting_units(work, place, promise, short - accounted)
         if not units:
             continue
         accounted += sum(units.values())
-        if is_open:
+        if is_queued:
             continue
         why = said(units, "short", ACTOR)
         unfit = await withdraw(means, work, units, why, places_all)
@@ -177,81 +179,100 @@ async def put_off(means: Means, slip: Slip) -> int:
     It moves where the promise can be kept. Else it gets the dates that are true now, and is in the
     queue as late if that is after what was promised.
     """
+    undated = f"{slip.fulfillment_order_id} {slip.expected_on}"
     async with means.database.connect() as connection:
         work = await records.find(connection, slip.fulfillment_order_id)
-    if work is None or work.order.state not in LIVE_STATES:
+        is_queued = await exceptions_records.is_known(connection, "late", undated)
+    if work is None or work.order.state not in LIVE_STATES or is_queued:
         return 0
     units = {
         line.part: line.to_pick
         for line in work.lines
         if line.supply_id is not None and line.to_pick
     }
-    if units:
-        why = said(units, "late", ACTOR)
-        if await withdraw(means, work, units, why, keeps_promise) is None:
-            return 1
+    why = said(units, "late", ACTOR)
+    if units and await withdraw(means, work, units, why, keeps_promise) is None:
+        return 1
 
     async def write(connection: asyncpg.Connection) -> int:
         now = await lock(connection, slip.fulfillment_order_id)
         if now.order.version != work.order.version:
             return 0
-        return await redate(connection, means.network, now, slip.expected_on)
+        if not await redate(connection, means.network, now, slip.expected_on):
+            # Its node is switched off or its lane gone: no date can be told.
+            given = about(now, left_lines(now), supply_on=slip.expected_on.isoformat())
+            await exceptions.open_exception(connection, "late", undated, given, actor=ACTOR)
+        return 1
 
     return await means.database.run(write)
 
 
 async def redate(
     connection: asyncpg.Connection, network: Network, work: Work, there_on: date
-) -> int:
-    """Give locked work the dates that follow from its goods being there on `there_on`."""
+) -> bool:
+    """Give locked work the dates that follow from its goods being there on `there_on`.
+
+    False, with nothing changed, where its node or its lane is not in use any more.
+    """
     order = work.order
     node = network.nodes.get(order.node_id)
-    if node is None:
-        return 0
+    if node is None or not await can_promise(connection, network, work):
+        return False
     calendar = network.calendars[node.calendar_id]
     dates = [dispatch_date(node, calendar, worked_date(calendar, there_on))]
     while len(dates) < LATER_DATES:
         dates.append(worked_date(calendar, dates[-1] + DAY))
-    if dates[0] <= order.work_on:
-        return 0
     at = (order.node_id, order.work_on)
     work_on = (await move_capacity(connection, order.allocation_id, {at: dates}))[at]
     ship_by = dispatch_instant(node, work_on)
     promise = await promise_of(connection, network, work, work_on, ship_by)
-    if promise is None:
-        return 0
     await exceptions_records.set_dates(
         connection, order.fulfillment_order_id, work_on, ship_by, (promise.earliest, promise.latest)
     )
     changed = msgspec.structs.replace(
         order, work_on=work_on, promise_latest=promise.latest, version=order.version + 1
     )
-    dates_told = {
+    told = {
         "promised_on": order.promise_latest.isoformat(),
         "expected_on": promise.latest.isoformat(),
     }
     await shared_records.insert_events(
-        connection, [event("delayed", changed, ACTOR, work_on=work_on.isoformat(), **dates_told)]
+        connection, [event("delayed", changed, ACTOR, work_on=work_on.isoformat(), **told)]
     )
     if promise.latest > order.promise_latest:
-        lines = tuple(unit_of(line, line.left) for line in work.lines if line.left)
-        given = about(Work(changed, work.lines), lines, **dates_told)
+        given = about(Work(changed, work.lines), left_lines(work), **told)
         cause = str(order.fulfillment_order_id)
         await exceptions.open_exception(connection, "late", cause, given, actor=ACTOR)
-    return 1
+    return True
+
+
+def left_lines(work: Work) -> tuple[Unit, ...]:
+    """Return what work still has to dispatch, as the exceptions queue has it."""
+    return tuple(unit_of(line, line.left) for line in work.lines if line.left)
+
+
+async def lane_of(
+    connection: asyncpg.Connection, network: Network, work: Work
+) -> tuple[Lane, Zone] | None:
+    """Return the lane on which work is sent and where to; none when it is not there any more."""
+    row = await lifecycle.find(connection, work.order.allocation_id)
+    zone = network.zones.get(row.zone_id or "")
+    lanes = network.lanes.get(row.zone_id or "", {}).get(work.order.node_id, ())
+    lane = next((lane for lane in lanes if lane.service == work.order.service), None)
+    return (lane, zone) if lane is not None and zone is not None else None
+
+
+async def can_promise(connection: asyncpg.Connection, network: Network, work: Work) -> bool:
+    """Tell whether a date can be told for work: it is collected, or its lane is in use."""
+    return work.order.method == "pickup" or bool(await lane_of(connection, network, work))
 
 
 async def promise_of(
     connection: asyncpg.Connection, network: Network, work: Work, work_on: date, ship_by: datetime
-) -> Promised | None:
-    """Return the dates that work done on `work_on` can keep; none when its lane is gone."""
-    order = work.order
-    if order.method == "pickup":
+) -> Promised:
+    """Return the dates that work done on `work_on` can keep."""
+    sent = None if work.order.method == "pickup" else await lane_of(connection, network, work)
+    if sent is None:
         return pickup_promise(work_on)
-    row = await lifecycle.find(connection, order.allocation_id)
-    lanes = network.lanes.get(row.zone_id or "", {}).get(order.node_id, ())
-    lane = next((lane for lane in lanes if lane.service == order.service), None)
-    zone = network.zones.get(row.zone_id or "")
-    if lane is None or zone is None:
-        return None
+    lane, zone = sent
     return delivery_promise(lane, network.calendars, ship_by, zone.time_zone)

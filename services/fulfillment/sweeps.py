@@ -37,6 +37,8 @@ class Resourcing:
         """Prepare; the network is read when it is first needed."""
         self.settings = settings
         self.network: Network | None = None
+        self.looked_to = ""
+        """The sku up to which places that are short were looked at last, so that all have a turn."""
 
     async def means(self, database: Database) -> Means:
         """Return what finding another place works with, on the newest network."""
@@ -52,8 +54,9 @@ class Resourcing:
     async def relieve(self, database: Database) -> int:
         """Move promises away from where goods are missing or late; say how many."""
         async with database.connect() as connection:
-            short = await exceptions_records.find_short(connection, LIMIT)
+            short = await exceptions_records.find_short(connection, self.looked_to, LIMIT)
             slips = await exceptions_records.find_slips(connection, LIMIT)
+        self.looked_to = short[-1].sku if len(short) == LIMIT else ""
         if not short and not slips:
             return 0
         means = await self.means(database)
