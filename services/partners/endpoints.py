@@ -257,7 +257,9 @@ async def delete(
     await records.delete_endpoint(connection, endpoint_id)
     await standing.tell(connection, row, "deleted", principal.actor)
     await standing.settle(connection, endpoint_id, "deleted", principal.actor)
-    return msgspec.structs.replace(told(row), state="deleted", reason=None)
+    return msgspec.structs.replace(
+        told(row), state="deleted", reason=None, failing_since=None, resume_at=None
+    )
 
 
 async def rotate(

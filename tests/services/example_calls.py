@@ -27,13 +27,20 @@ IDS = (
     "hold_id",
     "pickup_code",
 )
-NESTED = {"fulfillment_order_id": "fulfillment_orders", "exception_id": "units"}
-"""Ids that stand in the first entry of a list."""
+NESTED = {
+    "fulfillment_order_id": "fulfillment_orders",
+    "exception_id": "units",
+    "endpoint_id": "endpoint",
+}
+"""Ids that stand deeper: in the field named here, or in the first entry of its list."""
 CODE = "AB2C3D"
 """Stands in the examples for the code that the customer has."""
+WORK = "0199a3b0-0000-7000-8000-0000000f0001"
+"""Stands in the bodies of examples for the work that a partner tells of."""
 ONCE = (
     *("till-2001", "till-2001-x", "web-2001", "web-3001", "web-3002"),
     *("web-4001", "web-4002", "web-4003"),
+    *("web-5001", "accepted-5001"),
 )
 """Orders of which goods leave: each time the examples are played they need names of their own."""
 
@@ -50,11 +57,15 @@ async def play(service: Served, names: Mapping[str, str] | None = None) -> list[
     async with httpx.AsyncClient(base_url=service.address, timeout=30) as client:
         for call in recorded():
             path = {name: known.get(name, value) for name, value in call.path.items()}
+            told = {
+                CODE: known.get("pickup_code", CODE),
+                WORK: known.get("fulfillment_order_id", WORK),
+            }
             made = msgspec.structs.replace(
                 call,
                 path=renamed(path, orders),
                 query=renamed(call.query, orders),
-                body=renamed(call.body, orders | {CODE: known.get("pickup_code", CODE)}),
+                body=renamed(call.body, {**orders, **told}),
             )
             response = await send(client, service, made)
             answer = answer_of(response)
@@ -71,7 +82,8 @@ def ids_of(answer: dict[str, Any]) -> dict[str, str]:
     found = {name: answer[name] for name in IDS if answer.get(name)}
     for name, listed in NESTED.items():
         entries = answer.get(listed) or [None]
-        if isinstance(entries, list) and isinstance(entries[0], dict) and entries[0].get(name):
+        entries = entries if isinstance(entries, list) else [entries]
+        if isinstance(entries[0], dict) and entries[0].get(name):
             found[name] = entries[0][name]
     return found
 
