@@ -82,7 +82,9 @@ KINDS: dict[str, Kind] = {
     "impossible-coordinates": Kind(422, "Coordinates are outside the globe"),
     "date-in-past": Kind(422, "A date has passed"),
     "hold-too-long": Kind(422, "The hold is longer than this role may ask for"),
-    "too-many-requests": Kind(429, "More is asked than can be answered in time, or than this key may"),
+    "too-many-requests": Kind(
+        429, "More is asked than can be answered in time, or than this key may"
+    ),
     "internal-error": Kind(500, "The service failed"),
     "unavailable": Kind(503, "The service cannot answer now"),
     "deadline-exceeded": Kind(503, "The answer was not ready in time"),

@@ -24,6 +24,7 @@ from services.demo.compare import Rebuilt
 from services.demo.network import build
 from services.demo.orders import Homes, baskets, order
 from services.orders.request import AllocationRequest, verify
+from services.orders.strategies import strategy_of
 from services.orders.translate import basket
 
 SEED = 1
@@ -84,7 +85,8 @@ def asked(rebuilt: Rebuilt, request: AllocationRequest) -> Asked:
     """Return what routing is asked for a basket on the opening stock."""
     zone = verify(request, rebuilt.network, NOW)
     ground = rebuilt.grounds.find(rebuilt.network, zone, rebuilt.stock, NOW)
-    return Asked(ground.terrain, basket(request, rebuilt.stock, NOW))
+    strategy = strategy_of(request, rebuilt.network, zone)
+    return Asked(ground.terrain, basket(request, rebuilt.stock, strategy, NOW))
 
 
 def measure(asked_for: Asked) -> Measured:
