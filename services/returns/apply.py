@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
+from inventory.capacity import move_capacity
 from inventory.give_back import NotHeldError, Part, give_back, move
 from inventory.reserve import CapacityTake, Demand, Refusal, Take
 from services.fulfillment import create
@@ -30,6 +31,8 @@ from services.returns.placing import Means
 
 Cell = tuple[str, str, str, str | None]
 """line_id, sku, node_id, supply_id"""
+Day = tuple[str, date]
+"""node_id, local date of the work"""
 
 
 async def apply(
@@ -129,24 +132,18 @@ async def exchange_stock(
         Part(line_id=key[0], sku=key[1], node_id=key[2], supply_id=key[3], quantity=units)
         for key, units in gives.items()
     ]
-    spared = [
-        CapacityTake(
-            node_id=work.order.node_id,
-            work_on=work.order.work_on,
-            slot=DAY_SLOT,
-            orders=int(all(line.left == units.get(line.part, 0) for line in work.lines)),
-            units=sum(units.values()),
-        )
-        for work in works
-        if (units := given_up(kept).get(work.order.fulfillment_order_id))
-    ]
+    needed, spared = work_changes(kept, works, means.network.limited)
+    refusal: Refusal | None = None
     try:
-        refusal: Refusal | None = None
         if takes:
-            demand = demand_of(kept, takes, means, actor)
-            refusal = await move(connection, kept.allocation_id, parts, demand, spared=spared)
+            demand = msgspec.structs.replace(
+                demand_of(kept, takes, actor), capacity=tuple(needed.values())
+            )
+            refusal = await move(
+                connection, kept.allocation_id, parts, demand, spared=list(spared.values())
+            )
         elif parts:
-            await give_back(connection, kept.allocation_id, parts, spared=spared)
+            await give_back(connection, kept.allocation_id, parts, spared=list(spared.values()))
     except NotHeldError as error:
         raise Refused("quote-outdated", f"{error}; quote the change again.") from error
     if refusal is not None:
@@ -155,6 +152,52 @@ async def exchange_stock(
             f"{refusal.node_id} has {refusal.available} of the {refusal.needed} units that were "
             "quoted; nothing has changed. Quote the change again.",
         )
+    if not takes:
+        # The same nodes do the same units, on other dates.
+        moves = {
+            at: [on for node_id, on in needed if node_id == at[0]]
+            for at in spared
+            if any(node_id == at[0] for node_id, _ in needed)
+        }
+        await move_capacity(connection, kept.allocation_id, moves)
+
+
+def work_changes(
+    kept: Kept, works: Sequence[Work], limited: frozenset[str]
+) -> tuple[dict[Day, CapacityTake], dict[Day, CapacityTake]]:
+    """Return the work that nodes get by a change, and that they are spared, by node and date.
+
+    Where both are the same, the node's capacity is left as it is: a node that is full can keep what
+    it has. A node that gives up units for good alone is not asked anything.
+    """
+    needed = {
+        (each.node, each.work_on): CapacityTake(
+            node_id=each.node,
+            work_on=each.work_on,
+            slot=DAY_SLOT,
+            orders=1,
+            units=sum(line.quantity for line in each.lines),
+        )
+        for each in kept.fulfillments
+        if each.node in limited
+    }
+    units = given_up(kept)
+    spared = {
+        (work.order.node_id, work.order.work_on): CapacityTake(
+            node_id=work.order.node_id,
+            work_on=work.order.work_on,
+            slot=DAY_SLOT,
+            orders=int(all(line.left == less.get(line.part, 0) for line in work.lines)),
+            units=sum(less.values()),
+        )
+        for work in works
+        if (less := units.get(work.order.fulfillment_order_id))
+    }
+    same = {at for at, take in needed.items() if spared.get(at) == take}
+    return (
+        {at: take for at, take in needed.items() if at not in same},
+        {at: take for at, take in spared.items() if at not in same},
+    )
 
 
 def balance(kept: Kept, works: Sequence[Work]) -> tuple[Counter[Cell], Counter[Cell]]:
@@ -175,7 +218,7 @@ def balance(kept: Kept, works: Sequence[Work]) -> tuple[Counter[Cell], Counter[C
     return gives - takes, takes - gives
 
 
-def demand_of(kept: Kept, takes: Counter[Cell], means: Means, actor: str) -> Demand:
+def demand_of(kept: Kept, takes: Counter[Cell], actor: str) -> Demand:
     """Return what a change takes of the stock."""
     named = new_id()
     buffers = {(each.sku, each.node_id): each.quantity for each in kept.buffers}
@@ -201,17 +244,6 @@ def demand_of(kept: Kept, takes: Counter[Cell], means: Means, actor: str) -> Dem
                 promise_on=promised[key],
             )
             for number, (key, units) in enumerate(sorted(takes.items(), key=str))
-        ),
-        capacity=tuple(
-            CapacityTake(
-                node_id=each.node,
-                work_on=each.work_on,
-                slot=DAY_SLOT,
-                orders=1,
-                units=sum(line.quantity for line in each.lines),
-            )
-            for each in kept.fulfillments
-            if each.node in means.network.limited
         ),
     )
 

@@ -4,9 +4,13 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
+import msgspec
+
+from inventory.nodes import put_nodes
 from services.database import Database
+from services.planning.records import bump_version
 from tests.services.caller import Caller, problem_type
-from tests.services.place import LOS_ANGELES, stock
+from tests.services.place import LOS_ANGELES, node, stock
 from tests.services.returns.sales import (
     PRICE_MINOR,
     assert_all_agrees,
@@ -259,4 +263,24 @@ async def test_a_change_and_the_picker_who_reach_for_the_same_units_agree(
             caller.post(f"/v1/fulfillment-orders/{work}/pick", {}, role="operator"),
         )
         assert sorted((change.status_code, pick.status_code)) == [200, 409]
+    await assert_all_agrees(database)
+
+
+async def test_a_full_node_can_keep_what_it_has_for_another_address(
+    caller: Caller, database: Database
+) -> None:
+    """One order a day is all it can do, and this is that order: only the label changes."""
+    full = msgspec.structs.replace(node("WH-EAST"), capacity_unit="orders", capacity_maximum=1)
+    async with database.transaction() as connection:
+        await put_nodes(connection, [full])
+        await bump_version(connection)
+    await caller.catch_up()
+    found = await confirmed(caller, "o-1", ("SOFA", 1))
+    quote = await quoted(caller, destination=LOS_ANGELES)
+    assert [each["node"] for each in quote["fulfillments"]] == ["WH-EAST"]
+    await applied(caller, quote)
+    assert await live(database, found["allocation_id"]) == {("SOFA", "WH-EAST"): 1}
+    async with database.connect() as connection:
+        used = await connection.fetchval("SELECT sum(used)::int FROM capacity")
+    assert used == 1
     await assert_all_agrees(database)
