@@ -21,7 +21,7 @@ from litestar.openapi.spec import (
 from services.problems import KINDS, Refused, document
 
 RECORDED = Path(__file__).with_name("examples.json")
-METHODS = ("GET", "PUT", "POST")
+METHODS = ("GET", "PUT", "POST", "DELETE")
 SAID: dict[str, str] = {
     "malformed-json": "JSON is malformed: expected ',' or '}' (byte 41). Send one JSON object, UTF-8.",
     "idempotency-key-missing": "Send an Idempotency-Key header of 1 to 200 characters, new for each request and the same when you repeat it.",
