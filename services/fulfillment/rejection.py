@@ -182,7 +182,10 @@ async def commit(
     )
     passed = await give_up(connection, means, work, picked.units, said, proposal)
     (shown,) = await told(connection, [passed.work], asked.role)
-    return answer(200, RejectionAnswer(fulfillment_order=shown, units=tuple(fates(passed))))
+    found = fates(passed)
+    if asked.role == "partner":
+        found = [discreet(each) for each in found]
+    return answer(200, RejectionAnswer(fulfillment_order=shown, units=tuple(found)))
 
 
 def fates(passed: Passed) -> list[FateAnswer]:
@@ -214,3 +217,8 @@ def fates(passed: Passed) -> list[FateAnswer]:
         for each in passed.queued
     ]
     return moved + queued
+
+
+def discreet(fate: FateAnswer) -> FateAnswer:
+    """Return what another company is told: that the units are looked after, not by whom."""
+    return msgspec.structs.replace(fate, fulfillment_order_id=None, node_id=None, exception_id=None)

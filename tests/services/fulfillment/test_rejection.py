@@ -319,3 +319,17 @@ async def test_a_planner_changes_what_a_reason_leads_to(caller: Caller) -> None:
     assert (bare.status_code, problem_type(bare)) == (422, "invalid-field")
     twice = await caller.put("/v1/rejection-reasons", {"reasons": [*reasons, reasons[0]]})
     assert (twice.status_code, problem_type(twice)) == (422, "duplicate-entry")
+
+
+async def test_a_partner_is_told_that_units_are_looked_after_and_not_by_whom(
+    caller: Caller, database: Database
+) -> None:
+    """Which of its competitors sends the goods instead is nobody's business."""
+    work = await work_id(caller, shipped("o-1", ("MUG", 1)))
+    async with database.connect() as connection:
+        await connection.execute("UPDATE node SET partner_id = 'carrier' WHERE node_id = 'WH-EAST'")
+    answer = await reject(caller, work, role="partner")
+    (unit,) = answer["units"]
+    assert (unit["became"], unit["node_id"], unit["fulfillment_order_id"]) == ("moved", None, None)
+    assert unit["promise"]["latest"]
+    await assert_all_agrees(database)
