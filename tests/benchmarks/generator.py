@@ -99,14 +99,17 @@ def integers(packed: bytes) -> NDArray[np.int64]:
 class Caller:
     """One connection, with at most one request under way."""
 
-    __slots__ = ("buffer", "due_s", "late_s", "needed", "request", "socket")
+    __slots__ = ("due_s", "held", "late_s", "needed", "parts", "request", "socket")
 
     def __init__(self, host: str, port: int) -> None:
         """Connect."""
         self.socket = socket.create_connection((host, port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(0)
-        self.buffer = b""
+        self.parts: list[bytes] = []
+        """What came of an answer that is not complete."""
+        self.held = 0
+        """Bytes of it."""
         self.needed = 0
         self.due_s = self.late_s = 0.0
         self.request = 0
@@ -239,14 +242,14 @@ class Drive:
         if not data:
             self.lose(caller)
             return False
-        buffer = caller.buffer + data if caller.buffer else data
+        caller.parts.append(data)
+        caller.held += len(data)
         if not caller.needed:
-            caller.needed = length_of(buffer)
-        if not caller.needed or len(buffer) < caller.needed:
-            caller.buffer = buffer
+            caller.needed = length_of(b"".join(caller.parts))
+        if not caller.needed or caller.held < caller.needed:
             return False
-        self.take(caller, buffer)
-        caller.buffer, caller.needed = b"", 0
+        self.take(caller, b"".join(caller.parts))
+        caller.parts, caller.held, caller.needed = [], 0, 0
         return True
 
     def take(self, caller: Caller, answer: bytes) -> None:

@@ -145,9 +145,15 @@ RATIOS = [
         at_least=0.5,
     ),
     Ratio(
+        name="cold availability/echo",
+        says="reads of 20 skus of which none was kept / echo of reads",
+        over=("cold_reads", "per_s"),
+        under=("echo_reads", "per_s"),
+    ),
+    Ratio(
         name="matrix cells",
-        says="full matrix, cells a second",
-        over=("matrix", "cells_per_s"),
+        says="full matrix, 20 skus x 457 nodes, cells a second",
+        over=("wide", "cells_per_s"),
         at_least=3e6,
     ),
     Ratio(

@@ -26,6 +26,8 @@ LEVELS = (8, 32, 64, 128)
 REFERENCE_LEVELS = (16, 64)
 NAIVE_LEVELS = (8, 32)
 READ_LEVEL = 32
+WIDE_LEVEL = 8
+"""Fewer, because each answer has more than a megabyte."""
 BARE_CONNECTIONS = 8
 READ_SHARE = 0.95
 READS = 400
@@ -50,9 +52,11 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """The same, written so that they go through the framework."""
     quotes: list[bytes]
     reads: list[bytes]
+    cold: list[bytes]
+    """The same reads, of which nothing can have been kept from before."""
     matrix: list[bytes]
-    matrix_cells: int
-    """Cells of an answer to `matrix`."""
+    wide: list[bytes]
+    """The same for skus that stand at every node of a large network."""
     mixed: list[bytes]
     mixed_units: list[int]
     writes: Writes
@@ -115,11 +119,14 @@ def prepare(bench: Bench) -> Traffic:
     skus = [
         [shop.sku_of(n) for n in chance.sample(range(shop.SKUS), READ_SKUS)] for _ in range(READS)
     ]
-    reads = [wire.availability(each, stand.key, matrix=False) for each in skus]
+    wide = [
+        [shop.wide_sku(n) for n in chance.sample(range(shop.WIDE_SKUS), READ_SKUS)]
+        for _ in range(READS)
+    ]
+    reads = [wire.availability(each, stand.key) for each in skus]
     matrix = [wire.availability(each, stand.key, matrix=True) for each in skus]
     orders = wire.allocations(baskets, stand.key)
     writing = [chance.random() >= READ_SHARE for _ in baskets]
-    told = msgspec.json.decode(exchange(stand.ours.port, matrix[0], "matrix"))
     sample = next(each for each in baskets if len(each.lines) == 2)
     stored = msgspec.json.decode(
         exchange(stand.ours.port, wire.allocations([sample], stand.key)[0], "allocation")
@@ -132,8 +139,9 @@ def prepare(bench: Bench) -> Traffic:
         framed=wire.allocations(baskets, stand.key, UNUSUAL_JSON),
         quotes=wire.quotes(baskets, stand.key),
         reads=reads,
+        cold=[wire.unheard(each, stand.key) for each in skus],
         matrix=matrix,
-        matrix_cells=len(told["matrix"]),
+        wide=[wire.availability(each, stand.key, matrix=True) for each in wide],
         mixed=[
             order if writes_it else reads[number % READS]
             for number, (order, writes_it) in enumerate(zip(orders, writing, strict=True))
@@ -269,10 +277,20 @@ def reads(now: Round) -> Figures:
     return now.bench.closed(now.ours, now.traffic.reads, READ_LEVEL).figures()
 
 
+def cold_reads(now: Round) -> Figures:
+    """Measure the same where every sku has to be written anew, as if all had changed."""
+    return now.bench.closed(now.ours, now.traffic.cold, READ_LEVEL).figures()
+
+
+def wide_matrix(now: Round) -> Figures:
+    """Measure reads with every cell of a large network."""
+    figures = now.bench.closed(now.ours, now.traffic.wide, WIDE_LEVEL).figures()
+    return {**figures, "cells_per_s": figures["per_s"] * READ_SKUS * shop.WIDE_NODES}
+
+
 def matrix(now: Round) -> Figures:
     """Measure reads with every cell."""
-    figures = now.bench.closed(now.ours, now.traffic.matrix, READ_LEVEL).figures()
-    return {**figures, "cells_per_s": figures["per_s"] * now.traffic.matrix_cells}
+    return now.bench.closed(now.ours, now.traffic.matrix, READ_LEVEL).figures()
 
 
 def mixed(now: Round) -> Figures:
@@ -370,7 +388,9 @@ ROWS = [
     Row(name="quotes", says="quotes", measure=quotes, quick=False),
     Row(name="echo_reads", says="echo of reads", measure=echo_reads),
     Row(name="reads", says="availability, 20 skus", measure=reads),
+    Row(name="cold_reads", says="availability, 20 skus, none kept", measure=cold_reads),
     Row(name="matrix", says="availability, every cell", measure=matrix),
+    Row(name="wide", says="availability, 20 skus x 457 nodes", measure=wide_matrix),
     Row(name="mixed", says="95 % reads, 5 % allocations", measure=mixed, quick=False),
     Row(name="optimizer", says="the optimizer alone", measure=alone),
 ]

@@ -26,6 +26,9 @@ COUNTRY = "US"
 WAREHOUSES, STORES, ZONES = 5, 45, 10
 SKUS, HOT_SKUS = 2_000, 64
 UNITS = 10_000_000
+WIDE_NODES, WIDE_SKUS = 457, 40
+"""Nodes in all, as many as a large grocer has, and skus that stand at every one of them. The nodes
+beyond the fifty that sell hand over only, and have nothing else: they are there to be looked at."""
 LINES_MAX = 4
 POPULAR_NODES = {"warehouse": 0.9, "store": 0.4}
 HOT_NODE = "warehouse-0"
@@ -44,7 +47,9 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     tariffs: list[Tariff]
     items: list[Item]
     stock: list[tuple[str, str]]
-    """Sku and node of every stock record."""
+    """Sku and node of every stock record that is sold from."""
+    wide: list[tuple[str, str]]
+    """Those that are only looked at."""
 
 
 class Basket(msgspec.Struct, frozen=True):
@@ -75,14 +80,29 @@ def build(seed: int) -> Shop:
         for each in nodes
         if chance.random() < POPULAR_NODES[each.kind]
     ]
+    more = WIDE_NODES - len(nodes)
+    counters = [
+        msgspec.structs.replace(
+            node("store", number, chance), node_id=f"counter-{number}", capabilities=("pickup",)
+        )
+        for number in range(more)
+    ]
+    wide = [wide_sku(number) for number in range(WIDE_SKUS)]
+    items += [Item(sku=sku, weight_grams=500) for sku in wide]
     return Shop(
         zones=zones,
-        nodes=nodes,
+        nodes=[*nodes, *counters],
         lanes=[lane for each in nodes for to in zones for lane in lanes(each, to)],
         tariffs=[tariff(name, price) for name, price in TARIFFS.items()],
         items=items,
         stock=stock,
+        wide=[(sku, each.node_id) for sku in wide for each in (*nodes, *counters)],
     )
+
+
+def wide_sku(number: int) -> str:
+    """Return a sku that stands at every node."""
+    return f"wide-{number:03}"
 
 
 def sku_of(number: int) -> str:
@@ -186,7 +206,7 @@ async def load(url: str, shop: Shop) -> None:
         await planning.bump_version(connection)
     with tempfile.TemporaryDirectory(prefix="nom-bench-") as folder:
         path = Path(folder) / "stock.csv"
-        write_stock(path, shop.stock, UNITS)
+        write_stock(path, [*shop.stock, *shop.wide], UNITS)
         await import_stock(connection, path)
     await connection.close()
 

@@ -213,7 +213,7 @@ def write_bodies(folder: Path, port: int, key: str) -> None:
     requests = {
         "allocation": wire.allocations(asked, key),
         "quote": wire.quotes(asked, key),
-        "availability": [wire.availability(skus, key, matrix=False)],
+        "availability": [wire.availability(skus, key)],
         "matrix": [wire.availability(skus, key, matrix=True)],
     }
     for name, each in requests.items():

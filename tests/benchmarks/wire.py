@@ -58,7 +58,16 @@ def quotes(baskets: Iterable[Basket], key: str) -> list[bytes]:
     return [post("/v1/quotes", key, quote(basket)) for basket in baskets]
 
 
-def availability(skus: Sequence[str], key: str, *, matrix: bool) -> bytes:
-    """Return a read of these skus at all nodes."""
-    query = "&".join([*(f"sku={sku}" for sku in skus), *(["matrix=true"] if matrix else [])])
-    return get(f"/v1/availability?{query}", key)
+def availability(
+    skus: Sequence[str], key: str, *, matrix: bool = False, channel: str | None = None
+) -> bytes:
+    """Return a read of these skus at all nodes, with every cell or for a channel."""
+    parts = [f"sku={sku}" for sku in skus]
+    parts += ["matrix=true"] if matrix else []
+    parts += [f"channel={channel}"] if channel else []
+    return get(f"/v1/availability?{'&'.join(parts)}", key)
+
+
+def unheard(skus: Sequence[str], key: str) -> bytes:
+    """Return a read of which nothing can have been answered before: its channel is the token."""
+    return availability(skus, key, channel=TOKEN)
