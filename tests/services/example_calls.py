@@ -5,7 +5,8 @@ To record: `python -m tests.services.example_calls`.
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -13,10 +14,19 @@ import httpx
 import msgspec
 
 from services.http.examples import RECORDED, Call, recorded
-from tests.simulation.served import Served, served
+from services.people import staff
+from tests.simulation.served import Served, database_of, served
 
 DEMONSTRATION_STORE = "new-york"
-METRICS_SHOWN = 3
+LINES_SHOWN = 5
+"""Of an answer that is no JSON: metrics, and a stream of events."""
+STAFF, PASSWORD = "ann", "a long walk home"
+LIMITS = {
+    # A stream that went on would never be answered whole.
+    "NOM_EVENT_STREAM_S": "1",
+    # Each attempt takes a tenth of a second on purpose.
+    "NOM_SIGN_IN_ADDRESS_MAX": "20",
+}
 IDS = (
     "allocation_id",
     "reservation_id",
@@ -45,6 +55,16 @@ ONCE = (
 """Orders of which goods leave: each time the examples are played they need names of their own."""
 
 
+@asynccontextmanager
+async def demonstrated() -> AsyncIterator[Served]:
+    """Yield a service on the demonstration network, with somebody who can sign in."""
+    store = DEMONSTRATION_STORE
+    async with served("--demonstration", store_node=store, **LIMITS) as service:
+        async with database_of(service) as database:
+            await staff.add(database, STAFF, "store", (store,), PASSWORD)
+        yield service
+
+
 async def play(service: Served, names: Mapping[str, str] | None = None) -> list[Call]:
     """Make every example call and return each as it went, with the ids that it got.
 
@@ -71,6 +91,10 @@ async def play(service: Served, names: Mapping[str, str] | None = None) -> list[
             answer = answer_of(response)
             if isinstance(answer, dict):
                 known |= ids_of(answer)
+                if "token" in answer:
+                    # From here on there are calls in this session; it is told to nobody else.
+                    service.secrets[answer["name"]] = answer["token"]
+                    answer["token"] = "nom_session_..."
             played.append(
                 msgspec.structs.replace(call, path=path, status=response.status_code, answer=answer)
             )
@@ -108,10 +132,10 @@ async def send(client: httpx.AsyncClient, service: Served, call: Call) -> httpx.
 
 
 def answer_of(response: httpx.Response) -> Any:
-    """Return the decoded body, or of metrics the first lines."""
-    if response.headers["content-type"].startswith("text/plain"):
-        return "".join(response.text.splitlines(keepends=True)[:METRICS_SHOWN])
-    return response.json()
+    """Return the decoded body, or the first lines of one that is no JSON."""
+    if response.headers.get("content-type", "").startswith("text/"):
+        return "".join(response.text.splitlines(keepends=True)[:LINES_SHOWN])
+    return response.json() if response.content else None
 
 
 def shape(value: object) -> object:
@@ -125,7 +149,7 @@ def shape(value: object) -> object:
 
 async def record() -> None:
     """Play the examples on a new demonstration network and write down how it went."""
-    async with served("--demonstration", store_node=DEMONSTRATION_STORE) as service:
+    async with demonstrated() as service:
         played = await play(service, names={})
     for each in played:
         print(each.call, each.status)

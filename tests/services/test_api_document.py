@@ -17,8 +17,8 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from services.app import HANDLERS
 from services.http.examples import SAID, Call, recorded
 from services.problems import KINDS
-from tests.services.example_calls import DEMONSTRATION_STORE, play, shape
-from tests.simulation.served import Served, served
+from tests.services.example_calls import demonstrated, play, shape
+from tests.simulation.served import Served
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 CHECKS = (
@@ -43,7 +43,7 @@ CALL_COUNT = re.compile(
 @pytest.fixture(scope="module")
 async def service() -> AsyncIterator[Served]:
     """Yield a service on the demonstration network."""
-    async with served("--demonstration", store_node=DEMONSTRATION_STORE) as service:
+    async with demonstrated() as service:
         yield service
 
 
