@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from services.events.catalogue import KINDS
+
 PING = "webhook_endpoint.test"
 SUBMITTED = "fulfillment_order.submitted"
 
@@ -26,6 +28,8 @@ FOR_PARTNERS = frozenset(
                 "cancellation_rejected",
                 "moved",
                 "amended",
+                "delayed",
+                "answer_ignored",
             )
         ),
         "shipment.created",
@@ -36,6 +40,7 @@ FOR_PARTNERS = frozenset(
         "return.exchanged",
         "return.cancelled",
         "stock.shortage",
+        "supply.received",
         "supply.shortage",
         "webhook_endpoint.disabled",
         "webhook_endpoint.enabled",
@@ -44,33 +49,13 @@ FOR_PARTNERS = frozenset(
 )
 """What a partner may be told, where it happens at one of its nodes."""
 
-FAMILIES = frozenset(
-    {
-        "allocation",
-        "count",
-        "exception",
-        "feed",
-        "fulfillment_order",
-        "order",
-        "reservation",
-        "return",
-        "shipment",
-        "stock",
-        "supply",
-        "transfer",
-        "webhook_endpoint",
-    }
-)
-"""What stands before the dot of an event's kind."""
 EVERYTHING = "*"
 
 
 def is_known(pattern: str) -> bool:
-    """Tell whether a pattern can match: `*`, `FAMILY.*`, or a kind of a known family."""
-    if pattern == EVERYTHING:
-        return True
-    family, _, change = pattern.partition(".")
-    return family in FAMILIES and bool(change)
+    """Tell whether a pattern can match: `*`, `FAMILY.*`, or a kind in the catalogue of events."""
+    families = {f"{kind.partition('.')[0]}.*" for kind in KINDS}
+    return pattern == EVERYTHING or pattern in families or pattern in KINDS
 
 
 def matches(patterns: Iterable[str], kind: str) -> bool:

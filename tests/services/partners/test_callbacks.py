@@ -24,6 +24,8 @@ from tests.services.fulfillment.work_calls import (
     stock_of,
     work_id,
 )
+from tests.services.partners.receiver import listening
+from tests.services.partners.sending import sending, spread
 
 PATH = "/v1/partner-events"
 NODE = "WH-EAST"
@@ -273,3 +275,36 @@ async def test_a_partner_can_fetch_its_work_with_all_that_is_on_the_label(
     assert (await partner.get("/v1/partner/work", role="rival")).json()["work"] == []
     await outcome(partner, work, "ship")
     assert (await partner.get("/v1/partner/work", role="partner")).json()["work"] == []
+
+
+async def test_a_webhook_brings_all_that_is_needed_to_send_the_goods_and_no_more(
+    partner: Caller, database: Database
+) -> None:
+    """A thin message needs a second call, and a fat one tells a carrier what a customer paid."""
+    async with listening() as receiver:
+        made = await partner.post(
+            "/v1/webhook-endpoints",
+            {"url": receiver.url, "kinds": ["fulfillment_order.submitted"]},
+            role="partner",
+        )
+        work = await work_id(partner, shipped("o-1", ("LAMP", 2)))
+        address = {
+            "name": "Ada Lovelace",
+            "address_lines": ["12 Analytical Way"],
+            "city": "New York",
+            "postal_code": "10001",
+            "country": "US",
+        }
+        await partner.put("/v1/orders/o-1/contact", address, role="checkout")
+        await spread(database)
+        async with sending(database, partner.runtime.settings):
+            (seen,) = await receiver.until_seen(1)
+    assert seen.is_signed_with(made.json()["secret"])
+    assert seen.message["type"] == "fulfillment_order.submitted"
+    dispatch = seen.data["dispatch"]
+    assert dispatch["fulfillment_order_id"] == work
+    assert dispatch["ship_to"]["name"] == "Ada Lovelace"
+    assert dispatch["lines"][0]["weight_grams"] == 2_000
+    assert dispatch["ship_by"] > dispatch["promise"]["earliest"] > ""
+    assert "minor" not in seen.body.decode()
+    assert "allocation_id" not in seen.data
