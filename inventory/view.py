@@ -12,8 +12,7 @@ settled or given up.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
-from operator import itemgetter
+from datetime import date
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +20,7 @@ import numpy as np
 
 from inventory.availability import SupplyCell, promisable
 from inventory.buffers import RuleBook
-from inventory.nodes import CapacityLeft
+from inventory.capacities import Capacities
 from inventory.reserve import SUPPLY_GRACE_DAYS
 from inventory.slices import NODE, PENDING, Arrays, Ints, Numbers, Slices
 from inventory.tables import ANY
@@ -30,9 +29,7 @@ from inventory.viewed import (
     ItemFacts,
     Loaded,
     Taking,
-    ViewedCapacity,
     ViewedSupply,
-    daily_rows,
 )
 
 __all__ = ["DailyDefault", "ItemFacts", "StockView", "Taking"]
@@ -61,14 +58,10 @@ class StockView:
         self.facts: list[ItemFacts | None] = []
         self._shared_facts: dict[ItemFacts, ItemFacts] = {}
         self.supplies: dict[str, dict[str, ViewedSupply]] = {}
-        self.capacities: dict[str, dict[tuple[date, str], ViewedCapacity]] = {}
-        self._capacity_left: dict[str, tuple[object, tuple[CapacityLeft, ...]]] = {}
-        self.capacity_changed: set[str] = set()
-        """Nodes whose capacity has changed; whoever keeps figures of it empties this."""
+        self.capacities = Capacities()
         self.rules = RuleBook()
         self._kept: dict[tuple[str, str], Ints] = {}
         self._pending_supply: Counter[tuple[str, str]] = Counter()
-        self._pending_capacity: dict[str, Counter[tuple[date, str, str]]] = {}
         self._replaying: list[tuple[str, list[Any]]] | None = None
 
     # Reading: each a few microseconds
@@ -138,39 +131,6 @@ class StockView:
             if node_id in free_now
         }
         return {node_id: cells for node_id, cells in found.items() if cells}
-
-    def capacity(
-        self, node_id: str, daily: DailyDefault | None, from_on: date, days: int
-    ) -> tuple[CapacityLeft, ...]:
-        """Return what a limited node has left from `from_on` on, by date; pending taken off.
-
-        Dates without a row have what `daily` says, where it is given. The same tuple comes back
-        until something changes, so that what is made of it can be kept beside it.
-        """
-        asked = (daily, from_on, days)
-        known = self._capacity_left.get(node_id)
-        if known is None or known[0] != asked:
-            known = (asked, self._capacity_now(node_id, daily, from_on, days))
-            self._capacity_left[node_id] = known
-        return known[1]
-
-    def least_capacity(
-        self, node_id: str, daily: DailyDefault | None, from_on: date
-    ) -> tuple[tuple[str, int], ...]:
-        """Return, by unit, the least a limited node has left on any date from `from_on` on.
-
-        Cheaper than `capacity`, for asking whether a closer look is needed.
-        """
-        least: dict[str, int] = {} if daily is None else {daily.unit: daily.maximum}
-        pending = self._pending_capacity.get(node_id, Counter())
-        for (work_on, slot), row in self.capacities.get(node_id, {}).items():
-            if work_on >= from_on:
-                left = row.maximum - row.used - pending[work_on, slot, row.unit]
-                least[row.unit] = min(left, least.get(row.unit, left))
-        if daily is not None:
-            taken = (units for key, units in pending.items() if key[2] == daily.unit)
-            least[daily.unit] = min(daily.maximum - max(taken, default=0), least[daily.unit])
-        return tuple(least.items())
 
     def buffer(self, sku: str, node_id: str, channel: str) -> tuple[int, str | None]:
         """Return the units kept back at a record from a channel, and the rule that says so."""
@@ -270,13 +230,7 @@ class StockView:
         if not rows:
             return
         self._remember("apply_capacity", rows)
-        for node_id, work_on, slot, *values in rows:
-            row = ViewedCapacity(*values)
-            own = self.capacities.setdefault(node_id, {})
-            known = own.get((work_on, slot))
-            if known is None or row.version >= known.version:
-                own[work_on, slot] = row
-            self._forget_capacity(node_id)
+        self.capacities.apply(rows)
 
     def apply_items(self, rows: Sequence[Any], *, replace: bool) -> None:
         """Put items (sku, weight_grams, requires) in; those known stay without `replace`.
@@ -325,9 +279,8 @@ class StockView:
         `arrays` are what `Loaded.build` has made of the stock records.
         """
         self.facts = [None] * len(self.slots)
-        self.supplies, self.capacities, self.rules = {}, {}, RuleBook()
-        self._capacity_left.clear()
-        self.capacity_changed.update(self.numbers)
+        self.supplies, self.rules = {}, RuleBook()
+        self.capacities.forget(self.numbers)
         self._kept.clear()
         self.slices.replace(arrays, loaded.records)
         self.slices.make_room(len(self.slots))
@@ -344,10 +297,7 @@ class StockView:
 
     def forget_before(self, day: date) -> None:
         """Forget capacity of dates before `day` and supply that has all come in."""
-        for node_id, own in self.capacities.items():
-            for key in [key for key in own if key[0] < day]:
-                del own[key]
-            self._forget_capacity(node_id)
+        self.capacities.forget_before(day)
         for rows in self.supplies.values():
             for name in [name for name, row in rows.items() if row.quantity <= row.received]:
                 del rows[name]
@@ -393,16 +343,7 @@ class StockView:
             self._pending_supply[sku, supply_id] += sign * units
             if not self._pending_supply[sku, supply_id]:
                 del self._pending_supply[sku, supply_id]
-        for node_id, work_on, slot, orders, units in taking.capacity:
-            own = self._pending_capacity.setdefault(node_id, Counter())
-            own[work_on, slot, "orders"] += sign * orders
-            own[work_on, slot, "units"] += sign * units
-            self._pending_capacity[node_id] = +own
-            self._forget_capacity(node_id)
-
-    def _forget_capacity(self, node_id: str) -> None:
-        self._capacity_left.pop(node_id, None)
-        self.capacity_changed.add(node_id)
+        self.capacities.add_pending(taking.capacity, sign)
 
     def _free_by_node(self, sku: str) -> dict[str, int]:
         """Return on hand less reserved and unavailable of each record, below zero when short."""
@@ -410,18 +351,6 @@ class StockView:
             self.node_ids[number]: on_hand - reserved - unavailable - pending
             for number, on_hand, reserved, unavailable, pending in self.cells(sku).tolist()
         }
-
-    def _capacity_now(
-        self, node_id: str, daily: DailyDefault | None, from_on: date, days: int
-    ) -> tuple[CapacityLeft, ...]:
-        own = daily_rows(daily, from_on, days) | self.capacities.get(node_id, {})
-        pending = self._pending_capacity.get(node_id, Counter())
-        end = from_on + timedelta(days=days)
-        return tuple(
-            row.left(node_id, work_on, slot, pending[work_on, slot, row.unit])
-            for (work_on, slot), row in sorted(own.items(), key=itemgetter(0))
-            if from_on <= work_on < end
-        )
 
     def _resolve(self, sku: str, slot: int, channel: str) -> Ints:
         """Return the buffers of a sku's records, as one figure where no rule names a node."""

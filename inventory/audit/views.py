@@ -53,7 +53,7 @@ def capacity_rows(view: StockView) -> Rows:
     """Return the fields of capacity by node, date and slot."""
     return {
         (node_id, *key): astuple(row)
-        for node_id, rows in view.capacities.items()
+        for node_id, rows in view.capacities.rows.items()
         for key, row in rows.items()
     }
 

@@ -41,7 +41,7 @@ class Room:
         return {
             node_id: tuple(
                 capacity(left)
-                for left in self.stock.capacity(
+                for left in self.stock.capacities.left(
                     node_id, network.daily.get(node_id), from_on, CAPACITY_DAYS
                 )
             )
@@ -50,7 +50,7 @@ class Room:
 
     def follow(self, network: Network, now: datetime) -> None:
         """Bring the rooms up to date with the view, and each hour with the dates of the nodes."""
-        changed = self.stock.capacity_changed
+        changed = self.stock.capacities.changed
         hour = now.replace(minute=0, second=0, microsecond=0)
         if network is not self.network or hour != self.hour:
             self.network, self.hour = network, hour
@@ -64,7 +64,7 @@ class Room:
             if number >= self.rooms.size:
                 self.rooms = np.append(self.rooms, AMPLE)
             self.rooms[number] = self.units(network, node_id, now)
-        self.stock.capacity_changed = set()
+        self.stock.capacities.changed = set()
 
     def units(self, network: Network, node_id: str, now: datetime) -> int:
         """Return the units an order may have before this node needs a closer look."""
@@ -73,7 +73,7 @@ class Room:
         if node is None:
             return least
         today = now.astimezone(ZoneInfo(node.time_zone)).date()
-        left = self.stock.least_capacity(node_id, network.daily.get(node_id), today)
+        left = self.stock.capacities.least(node_id, network.daily.get(node_id), today)
         for unit, remaining in left:
             least = min(least, remaining if unit == "units" else ample(remaining))
         return least

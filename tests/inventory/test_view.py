@@ -173,14 +173,14 @@ def test_capacity_has_its_defaults_and_what_plans_under_way_take() -> None:
     tomorrow = date(2030, 6, 2)
     view.apply_capacity([("n0", tomorrow, "day", "units", 8, 20, 4, 1)])
     taking = view.take([], [], [("n0", TODAY, "day", 1, 6), ("n0", tomorrow, "day", 1, 6)])
-    left = view.capacity("n0", daily, TODAY, 3)
+    left = view.capacities.left("n0", daily, TODAY, 3)
     assert [(each.unit, each.remaining, each.planned_remaining) for each in left] == [
         ("orders", 4, None),
         ("units", 10, -2),
         ("orders", 5, None),
     ]
-    assert view.capacity("n0", daily, TODAY, 3) is left
+    assert view.capacities.left("n0", daily, TODAY, 3) is left
     view.give_back(taking)
-    assert [each.remaining for each in view.capacity("n0", daily, TODAY, 3)] == [5, 16, 5]
+    assert [each.remaining for each in view.capacities.left("n0", daily, TODAY, 3)] == [5, 16, 5]
     view.forget_before(date(2030, 6, 3))
-    assert [each.remaining for each in view.capacity("n0", daily, TODAY, 3)] == [5, 5, 5]
+    assert [each.remaining for each in view.capacities.left("n0", daily, TODAY, 3)] == [5, 5, 5]
