@@ -30,7 +30,8 @@ Rows = dict[str, Figures]
 REPEATS = 3
 LEFT_OUT = ("decision", "event", "idempotency", "change")
 """Tables whose share in the price of a commit is measured."""
-OVERLOAD_S = 60.0
+OVERLOAD_S, HALF_S = 60.0, 20.0
+"""A minute beyond saturation, and as much of half load as a 99th percentile needs."""
 IMPORT_ROWS = 1_000_000
 IMPORT_CELL_S = 5.0
 IMPORT_S_MAX = 600
@@ -101,9 +102,15 @@ def writes(bench: Bench, traffic: Traffic, _found: Found) -> Rows:
 
 def minute(bench: Bench, traffic: Traffic, found: Found) -> Rows:
     """Measure a minute of more than the service can do, and its memory before and after."""
-    before = memory_bytes(bench.stand.ours.processes)
     rate = found.saturation * OVERLOAD
-    half = bench.open(bench.stand.ours, traffic.allocations, rate * 0.4, units=traffic.units)
+    half = bench.open(
+        bench.stand.ours,
+        traffic.allocations,
+        found.saturation / 2,
+        units=traffic.units,
+        seconds=HALF_S,
+    )
+    before = memory_bytes(bench.stand.ours.processes)
     cell = bench.open(
         bench.stand.ours,
         traffic.allocations,
@@ -205,20 +212,22 @@ def soak(bench: Bench, _traffic: Traffic, found: Found) -> Rows:
     basket = shop.Basket(zone=0, lines=[(shop.hot_sku(SOAK_SKU), 1)])
     requests = wire.allocations([basket], stand.key)
     count = max(4, round(found.minutes * 60 / SOAK_CELL_S))
-    memory = memory_bytes(stand.ours.processes)
-    cells = [
-        bench.open(
+    cells: list[Figures] = []
+    for _ in range(count):
+        cell = bench.open(
             stand.ours, requests, found.saturation * SOAK_SHARE, units=[1], seconds=SOAK_CELL_S
         )
-        for _ in range(count)
-    ]
+        memory_mb = memory_bytes(stand.ours.processes) / 1e6
+        # Only its figures stay: a hundred cells of answers would be the largest thing in memory.
+        cells.append({**chosen(cell.figures()), "memory_mb": memory_mb})
     quarter = max(1, count // 4)
+    first, last = typical(cells[:quarter]), typical(cells[-quarter:])
     return {
-        "soak, first quarter": typical(cells[:quarter]),
-        "soak, last quarter": {
-            **typical(cells[-quarter:]),
-            "minutes": count * SOAK_CELL_S / 60,
-            "memory_grown_mb": (memory_bytes(stand.ours.processes) - memory) / 1e6,
+        "soak, first quarter": first,
+        "soak, last quarter": {**last, "minutes": count * SOAK_CELL_S / 60},
+        "soak, last/first": {
+            name: last[name] / first[name]
+            for name in ("p50_ms", "p99_ms", "server_us", "memory_mb")
         },
     }
 
@@ -256,10 +265,9 @@ def shown(figures: Figures) -> Figures:
     }
 
 
-def typical(cells: list[Cell]) -> Figures:
+def typical(cells: list[Figures]) -> Figures:
     """Return the medians of several cells."""
-    every = [chosen(cell.figures()) for cell in cells]
-    return {name: float(np.median([each[name] for each in every])) for name in every[0]}
+    return {name: float(np.median([each[name] for each in cells])) for name in cells[0]}
 
 
 def chosen(figures: Figures) -> Figures:

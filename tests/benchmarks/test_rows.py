@@ -24,7 +24,9 @@ ORDER = "order-1"
 async def filled(database: Database, settings: Settings) -> str:
     """Return the URL of a database with the network, a few skus of it in stock, and naive tables."""
     network = shop.build(1)
-    small = msgspec.structs.replace(network, stock=network.stock[:60], items=network.items[:20])
+    small = msgspec.structs.replace(
+        network, stock=network.stock[:60], items=network.items[:20], wide=[]
+    )
     url = str(settings.database_url)
     await shop.load(url, small)
     async with database.connect() as connection:
