@@ -14,7 +14,13 @@ TYPES = {
 """Content types by envelope."""
 SOURCE = "/v1/events"
 """What CloudEvents calls the source: the log in which the event stands."""
-COMPANYS = frozenset({"allocation_id", "actor", "capture", "cost", "pickup_code", "void"})
+COMPANYS = frozenset(
+    {
+        *("allocation_id", "actor", "capture", "cost", "pickup_code", "void"),
+        # Whom work went to or came from is nobody's business but the company's.
+        *("exception_id", "from_node_id", "moved_to", "replaces", "worse"),
+    }
+)
 """Fields that a partner is not told, beside all amounts of money."""
 MINOR = "_minor"
 

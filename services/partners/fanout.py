@@ -23,9 +23,6 @@ ENDPOINTS_MAX = 200
 """Endpoints served by one transaction."""
 STEPS_MAX = 100
 """Transactions of one run; a long backlog lets other jobs go first now and then."""
-NODE_FIELDS = ("node_id", "from_node_id", "to_node_id")
-"""Where a payload names the nodes that an event concerns."""
-
 messages_total = Counter("nom_webhook_messages", "Messages that endpoints came to be owed")
 
 
@@ -49,7 +46,7 @@ async def advance(connection: asyncpg.Connection) -> int | None:
         return None
     span = await read_after(connection, endpoints[0].position, None, EVENTS_MAX)
     partners = await records.partners_of(
-        connection, sorted({node_id for each in span.events for node_id in nodes_of(each)})
+        connection, sorted({node_of(each) for each in span.events})
     )
     owed = messages_for(endpoints, span.events, partners)
     if owed:
@@ -99,12 +96,12 @@ def is_owed(endpoint: EndpointRow, event: LogEvent, partners: Mapping[str, str])
         return False
     if about is not None:
         return event.payload.get("partner_id") == endpoint.partner_id
-    return endpoint.partner_id in {partners.get(node_id) for node_id in nodes_of(event)}
+    return endpoint.partner_id == partners.get(node_of(event))
 
 
-def nodes_of(event: LogEvent) -> set[str]:
-    """Return the nodes that an event concerns."""
-    return {str(event.payload[name]) for name in NODE_FIELDS if event.payload.get(name) is not None}
+def node_of(event: LogEvent) -> str:
+    """Return the node at which an event happened; empty for one that happened at none."""
+    return str(event.payload.get("node_id") or "")
 
 
 def lane_of(event: LogEvent) -> str:
