@@ -129,8 +129,9 @@ class RuleBook:
         if not self.by_sku:
             return 0, None
         for_all = self.by_sku.get(ANY, {})
-        if (ANY, node_id, EXCLUDED) not in for_all:
-            quantity, rule = buffer_at(self.by_sku.get(sku, {}), sku, node_id, channel)
+        own = self.by_sku.get(sku, {})
+        if (sku, node_id, EXCLUDED) in own or (ANY, node_id, EXCLUDED) not in for_all:
+            quantity, rule = buffer_at(own, sku, node_id, channel)
             if rule is not None:
                 return quantity, rule
         return buffer_at(for_all, sku, node_id, channel)

@@ -145,7 +145,7 @@ class StockView:
         """Return the buffers of a sku in a channel: one for all nodes, or one for each record."""
         slot = self.slots[sku]
         known = self._kept.get((sku, channel))
-        if known is None or (known.size > 1 and known.size != self.slices.length(slot)):
+        if known is None or (known.size > 1 and known.size != max(2, self.slices.length(slot))):
             if len(self._kept) >= KEPT_MAX:
                 self._kept.clear()
             known = self._resolve(sku, slot, channel)
@@ -358,4 +358,5 @@ class StockView:
             return np.array([self.buffer(sku, ANY, channel)[0]], np.int64)
         numbers = self.slices.cells(slot)[:, NODE].tolist()
         units = [self.buffer(sku, self.node_ids[number], channel)[0] for number in numbers]
-        return np.array(units or [0], np.int64)
+        # Never one figure alone, which would go on to count for every node that comes.
+        return np.array(units + [0] * (2 - len(units)), np.int64)
