@@ -261,7 +261,10 @@ async def tell(connection: asyncpg.Connection, what: str, row: ExceptionRow, act
         "kind": row.kind,
         "fulfillment_order_id": str(row.fulfillment_order_id) if row.fulfillment_order_id else None,
         "node_id": row.node_id,
-        "lines": msgspec.json.decode(row.lines),
+        "lines": [
+            {"line_id": each.line_id, "sku": each.sku, "quantity": each.quantity}
+            for each in lines_of(row)
+        ],
     }
     if what == "resolved":
         payload["resolution"] = row.resolution
