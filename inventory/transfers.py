@@ -257,17 +257,17 @@ async def _told(connection: asyncpg.Connection, rows: Sequence[asyncpg.Record]) 
 
 
 async def _promises(connection: asyncpg.Connection, transfer: Transfer) -> list[asyncpg.Record]:
-    """Return the locked reservations whose units leave; raises ValueError when any is missing."""
-    holder = transfer.holder_id
-    await records.lock_reservations(connection, [holder], ("held", "confirmed"))
-    promises = await transfer_records.find_promises(connection, holder)
+    """Return the locked reservations whose units leave; raises ValueError unless those are all."""
+    await records.lock_reservations(connection, [transfer.holder_id], ("held", "confirmed"))
+    promises = await transfer_records.find_promises(connection, transfer.holder_id)
     wanted = {line.sku: line.quantity for line in transfer.lines}
     for promise in promises:
-        if promise["node_id"] == transfer.from_node_id and promise["supply_id"] is None:
-            wanted[promise["sku"]] = wanted.get(promise["sku"], 0) - promise["quantity"]
+        here = (promise["node_id"], promise["supply_id"]) == (transfer.from_node_id, None)
+        sku = promise["sku"] if here else ""
+        wanted[sku] = wanted.get(sku, 0) - promise["quantity"]
     if any(wanted.values()):
         raise ValueError(
-            f"{holder} no longer has what transfer {transfer.transfer_id} moves from "
+            f"{transfer.holder_id} no longer has what transfer {transfer.transfer_id} moves from "
             f"{transfer.from_node_id}; cancel the transfer"
         )
     return promises
