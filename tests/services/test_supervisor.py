@@ -75,7 +75,10 @@ def new_key(home: Path, role: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {answer.stdout.strip()}"}
 
 
-@pytest.mark.parametrize("name", ["services.server", "services.workers.background", "postgres"])
+@pytest.mark.parametrize(
+    "name",
+    ["services.server", "services.workers.background", "services.workers.sender", "postgres"],
+)
 def test_what_is_killed_comes_back(service: Service, name: str) -> None:
     """A worker, the background worker, PostgreSQL: each is restarted, and calls are answered."""
     until(lambda: "starting" not in children(service).values())
