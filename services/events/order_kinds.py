@@ -293,8 +293,8 @@ class UnitsCancelled(OfWork, frozen=True, kw_only=True):
 class Undecided(Given, frozen=True, kw_only=True):
     """Units of which somebody has to decide what becomes."""
 
-    unit_price_minor: int | None
-    supply_id: str | None
+    supply_id: str | None | msgspec.UnsetType = msgspec.UNSET
+    unit_price_minor: int | None | msgspec.UnsetType = msgspec.UNSET
 
 
 class OfException(Payloads, frozen=True, kw_only=True):
