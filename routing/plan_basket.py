@@ -10,6 +10,7 @@ import numpy as np
 
 from routing.basket import Basket, expected, limited, problem_of, seen
 from routing.billed import LANE, OBJECTIVE, ROW, UNITS, Proof, billed, parts, plan_of
+from routing.bonds import limits_of, of_nodes
 from routing.cost import NO_PARCEL, parcel_steps
 from routing.gather import Gathered, by_id, gather
 from routing.grid import Ints, taken
@@ -23,9 +24,8 @@ from routing.problem import Policy, ProblemError, Stock
 from routing.promise import pickup_promise
 from routing.record import Sight, sight, write
 from routing.search import search
-from routing.solve import model_ms, search_until, solve
+from routing.solve import model_limit_ms, search_until, solve
 from routing.terrain import Terrain
-from routing.untangle import within_nodes
 from routing.validate import validate_lines
 
 __all__ = ["Planned", "plan_basket"]
@@ -91,18 +91,16 @@ def _at_once(terrain: Terrain, basket: Basket, deadline: float) -> tuple[Plan, S
         terrain, there = shifted
     lines = by_id(basket.lines)
     found = settled(terrain, basket.held, lines, basket.policy)
-    if found is not None:
+    if found is not None and _few_enough(basket, parts(found.figures, len(lines))):
         figures, proof = found.figures, Proof(found.figures[OBJECTIVE], "partition")
         saw = Sight(found.stock, capacity=there.capacity if there else ())
     else:
         there = there or seen(terrain, basket)
         gathered = gather(terrain, there, lines, basket.policy)
         units, proof = _looked_for(terrain, basket, gathered, deadline)
-        if not within_nodes(units, gathered.grid.units_max, gathered.grid.nodes):
-            return None
         figures = billed(terrain, gathered, units)
         saw = sight(there, len(terrain.destination.nodes))
-    if not _allowed(terrain, basket, parts(figures, len(lines))):
+    if not _roomy(terrain, basket, parts(figures, len(lines))):
         return None
     return plan_of(terrain, lines, figures, proof), saw
 
@@ -110,9 +108,11 @@ def _at_once(terrain: Terrain, basket: Basket, deadline: float) -> tuple[Plan, S
 def _looked_for(
     terrain: Terrain, basket: Basket, gathered: Gathered, deadline: float
 ) -> tuple[Ints, Proof]:
-    """Units `[K, I]` by the first step that comes to an end."""
+    """Units `[K, I]` by the first step that comes to an end, of no more shipments than allowed."""
     parted = partition(gathered.grid)
-    if parted is not None:
+    most = basket.policy.shipments_max
+    ships = gathered.slots.lanes >= 0
+    if parted is not None and (most is None or parted.units[ships].any(axis=1).sum() <= most):
         return parted.units, Proof(parted.objective_minor, parted.found_by)
     return _searched(terrain, basket, gathered, deadline)
 
@@ -122,14 +122,17 @@ def _searched(
 ) -> tuple[Ints, Proof]:
     """What the search finds and, in time that it leaves, the exact model on the slots left over."""
     grid = gathered.grid
-    found = search(grid, search_until(deadline))
+    bonds = of_nodes(grid, gathered.slots.lanes >= 0, basket.policy.shipments_max)
+    found = search(grid, search_until(deadline), bonds=bonds)
     first = Proof(found.bound_minor, "search" if found.improved else "greedy")
     slots = found.slots if found.bound_minor < found.objective_minor else ()
-    left_ms = (deadline - time.perf_counter()) * 1000
-    if not slots or left_ms < model_ms(grid.units_max[[*slots]]):
+    limit_ms = model_limit_ms(grid.units_max[[*slots]], deadline)
+    if not slots or limit_ms <= 0:
         return found.units, first
     instance = _instance(terrain, basket, gathered, slots)
-    answer = improve(instance, found.objective_minor, left_ms)
+    unit_limits, open_limits = limits_of(bonds, slots)
+    instance = msgspec.structs.replace(instance, unit_limits=unit_limits, open_limits=open_limits)
+    answer = improve(instance, found.objective_minor, limit_ms)
     bound_minor = max(found.bound_minor, answer.bound_minor)
     if answer.units is None:
         return found.units, Proof(bound_minor, first.found_by, "feasible")
@@ -138,14 +141,17 @@ def _searched(
     return units, Proof(bound_minor, "cp-sat", "feasible")
 
 
-def _allowed(terrain: Terrain, basket: Basket, made: Sequence[Sequence[int]]) -> bool:
-    """Whether capacities and the most shipments allow the parts of a bill found without them.
+def _few_enough(basket: Basket, made: Sequence[Sequence[int]]) -> bool:
+    """Whether the parts of a bill found without regard to the most shipments keep it."""
+    most = basket.policy.shipments_max
+    return most is None or sum(part[LANE] >= 0 for part in made) <= most
+
+
+def _roomy(terrain: Terrain, basket: Basket, made: Sequence[Sequence[int]]) -> bool:
+    """Whether capacities allow the parts of a bill found without them.
 
     If they do, no plan is cheaper: without them there are only more.
     """
-    most = basket.policy.shipments_max
-    if most is not None and sum(part[LANE] >= 0 for part in made) > most:
-        return False
     return not basket.capacity or all(
         _has_room(terrain, basket, row, [part for part in made if part[ROW] == row])
         for row in {part[ROW] for part in made}

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from routing.bonds import openable, taken_of
 from routing.compiled import compiled
 from routing.facts import MISSING, SHORTAGE, SPLIT, Facts, objective_of, parcel_minor
 from routing.grid import Ints
@@ -11,19 +12,22 @@ from routing.grid import Ints
 def by_rule(facts: Facts, complete: bool, cheapest: bool) -> Ints:
     """Open the slot that is best per unit, or that takes most units, until nothing is wanted.
 
-    Units `[K, I]`; none where all or none must be fulfilled and the rule does not find all.
+    Units `[K, I]`, within all limits; none where all or none must be fulfilled and the rule does
+    not find all.
     """
     slots, lines = facts.units_max.shape
     units = np.zeros((slots, lines), np.int64)
     left = facts.wanted.astype(np.int64)
-    waited = np.zeros(lines, np.int64)
+    waited, row = np.zeros(lines, np.int64), np.zeros(lines, np.int64)
     closed = np.ones(slots, np.bool_)
+    used = np.zeros(len(facts.bonds.most), np.int64)
     split = 0
     while left.any():
         best_k, first, second = -1, 0.0, 0.0
         for k in range(slots):
-            if closed[k]:
-                count, price = _priced(facts, k, left, waited)
+            if closed[k] and openable(facts.bonds, k, closed):
+                _take(facts, k, left, used.copy() if len(used) else used, row)
+                count, price = _priced(facts, k, row, waited)
                 price += split
                 if count and (complete or price < facts.prices[SHORTAGE] * count):
                     each = price / count
@@ -34,11 +38,12 @@ def by_rule(facts: Facts, complete: bool, cheapest: bool) -> Ints:
             break
         closed[best_k] = False
         split = facts.prices[SPLIT]
+        row[:] = 0
+        _take(facts, best_k, left, used, row)
         for i in range(lines):
-            count = min(left[i], facts.units_max[best_k, i])
-            if count:
-                units[best_k, i] = count
-                left[i] -= count
+            if row[i]:
+                units[best_k, i] = row[i]
+                left[i] -= row[i]
                 waited[i] = max(waited[i], facts.time_minor[best_k, i])
     if complete and (left.any() or facts.prices[MISSING] > 0):
         units[:] = 0
@@ -46,15 +51,27 @@ def by_rule(facts: Facts, complete: bool, cheapest: bool) -> Ints:
 
 
 @compiled
-def _priced(facts: Facts, k: int, left: Ints, waited: Ints) -> tuple[int, float]:
-    """The units slot `k` could take of those left, and what opening it for them adds."""
+def _take(facts: Facts, k: int, left: Ints, used: Ints, row: Ints) -> None:
+    """Put the units of its lines that slot `k` could take of those left into `row`.
+
+    Adds them to those that count against the limits.
+    """
+    for n in range(facts.starts[k], facts.starts[k + 1]):
+        i = facts.lines[n]
+        row[i] = min(left[i], facts.units_max[k, i])
+    if len(used):
+        taken_of(facts.bonds, k, row, used)
+
+
+@compiled
+def _priced(facts: Facts, k: int, row: Ints, waited: Ints) -> tuple[int, float]:
+    """How many units of its lines slot `k` takes, and what opening it for them adds."""
     count, load, longer = 0, 0, 0
     for n in range(facts.starts[k], facts.starts[k + 1]):
         i = facts.lines[n]
-        units = min(left[i], facts.units_max[k, i])
-        if units:
-            count += units
-            load += units * facts.weights_grams[i]
+        if row[i]:
+            count += row[i]
+            load += row[i] * facts.weights_grams[i]
             longer += max(0, facts.time_minor[k, i] - waited[i])
     if count == 0:
         return 0, 0.0

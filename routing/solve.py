@@ -22,7 +22,7 @@ from routing.validate import validate, validate_order
 __all__ = [
     "Solution",
     "deadline_of",
-    "model_ms",
+    "model_limit_ms",
     "parts_of",
     "search_until",
     "solve",
@@ -33,6 +33,12 @@ __all__ = [
 
 PAIR_MS = 0.06
 """To build and presolve the exact model, for each line that a slot could take."""
+
+OVERSHOOT_MS = 3.0
+"""The exact model ends so much after its limit, at most, on a machine that does nothing else."""
+
+MODEL_LEAST_MS = 20.0
+"""Less than this is not worth building the exact model for."""
 
 
 MODEL_SHARE = 0.1
@@ -103,11 +109,11 @@ def solve_instance(
     if bounds.bound_minor >= objective or not slots:
         plan = assemble(instance, best, bound_minor=objective, found_by=found_by)
         return Solution(plan, best, bounds)
-    left_ms = (deadline - time.perf_counter()) * 1000
-    if left_ms < model_ms(known.units_max[[*slots]]):
+    limit_ms = model_limit_ms(known.units_max[[*slots]], deadline)
+    if limit_ms <= 0:
         plan = assemble(instance, best, bound_minor=bounds.bound_minor, found_by=found_by)
         return Solution(plan, best, bounds)
-    answer = improve(restrict(instance, slots), objective, left_ms)
+    answer = improve(restrict(instance, slots), objective, limit_ms)
     if answer.units is not None:
         best = {slots[number]: row for number, row in answer.units.items()}
         found_by = "cp-sat"
@@ -132,6 +138,12 @@ def _best(
     return start, objective_minor(instance, start), "greedy"
 
 
-def model_ms(units_max: Ints) -> float:
-    """How long it takes until the exact model of these slots first looks at its limit, or longer."""
-    return 1 + PAIR_MS * int(np.count_nonzero(units_max))
+def model_limit_ms(units_max: Ints, deadline: float) -> float:
+    """How long the exact model of these slots may take, 0 where that is too little to start it.
+
+    It looks at its limit only now and then, and not at all until it is built and presolved.
+    """
+    left_ms = (deadline - time.perf_counter()) * 1000 - OVERSHOOT_MS
+    return (
+        left_ms if left_ms >= MODEL_LEAST_MS + PAIR_MS * int(np.count_nonzero(units_max)) else 0.0
+    )

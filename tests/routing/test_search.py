@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from routing.assemble import objective_minor
+from routing.bonds import bonds_of
 from routing.candidates import candidates
 from routing.facts import MISSING, facts, objective_of
 from routing.greedy import Draft, coupled, index, quick
@@ -168,12 +169,11 @@ def test_rules_on_arrays_do_what_rules_on_slots_do() -> None:
     """The first incumbent, ties and all."""
     for shard in range(SHARDS):
         for instance in instances(shard):
-            if not coupled(instance):
-                known = facts(grid(instance), 0)
-                for cheapest in (True, False):
-                    complete = instance.policy.ship_complete
-                    units = by_rule(known, complete, cheapest)
-                    assert assignment(units) == obvious_rule(instance, cheapest=cheapest)
+            known = facts(grid(instance), 0, bonds_of(instance))
+            for cheapest in (True, False):
+                complete = instance.policy.ship_complete
+                units = by_rule(known, complete, cheapest)
+                assert assignment(units) == obvious_rule(instance, cheapest=cheapest)
 
 
 def test_units_that_no_node_has_cost_what_shortage_costs() -> None:
