@@ -36,6 +36,7 @@ __all__ = ["DailyDefault", "ItemFacts", "StockView", "Taking"]
 
 KEPT_MAX = 100_000
 """Resolved buffers remembered; beyond it all are forgotten and resolved again as needed."""
+NO_RECORD = -1
 NOTHING_KEPT: Ints = np.zeros(1, np.int64)
 NO_NODES: Numbers = np.zeros(0, np.int32)
 NO_UNITS: Ints = np.zeros(0, np.int64)
@@ -60,7 +61,8 @@ class StockView:
         self.supplies: dict[str, dict[str, ViewedSupply]] = {}
         self.capacities = Capacities()
         self.rules = RuleBook()
-        self._kept: dict[tuple[str, str], Ints] = {}
+        self._kept: dict[tuple[str, str], tuple[int, Ints]] = {}
+        """By sku and channel; with the number of records they are of, none where for all alike."""
         self._pending_supply: Counter[tuple[str, str]] = Counter()
         self._replaying: list[tuple[str, list[Any]]] | None = None
 
@@ -145,12 +147,11 @@ class StockView:
         """Return the buffers of a sku in a channel: one for all nodes, or one for each record."""
         slot = self.slots[sku]
         known = self._kept.get((sku, channel))
-        if known is None or (known.size > 1 and known.size != max(2, self.slices.length(slot))):
+        if known is None or (known[0] and known[0] != self.slices.length(slot)):
             if len(self._kept) >= KEPT_MAX:
                 self._kept.clear()
-            known = self._resolve(sku, slot, channel)
-            self._kept[sku, channel] = known
-        return known
+            known = self._kept[sku, channel] = self._resolve(sku, slot, channel)
+        return known[1]
 
     def is_pending(self, sku: str) -> bool:
         """Return whether a plan under way takes some of a sku."""
@@ -352,11 +353,13 @@ class StockView:
             for number, on_hand, reserved, unavailable, pending in self.cells(sku).tolist()
         }
 
-    def _resolve(self, sku: str, slot: int, channel: str) -> Ints:
-        """Return the buffers of a sku's records, as one figure where no rule names a node."""
+    def _resolve(self, sku: str, slot: int, channel: str) -> tuple[int, Ints]:
+        """Return the buffers of a sku's records and how many records that are.
+
+        One figure, of 0 records, where no rule names a node; of `NO_RECORD` where there is none yet.
+        """
         if not self.rules.names_nodes(sku):
-            return np.array([self.buffer(sku, ANY, channel)[0]], np.int64)
+            return 0, np.array([self.buffer(sku, ANY, channel)[0]], np.int64)
         numbers = self.slices.cells(slot)[:, NODE].tolist()
         units = [self.buffer(sku, self.node_ids[number], channel)[0] for number in numbers]
-        # Never one figure alone, which would go on to count for every node that comes.
-        return np.array(units + [0] * (2 - len(units)), np.int64)
+        return len(units) or NO_RECORD, np.array(units or [0], np.int64)
