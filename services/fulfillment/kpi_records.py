@@ -15,14 +15,8 @@ CHOSEN = """
     )"""
 """The orders that customers made firm in a period, each with its latest answer."""
 
-
-async def read_orders(
-    connection: asyncpg.Connection, since: datetime, until: datetime, channel: str | None
-) -> asyncpg.Record:
-    """Return the figures of orders confirmed in a period."""
-    row = await connection.fetchrow(
-        CHOSEN + ","
-        """ work AS (
+ORDERS = f"""{CHOSEN},
+        work AS (
             SELECT f.allocation_id,
                    count(*) FILTER (
                        WHERE dispatched > 0 OR f.state NOT IN ('incomplete', 'cancelled')
@@ -44,8 +38,8 @@ async def read_orders(
                            jsonb_array_elements(part -> 'lines') AS line) AS given,
                    (SELECT coalesce(sum((short ->> 'quantity')::bigint), 0)
                       FROM jsonb_array_elements(body -> 'shortfalls') AS short) AS short,
-                   (body #>> '{cost,total,amount_minor}')::bigint AS cost_minor,
-                   (body #>> '{cost,parcels,amount_minor}')::bigint AS parcels_minor
+                   (body -> 'cost' -> 'total' ->> 'amount_minor')::bigint AS cost_minor,
+                   (body -> 'cost' -> 'parcels' ->> 'amount_minor')::bigint AS parcels_minor
               FROM chosen
         )
         SELECT count(*) AS orders,
@@ -58,28 +52,11 @@ async def read_orders(
                coalesce(sum(parcels_minor), 0)::bigint AS parcels_minor
           FROM chosen
           JOIN asked USING (allocation_id)
-          LEFT JOIN work USING (allocation_id)""",
-        since,
-        until,
-        channel,
-    )
-    if row is None:
-        raise RuntimeError("a query of sums gave no row")
-    return row
+          LEFT JOIN work USING (allocation_id)"""
+"""Sums over those orders and over the parts they were fulfilled in."""
 
-
-async def read_work(
-    connection: asyncpg.Connection,
-    since: datetime,
-    until: datetime,
-    *,
-    channel: str | None,
-    by_node: bool,
-) -> list[dict[str, Any]]:
-    """Return the figures of the work for those orders: of each node by its id, or of all."""
-    rows = await connection.fetch(
-        CHOSEN + ","
-        """ counted AS (
+WORK = f"""{CHOSEN},
+        counted AS (
             SELECT f.node_id, f.submitted_at, f.ready_at, f.ship_by,
                    line.*, left_at.shipped_at, left_at.late_parcels,
                    left_at.parcels_delivered
@@ -127,7 +104,36 @@ async def read_work(
                    ORDER BY extract(epoch FROM shipped_at - submitted_at)
                ) AS ship_p50_s
           FROM counted
-         GROUP BY 1 ORDER BY 1""",
+         GROUP BY 1 ORDER BY 1"""
+"""Sums, shares and times of the work of nodes for those orders, of each by its id or of all."""
+
+
+async def read_orders(
+    connection: asyncpg.Connection, since: datetime, until: datetime, channel: str | None
+) -> asyncpg.Record:
+    """Return the figures of orders confirmed in a period."""
+    row = await connection.fetchrow(
+        ORDERS,
+        since,
+        until,
+        channel,
+    )
+    if row is None:
+        raise RuntimeError("a query of sums gave no row")
+    return row
+
+
+async def read_work(
+    connection: asyncpg.Connection,
+    since: datetime,
+    until: datetime,
+    *,
+    channel: str | None,
+    by_node: bool,
+) -> list[dict[str, Any]]:
+    """Return the figures of the work for those orders: of each node by its id, or of all."""
+    rows = await connection.fetch(
+        WORK,
         since,
         until,
         channel,

@@ -26,6 +26,30 @@ LOOPBACK = {"NOM_WEBHOOK_ALLOW": "127.0.0.0/8", "NOM_WEBHOOK_POLL_MS": "50"}
 PATIENCE_S = 30
 
 
+CONTACT = {
+    "customer_id": "customer-7",
+    "name": "Ada Byron",
+    "address_lines": ["12 Mill Lane"],
+    "city": "New York",
+    "postal_code": "10001",
+    "country": "US",
+}
+TOLD = [
+    "allocation.held",
+    "order.contact_changed",
+    "allocation.confirmed",
+    "fulfillment_order.created",
+    "fulfillment_order.submitted",
+    "fulfillment_order.rejected",
+    "fulfillment_order.accepted",
+    "shipment.created",
+    "fulfillment_order.ready",
+    "fulfillment_order.handed_over",
+    "return.received",
+]
+"""Kinds of events in the order in which the timeline has each for the first time."""
+
+
 class Cast:
     """Everybody in the story, each with a key of their own, and what the receivers were told."""
 
@@ -207,19 +231,7 @@ async def cart_and_payment(cast: Cast) -> None:
         ("WH-WEST", "SOFA", "supply"),
     }
     assert await cast.stock("VASE", "ST-EAST") == (1, 1)
-    await cast.call(
-        "checkout",
-        "PUT",
-        f"/v1/orders/{ORDER}/contact",
-        {
-            "customer_id": "customer-7",
-            "name": "Ada Byron",
-            "address_lines": ["12 Mill Lane"],
-            "city": "New York",
-            "postal_code": "10001",
-            "country": "US",
-        },
-    )
+    await cast.call("checkout", "PUT", f"/v1/orders/{ORDER}/contact", CONTACT)
     paid = await cast.call("checkout", "POST", f"/v1/allocations/{held['allocation_id']}/confirm")
     assert paid["status"] == "confirmed"
     figures = await cast.figures()
@@ -313,29 +325,14 @@ async def the_customer_collects(cast: Cast) -> None:
 
 async def one_comes_back_elsewhere(cast: Cast) -> None:
     """A mug comes back in another city and becomes a lamp, which is held before anything else."""
-    back = await cast.call(
-        "west",
-        "POST",
-        "/v1/returns",
-        {
-            "order_id": ORDER,
-            "node_id": "ST-WEST",
-            "received": True,
-            "lines": [
-                {
-                    "line_id": "1",
-                    "quantity": 1,
-                    "reason": "wrong color",
-                    "disposition": "restock",
-                }
-            ],
-            "exchange": {
-                "order_id": f"{ORDER}-exchange",
-                "lines": [{"line_id": "1", "sku": "LAMP", "quantity": 1}],
-                "destination": {"country": "US", "postal_code": "90001"},
-            },
-        },
-    )
+    line = {"line_id": "1", "quantity": 1, "reason": "wrong color", "disposition": "restock"}
+    lamp = {
+        "order_id": f"{ORDER}-exchange",
+        "lines": [{"line_id": "1", "sku": "LAMP", "quantity": 1}],
+        "destination": {"country": "US", "postal_code": "90001"},
+    }
+    brought = {"order_id": ORDER, "node_id": "ST-WEST", "received": True, "lines": [line]}
+    back = await cast.call("west", "POST", "/v1/returns", brought | {"exchange": lamp})
     assert back["state"] == "received"
     assert back["refund"]["amount_minor"] == PRICES["MUG"]
     assert await cast.stock("MUG", "ST-WEST") == (6, 0)
@@ -346,20 +343,7 @@ async def one_comes_back_elsewhere(cast: Cast) -> None:
         lambda: any(each.message["type"] == "return.received" for each in cast.shop.seen)
     )
     kinds = await cast.kinds()
-    told = [
-        "allocation.held",
-        "order.contact_changed",
-        "allocation.confirmed",
-        "fulfillment_order.created",
-        "fulfillment_order.submitted",
-        "fulfillment_order.rejected",
-        "fulfillment_order.accepted",
-        "shipment.created",
-        "fulfillment_order.ready",
-        "fulfillment_order.handed_over",
-        "return.received",
-    ]
-    firsts = [kinds.index(kind) for kind in told]
+    firsts = [kinds.index(kind) for kind in TOLD]
     assert firsts == sorted(firsts), kinds
     assert (await cast.figures())["work"][0]["return_rate"] == pytest.approx(1 / 3, abs=1e-3)
     await cast.all_agrees()
