@@ -51,6 +51,12 @@ async def apply(
         raise held(row)
     works = await work_records.lock_of_allocation(connection, row.allocation_id)
     kept = await lock_quote(connection, order_id, amendment_id)
+    if kept.allocation_id != row.allocation_id:
+        raise Refused(
+            "quote-outdated",
+            f"The quote was for allocation {kept.allocation_id}, and the order has been allocated "
+            f"anew as {row.allocation_id}; quote the change again.",
+        )
     units = given_up(kept)
     await verify_work(connection, works, units)
     await exchange_stock(connection, means, kept, works, actor)

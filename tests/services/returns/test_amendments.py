@@ -284,3 +284,21 @@ async def test_a_full_node_can_keep_what_it_has_for_another_address(
         used = await connection.fetchval("SELECT sum(used)::int FROM capacity")
     assert used == 1
     await assert_all_agrees(database)
+
+
+async def test_a_quote_is_for_the_allocation_it_was_made_of(
+    caller: Caller, database: Database
+) -> None:
+    """Cancelled and allocated anew, the order has other work; a cancelled one must hold nothing."""
+    before = await confirmed(caller, "o-1", ("MUG", 2))
+    more = await quoted(caller, add=[lamps()])
+    fewer = await quoted(caller, lines=[less(1)])
+    await caller.post(f"/v1/allocations/{before['allocation_id']}/cancel")
+    now = await confirmed(caller, "o-1", ("MUG", 2))
+    for quote in (more, fewer):
+        path = f"/v1/orders/o-1/amend/{quote['amendment_id']}/apply"
+        refused = await caller.post(path)
+        assert (refused.status_code, problem_type(refused)) == (409, "quote-outdated")
+    assert await live(database, before["allocation_id"]) == {}
+    assert await live(database, now["allocation_id"]) == {("MUG", "WH-EAST"): 2}
+    await assert_all_agrees(database)
