@@ -373,15 +373,10 @@ async def renew_lease(
     return None if row is None else endpoint_of(row)
 
 
-async def release_endpoints(
-    connection: asyncpg.Connection, holder: str, endpoint_ids: Sequence[UUID] | None = None
-) -> None:
-    """Give leases of a holder back: those on some endpoints, or all."""
+async def release_endpoints(connection: asyncpg.Connection, holder: str) -> None:
+    """Give every lease of a holder back, so that others need not wait until they run out."""
     await connection.execute(
-        "UPDATE endpoint SET sender = NULL, sender_until = NULL"
-        " WHERE sender = $1 AND ($2::uuid[] IS NULL OR endpoint_id = ANY($2))",
-        holder,
-        None if endpoint_ids is None else list(endpoint_ids),
+        "UPDATE endpoint SET sender = NULL, sender_until = NULL WHERE sender = $1", holder
     )
 
 

@@ -63,7 +63,6 @@ async def watch_feeds(stale_h: int, database: Database) -> int:
     async with database.connect() as connection:
         now = await shared_records.database_now(connection)
         feeds = await records.list_feeds(connection, AGES_MAX)
-    age_seconds.clear()
     for feed in feeds:
         labels = (feed.partner_id, feed.source, feed.kind)
         age_seconds.labels(*labels).set((now - feed.seen_at).total_seconds())

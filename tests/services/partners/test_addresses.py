@@ -89,7 +89,7 @@ def test_a_network_that_is_none_is_named_when_the_service_starts() -> None:
 
 async def attempt(settings: Settings, url: str, **changes: object) -> Outcome:
     """Send one message."""
-    given: dict[str, Any] = {"webhook_timeout_ms": 3_000, **changes}
+    given: dict[str, Any] = {"webhook_timeout_ms": 3_000, "webhook_allow": "", **changes}
     async with Line(url, msgspec.structs.replace(settings, **given)) as line:
         return await line.post({}, b"{}", schedule.utc_now())
 
