@@ -17,10 +17,12 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import msgspec
 import pytest
 
 from services.database import Database, migrate
 from services.embedded import Server
+from services.events import catalogue
 from services.settings import Settings
 
 IMAGE = "postgres:18"
@@ -74,8 +76,39 @@ async def database_url(
     """Yield the URL of a fresh database with the newest schema and no rows; dropped afterwards."""
     name = f"{TEMPLATE}_{next(numbers)}"
     await administrator.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    yield with_database(server_url, name)
+    url = with_database(server_url, name)
+    yield url
+    found = await written_events(url)
     await administrator.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    for kind, payload in found:
+        catalogue.verify(kind, payload)
+
+
+async def written_events(url: str) -> list[tuple[str, dict[str, object]]]:
+    """Return the kind and payload of every event a test has caused, but for those it made up.
+
+    Made-up ones name `test` as their actor. Where `NOM_TEST_EVENTS` names a file, they are added
+    to it, one a line, so that the README can show real ones.
+    """
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch(
+            "SELECT kind, payload FROM event WHERE actor <> 'test' ORDER BY ordinal"
+        )
+    except asyncpg.UndefinedTableError:
+        return []
+    finally:
+        await connection.close()
+    found = [(row["kind"], msgspec.json.decode(row["payload"])) for row in rows]
+    keep_events(found)
+    return found
+
+
+def keep_events(found: list[tuple[str, dict[str, object]]]) -> None:
+    """Add events to the file that `NOM_TEST_EVENTS` names, if any."""
+    if "NOM_TEST_EVENTS" in os.environ:
+        with Path(os.environ["NOM_TEST_EVENTS"]).open("ab") as file:
+            file.writelines(msgspec.json.encode(each) + b"\n" for each in found)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ async def test_history_is_partitioned_and_nothing_lands_in_a_default_partition(
     async with database.transaction() as connection:
         await connection.execute(
             "INSERT INTO event (event_id, kind, subject, actor, payload)"
-            " VALUES (gen_random_uuid(), 'test', 's', 'a', '{}')"
+            " VALUES (gen_random_uuid(), 'test', 's', 'test', '{}')"
         )
         await connection.execute(
             "INSERT INTO feed_message (source, sequence, kind, records, received_at)"

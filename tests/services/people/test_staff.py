@@ -55,6 +55,8 @@ async def test_a_wrong_name_is_answered_like_a_wrong_password(ann: Caller) -> No
     nobody = await sign_in(ann, name="nobody")
     assert (wrong.status_code, problem_type(wrong)) == (401, "sign-in-failed")
     assert (nobody.status_code, nobody.text) == (wrong.status_code, wrong.text)
+    odd = await sign_in(ann, name="an\0n")
+    assert (odd.status_code, problem_type(odd)) == (422, "invalid-field")
     assert not hasher.check_needs_rehash(NOBODY), "it must take as long as a real one"
     assert not staff.is_password(NOBODY, PASSWORD)
 

@@ -1,9 +1,13 @@
 """What happened to an order or a customer, in one read, for those whom it concerns."""
 
 from typing import Any
+from uuid import uuid4
+
+import pytest
 
 from services.database import Database
-from tests.services.caller import Caller, basket
+from services.http.paging import cursor_at
+from tests.services.caller import Caller, basket, problem_type
 from tests.services.people.test_contacts import allocated, contact, put
 
 
@@ -80,3 +84,16 @@ async def test_a_sku_that_is_called_like_an_order_is_not_part_of_its_story(
         )
     told = await entries(caller, "/v1/orders/MUG/timeline")
     assert "stock.shortage" not in {each["kind"] for each in told}
+
+
+@pytest.mark.parametrize(
+    "begin", [(str(10**19), "2026-01-01T00:00:00+00:00"), ("1", "0001-01-01T00:00:00+14:00")]
+)
+async def test_a_cursor_beyond_all_numbers_and_dates_is_refused(
+    caller: Caller, begin: tuple[str, str]
+) -> None:
+    """It is none of ours, and no failure of the service."""
+    await allocated(caller, "web-1")
+    cursor = cursor_at((*begin, str(uuid4())))
+    answer = await caller.get("/v1/orders/web-1/timeline", params={"cursor": cursor})
+    assert (answer.status_code, problem_type(answer)) == (400, "invalid-parameter")
