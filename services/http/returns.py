@@ -18,7 +18,7 @@ from services.orders.answers import AllocationAnswer
 from services.orders.idempotency import Answer, answer, once
 from services.orders.request import AllocationRequest
 from services.problems import Refused
-from services.returns import answers, exchange, receive, records
+from services.returns import answers, exchange, receive, records, sight
 from services.returns.answers import Disposition, ReturnAnswer
 from services.returns.exchange import Wish
 from services.returns.receive import Arrived, Decided, Entry
@@ -27,6 +27,15 @@ from services.runtime import Runtime
 LINES_MAX = 200
 ANNOUNCERS = allow("checkout", "store")
 RECEIVERS = allow("store")
+Reference = Annotated[
+    str | None,
+    QueryParameter(
+        min_length=1,
+        max_length=ID_LENGTH_MAX,
+        pattern=ID_PATTERN,
+        description="As the customer names it; opens a store the return of others.",
+    ),
+]
 READERS = allow("checkout", "store", "planner", "operator")
 QUANTITY_KINDS = ("quantity-not-positive", "quantity-not-whole", "quantity-too-large")
 EXCHANGE_KINDS = (
@@ -187,24 +196,37 @@ async def add_return(
     responses=raises("not-found"),
     tags=["returns"],
 )
-async def get_return(return_id: FromPath[UUID], state: State) -> ReturnAnswer:
-    """Show a return, to any store: goods may be brought back anywhere."""
+async def get_return(
+    return_id: FromPath[UUID], request: Call, state: State, reference: Reference = None
+) -> ReturnAnswer:
+    """Show a return.
+
+    A store sees those it has announced, those that are or are expected at its nodes, those of
+    orders that it has made or takes part in, and the one whose reference it names.
+    """
     runtime: Runtime = state.runtime
     async with runtime.database.connect() as connection:
-        return answers.told(await receive.find(connection, return_id), runtime.settings.currency)
+        found = await sight.find_own(connection, return_id, request.user, reference)
+    return answers.told(found, runtime.settings.currency)
 
 
 @get("/v1/returns", opt=READERS, responses=raises(), tags=["returns"])
 async def list_returns(
+    request: Call,
     state: State,
     order_id: Annotated[
         str, QueryParameter(min_length=1, max_length=ID_LENGTH_MAX, pattern=ID_PATTERN)
     ],
+    reference: Reference = None,
 ) -> ReturnsAnswer:
-    """List what comes or came back of an order."""
+    """List what comes or came back of an order, as far as the caller may see it.
+
+    With a reference it is the one return that has it: so a store finds what a customer brings who
+    has announced it elsewhere.
+    """
     runtime: Runtime = state.runtime
     async with runtime.database.connect() as connection:
-        found = await records.find_of_order(connection, order_id)
+        found = await sight.find_own_of_order(connection, order_id, request.user, reference)
     return ReturnsAnswer([answers.told(each, runtime.settings.currency) for each in found])
 
 
@@ -291,11 +313,14 @@ async def inspect(
     responses=raises(*WRITE, "not-found", "illegal-state"),
     tags=["returns"],
 )
-async def cancel(return_id: FromPath[UUID], request: Call, state: State) -> Response[ReturnAnswer]:
+async def cancel(
+    return_id: FromPath[UUID], request: Call, state: State, reference: Reference = None
+) -> Response[ReturnAnswer]:
     """End a return that does not come."""
     runtime: Runtime = state.runtime
 
     async def work(connection: asyncpg.Connection) -> Answer:
+        await sight.find_own(connection, return_id, request.user, reference)
         done = await receive.cancel(connection, return_id, actor=request.user.actor)
         return answer(200, answers.told(done, runtime.settings.currency))
 
@@ -312,7 +337,11 @@ async def cancel(return_id: FromPath[UUID], request: Call, state: State) -> Resp
     tags=["returns"],
 )
 async def exchange_return(
-    return_id: FromPath[UUID], data: JSONBody[AllocationRequest], request: Call, state: State
+    return_id: FromPath[UUID],
+    data: JSONBody[AllocationRequest],
+    request: Call,
+    state: State,
+    reference: Reference = None,
 ) -> Response[ReturnAnswer]:
     """Hold what the customer gets instead, under an order of its own, and link the two.
 
@@ -321,7 +350,7 @@ async def exchange_return(
     """
     runtime: Runtime = state.runtime
     async with runtime.database.connect() as connection:
-        await receive.find(connection, return_id)
+        await sight.find_own(connection, return_id, request.user, reference)
 
     async def settle(connection: asyncpg.Connection, allocation: AllocationAnswer) -> Answer:
         await exchange.lock_held(connection, allocation)

@@ -240,6 +240,34 @@ async def test_who_may_say_that_goods_are_there(caller: Caller) -> None:
     assert missing.status_code == 404
 
 
+async def test_a_store_sees_the_returns_that_concern_it(caller: Caller, database: Database) -> None:
+    """Who may read any id may try ids; the customer at the counter names the reference."""
+    west = await keys.create(database, "store", ("ST-WEST",), None)
+    stores = Caller(caller.client, {"store": west}, caller.runtime)
+    await sent(caller, "o-1", ("MUG", 2))
+    body = back("o-1", ("1", 1), received=False)
+    told = (await caller.post(RETURNS, body)).json()
+    path, named = f"{RETURNS}/{told['return_id']}", {"reference": told["reference"]}
+    of_order = {"order_id": "o-1"}
+    expected = await caller.get(path, role="store")
+    assert expected.json() == told
+    for reference in ({}, {"reference": "R-22222222"}):
+        hidden = await stores.get(path, role="store", params=reference)
+        assert (hidden.status_code, problem_type(hidden)) == (404, "not-found")
+        listed = await stores.get(RETURNS, role="store", params=of_order | reference)
+        assert listed.json() == {"returns": []}
+    for call, wanted in (("cancel", None), ("exchange", basket("o-1-x", ("LAMP", 1)))):
+        hidden = await stores.post(f"{path}/{call}", wanted, role="store")
+        assert (hidden.status_code, problem_type(hidden)) == (404, "not-found")
+    assert (await stores.get(path, role="store", params=named)).json() == told
+    listed = await stores.get(RETURNS, role="store", params=of_order | named)
+    assert listed.json() == {"returns": [told]}
+    done = await stores.post(f"{path}/receive", {"node_id": "ST-WEST"}, role="store")
+    assert done.status_code == 200, done.text
+    assert (await stores.get(path, role="store")).json() == done.json()
+    assert (await caller.get(path, role="store")).status_code == 404
+
+
 async def test_a_collected_order_comes_back_too(caller: Caller, database: Database) -> None:
     """What was handed over at a counter is with the customer as much as what was sent."""
     order = basket("o-1", ("MUG", 1))
