@@ -135,7 +135,7 @@ def place_of(cursor: tuple[str, ...]) -> tuple[datetime, UUID] | None:
         return None
     try:
         return datetime.fromisoformat(opened_at).astimezone(UTC), UUID(exception_id)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise Refused(
             "invalid-parameter", "cursor: send the next_cursor of the page before."
         ) from None

@@ -1,6 +1,7 @@
 """Calls about people: whom an order is for, and what happened to it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated
 from uuid import UUID
 
 import asyncpg
@@ -8,11 +9,12 @@ import msgspec
 from litestar import get, put
 from litestar.datastructures import State
 from litestar.params import JSONBody
+from msgspec import Meta
 
 from services.http.access import allow
 from services.http.answers import BODY, raises
 from services.http.checkout import Call
-from services.http.fields import PAGE_DEFAULT, Cursor, Instant, Limit, PathId
+from services.http.fields import PAGE_DEFAULT, SEQUENCE_MAX, Cursor, Instant, Limit, PathId
 from services.http.paging import after, cursor_at
 from services.observe import note
 from services.people import contacts, timeline
@@ -21,6 +23,7 @@ from services.people.timeline import START, Entry, Page
 from services.problems import Refused
 from services.runtime import Runtime
 
+Ordinal = Annotated[int, Meta(ge=0, le=SEQUENCE_MAX)]
 SEERS = allow("checkout", "store", "partner", "planner", "operator")
 
 
@@ -69,10 +72,12 @@ def begin_of(cursor: str | None) -> tuple[int, datetime, UUID]:
         return START
     try:
         ordinal, created_at, event_id = after(cursor, 3)
-        return msgspec.convert(
-            (ordinal, created_at, event_id), tuple[int, Instant, UUID], strict=False
+        begin = msgspec.convert(
+            (ordinal, created_at, event_id), tuple[Ordinal, Instant, UUID], strict=False
         )
-    except msgspec.ValidationError as error:
+        # Near the ends of the calendar there are instants that have no date in another zone.
+        return begin[0], begin[1].astimezone(UTC), begin[2]
+    except (msgspec.ValidationError, OverflowError) as error:
         raise Refused(
             "invalid-parameter", "cursor: send the next_cursor of the page before."
         ) from error

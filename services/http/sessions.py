@@ -21,7 +21,9 @@ OPEN = {"exclude_from_auth": True}
 class SignIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who somebody says they are, and what only they know."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH_MAX)]
+    name: Annotated[
+        str, Meta(min_length=1, max_length=NAME_LENGTH_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")
+    ]
     password: Annotated[str, Meta(min_length=1, max_length=PASSWORD_LENGTH_MAX)]
 
 

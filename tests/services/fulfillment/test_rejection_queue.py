@@ -10,6 +10,7 @@ import pytest
 from inventory.supply import Supply, put_supply
 from services.database import Database
 from services.fulfillment.exceptions import About, open_exception, resolve_cause
+from services.http.paging import cursor_at
 from services.settings import Settings
 from tests.services.caller import Caller, basket, problem_type
 from tests.services.fulfillment.rejection_calls import (
@@ -376,3 +377,10 @@ async def test_an_order_passes_a_limited_number_of_times(
     )
     await sweep(database, settings)
     assert len(await queue(caller)) == 1
+
+
+async def test_a_cursor_before_all_dates_is_refused(caller: Caller) -> None:
+    """It is none of ours, and no failure of the service."""
+    cursor = cursor_at(("0001-01-01T00:00:00+14:00", str(uuid4())))
+    answer = await caller.get("/v1/exceptions", role="planner", params={"cursor": cursor})
+    assert (answer.status_code, problem_type(answer)) == (400, "invalid-parameter")
