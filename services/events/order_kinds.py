@@ -293,8 +293,8 @@ class UnitsCancelled(OfWork, frozen=True, kw_only=True):
 class Undecided(Given, frozen=True, kw_only=True):
     """Units of which somebody has to decide what becomes."""
 
-    supply_id: str | None | msgspec.UnsetType = msgspec.UNSET
-    unit_price_minor: int | None | msgspec.UnsetType = msgspec.UNSET
+    supply_id: str | msgspec.UnsetType | None = msgspec.UNSET
+    unit_price_minor: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class OfException(Payloads, frozen=True, kw_only=True):

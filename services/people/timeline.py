@@ -20,7 +20,6 @@ from services.problems import Refused
 FAMILIES = (
     "allocation",
     "exception",
-    "exchange",
     "fulfillment_order",
     "order",
     "return",
