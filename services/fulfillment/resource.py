@@ -23,6 +23,7 @@ from services import records as shared_records
 from services.database import Database
 from services.fulfillment import exceptions_records
 from services.orders.lifecycle import find as find_allocation
+from services.orders.strategies import ruled
 from services.planning.network import Network, Zone, distance_km
 
 EXCLUDING = ("excluded", "node excluded")
@@ -153,12 +154,13 @@ def unbound(cell: Cell) -> Cell:
 
 
 def best(network: Network, need: Need, facts: Facts, time_limit_ms: int) -> Found:
-    """Return the plan that leaves the fewest units short, then is least late, then cheapest.
+    """Return the plan that leaves the fewest units short, is least late, then best by the strategy.
 
-    First one parcel for everything is tried, then any number. Pure.
+    That is the one the rules give such an order now: a name that it gave itself, or tags, are not
+    kept with it. First one parcel for everything is tried, then any number. Pure.
     """
     policy = msgspec.structs.replace(
-        network.playbook.default,
+        ruled(network, facts.channel, facts.zone),
         backorder=need.backorder,
         ship_complete=False,
         shipments_max=None,
@@ -174,7 +176,7 @@ def best(network: Network, need: Need, facts: Facts, time_limit_ms: int) -> Foun
 
 def rank(found: Found) -> tuple[int, int, int, int]:
     """Return what makes one plan better than another, the weightiest first."""
-    return (-found.units, found.late_days, found.more_parcels, found.plan.cost.total_minor)
+    return (-found.units, found.late_days, found.more_parcels, found.plan.objective_minor)
 
 
 def judged(plan: Plan, need: Need, facts: Facts) -> Found:

@@ -10,15 +10,17 @@ def strategy_of(
     request: AllocationRequest | QuoteRequest, network: Network, zone: Zone | None
 ) -> Policy:
     """Return the prices and limits that an order, checked by `verify`, is routed by."""
-    playbook = network.playbook
     if request.policy.strategy is not None:
-        return playbook.policies[request.policy.strategy]
-    if not playbook.rules:
-        return playbook.default
+        return network.playbook.policies[request.policy.strategy]
+    return ruled(network, request.channel, zone, request.tags)
+
+
+def ruled(network: Network, channel: str, zone: Zone | None, tags: tuple[str, ...] = ()) -> Policy:
+    """Return the prices and limits that the rules in force give an order that names no strategy."""
     traits = Traits(
-        channel=request.channel,
+        channel=channel,
         country=zone.country if zone is not None else None,
         zone_id=zone.zone_id if zone is not None else None,
-        tags=request.tags,
+        tags=tags,
     )
-    return playbook.choose(traits)
+    return network.playbook.choose(traits)

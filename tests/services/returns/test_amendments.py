@@ -8,9 +8,9 @@ import msgspec
 
 from inventory.nodes import put_nodes
 from services.database import Database
-from services.planning.records import bump_version
+from services.planning.records import bump_version, put_lanes
 from tests.services.caller import Caller, problem_type
-from tests.services.place import LOS_ANGELES, node, stock
+from tests.services.place import LOS_ANGELES, lanes, node, stock
 from tests.services.returns.sales import (
     PRICE_MINOR,
     assert_all_agrees,
@@ -21,6 +21,7 @@ from tests.services.returns.sales import (
     step,
 )
 from tests.services.test_allocations import available
+from tests.services.test_strategies import ruled
 
 
 async def quoted(caller: Caller, **body: object) -> dict[str, Any]:
@@ -302,3 +303,27 @@ async def test_a_quote_is_for_the_allocation_it_was_made_of(
     assert await live(database, before["allocation_id"]) == {}
     assert await live(database, now["allocation_id"]) == {("MUG", "WH-EAST"): 2}
     await assert_all_agrees(database)
+
+
+async def test_a_change_follows_the_rules_that_the_order_does(
+    caller: Caller, database: Database
+) -> None:
+    """Orders of the app are brought fast whatever that costs; what is added to one is, too."""
+    express = [
+        msgspec.structs.replace(
+            lane, service="express", tariff_id="far", transit_days_min=0, transit_days_max=1
+        )
+        for lane in lanes()
+        if (lane.node_id, lane.zone_id) == ("WH-EAST", "EAST")
+    ]
+    async with database.transaction() as connection:
+        await put_lanes(connection, express)
+        await bump_version(connection)
+    await caller.catch_up()
+    await ruled(caller, {"strategy": "fastest", "channels": ["app"]})
+    for channel, service in (("app", "express"), ("web", "ground")):
+        order_id = f"o-{channel}"
+        found = await confirmed(caller, order_id, ("MUG", 2), channel=channel)
+        assert [each["service"] for each in found["fulfillments"]] == [service]
+        quote = await caller.post(f"/v1/orders/{order_id}/amend", {"add": [lamps()]})
+        assert [each["service"] for each in quote.json()["fulfillments"]] == [service]
