@@ -6,6 +6,7 @@ import asyncpg
 import msgspec
 
 from services.events import records
+from services.events.discreet import discreet
 from services.events.records import LogEvent, Sight, Wanted
 
 __all__ = ["LogEvent", "Sight", "Span", "Wanted", "read_after", "read_wanted"]
@@ -40,9 +41,14 @@ async def read_after(
 async def read_wanted(
     connection: asyncpg.Connection, position: int, limit: int, wanted: Wanted
 ) -> Span:
-    """Return up to `limit` events after a position that are `wanted`, in order."""
+    """Return up to `limit` events after a position that are `wanted`, in order.
+
+    Another company is told of them what concerns it.
+    """
     latest, _ = await records.read_cursor(connection)
     end = min(position + SPAN_MAX, latest)
     events = await records.read_events(connection, (position, end), limit, wanted)
     reached = events[-1].position if len(events) == limit else max(position, end)
+    if wanted.sight is not None and wanted.sight.partner_id is not None:
+        events = [discreet(each) for each in events]
     return Span(events, reached, latest)

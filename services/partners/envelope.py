@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from services.events.discreet import theirs
 from services.partners.records import Due
 
 TYPES = {
@@ -14,16 +15,6 @@ TYPES = {
 """Content types by envelope."""
 SOURCE = "/v1/events"
 """What CloudEvents calls the source: the log in which the event stands."""
-COMPANYS = frozenset(
-    {
-        *("allocation_id", "actor", "capture", "cost", "pickup_code", "void"),
-        # Whom work went to or came from is nobody's business but the company's.
-        *("exception_id", "from_node_id", "moved_to", "replaces", "worse"),
-    }
-)
-"""Fields that a partner is not told, beside all amounts of money."""
-MINOR = "_minor"
-
 Envelope = Literal["standard", "cloudevents"]
 
 
@@ -56,25 +47,7 @@ def data_of(message: Due, *, partner: bool) -> dict[str, object]:
         "position": message.position,
         "subject": message.subject,
     }
-    return about | {
-        name: without_amounts(value) if partner else value
-        for name, value in payload.items()
-        if not partner or is_theirs(name)
-    }
-
-
-def is_theirs(name: str) -> bool:
-    """Tell whether partners are told a field: not what the customer pays, nor what it costs."""
-    return name not in COMPANYS and not name.endswith(MINOR)
-
-
-def without_amounts(value: object) -> object:
-    """Return a value without the fields that partners are not told, however deep they lie."""
-    if isinstance(value, dict):
-        return {name: without_amounts(each) for name, each in value.items() if is_theirs(str(name))}
-    if isinstance(value, list):
-        return [without_amounts(each) for each in value]
-    return value
+    return about | (theirs(payload) if partner else dict(payload))
 
 
 def wrapped(message: Due, envelope: Envelope, data: Mapping[str, object]) -> bytes:

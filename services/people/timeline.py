@@ -10,6 +10,7 @@ import msgspec
 
 from services.events import records as events
 from services.events.catalogue import in_words
+from services.events.discreet import discreet
 from services.events.records import Noted
 from services.keys import Principal
 from services.orders import records as allocations
@@ -60,7 +61,8 @@ async def of_order(
 ) -> Page:
     """Return what happened to an order after an event, oldest first.
 
-    A partner sees what happened at its nodes, everybody else who may see the order all of it.
+    A partner sees what happened at its nodes, without what is only the company's; everybody else
+    who may see the order all of it.
     Raises `not-found`, the same for somebody else's order.
     """
     await read_own_order(connection, order_id, principal)
@@ -103,9 +105,11 @@ async def read(
     limit: int,
 ) -> Page:
     """Return what happened to some orders after an event."""
-    node_ids = principal.node_ids if principal.role == "partner" else None
+    is_partner = principal.role == "partner"
+    node_ids = principal.node_ids if is_partner else None
     found = await events.read_about(connection, order_ids, FAMILIES, after, limit, node_ids)
-    return Page([entry(each) for each in found], found[-1].key if len(found) == limit else None)
+    shown = [discreet(each) for each in found] if is_partner else found
+    return Page([entry(each) for each in shown], found[-1].key if len(found) == limit else None)
 
 
 def entry(event: Noted) -> Entry:

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from services.database import Database
+from services.events.sequencer import number_events
 from services.http.paging import cursor_at
 from tests.services.caller import Caller, basket, problem_type
 from tests.services.people.test_contacts import allocated, contact, put
@@ -97,3 +98,34 @@ async def test_a_cursor_beyond_all_numbers_and_dates_is_refused(
     cursor = cursor_at((*begin, str(uuid4())))
     answer = await caller.get("/v1/orders/web-1/timeline", params={"cursor": cursor})
     assert (answer.status_code, problem_type(answer)) == (400, "invalid-parameter")
+
+
+async def test_a_partner_is_told_nothing_that_is_only_the_companys(
+    caller: Caller, database: Database
+) -> None:
+    """What its messages leave out, amounts and who did it, it must not read up elsewhere."""
+    async with database.transaction() as connection:
+        await connection.execute("UPDATE node SET partner_id = 'carrier' WHERE node_id = 'WH-EAST'")
+    caller.runtime.keyring.seen.clear()
+    await caller.catch_up()
+    order = basket("web-1", ("MUG", 1))
+    order["lines"][0]["unit_price_minor"] = 1_234
+    held = (await caller.post("/v1/allocations", order)).json()
+    path = f"/v1/allocations/{held['allocation_id']}"
+    work = (await caller.post(f"{path}/confirm")).json()["fulfillment_orders"][0]
+    step = f"/v1/fulfillment-orders/{work['fulfillment_order_id']}"
+    for call, body in (("pick", {}), ("pack", None), ("ship", {})):
+        done = await caller.post(f"{step}/{call}", body, role="operator")
+        assert done.status_code == 200, done.text
+    await number_events(database)
+    log = (await caller.get("/v1/events", role="partner")).json()["events"]
+    story = await entries(caller, "/v1/orders/web-1/timeline", role="partner")
+    for told in (log, story):
+        assert "shipment.created" in {each["kind"] for each in told}
+        assert {each["actor"] for each in told} == {"checkout", "operator"}
+        assert all(
+            {"allocation_id", "amounts_minor", "replaces"}.isdisjoint(each["payload"])
+            for each in told
+        )
+        assert "1234" not in str(told)
+    assert "1234" in str(await entries(caller, "/v1/orders/web-1/timeline"))
