@@ -68,7 +68,8 @@ def retry_after_s(headers: Mapping[str, str], now: datetime, settings: Settings)
     else:
         try:
             until = parsedate_to_datetime(given)
-        except ValueError:
+        except (ValueError, OverflowError):
+            # The latter for numbers that no date can have: nothing a receiver says may stop us.
             return None
         if until.tzinfo is None:
             until = until.replace(tzinfo=UTC)

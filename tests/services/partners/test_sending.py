@@ -2,10 +2,13 @@
 
 import asyncio
 from collections import defaultdict
+from datetime import UTC, datetime
 
+import pytest
 from aiohttp import web
 
 from services.database import Database
+from services.partners import schedule
 from services.settings import Settings
 from tests.services.partners.receiver import Seen, agree, listening, say
 from tests.services.partners.sending import (
@@ -245,3 +248,17 @@ async def test_two_senders_share_the_endpoints_and_send_nothing_twice(
         ):
             await until_ended(database, endpoint.endpoint_id, "delivered", len(events))
     assert len(receiver.seen) == len(events)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "soon",
+        "Mon, 01 Jan 2024 00:00:99999999999999999999 GMT",
+        "Mon, 01 Jan 2024 00:00:00 +99999999999999999999",
+    ],
+)
+def test_a_retry_after_that_is_no_time_says_nothing(settings: Settings, said: str) -> None:
+    """A receiver must not be able to stop the sending to itself before it was counted."""
+    now = datetime.now(UTC)
+    assert schedule.retry_after_s({"Retry-After": said}, now, settings) is None
