@@ -11,7 +11,7 @@ import numpy as np
 from routing.ascent import FORCED, FREE, SHUT, Ascent, ascend
 from routing.bonds import Bonds
 from routing.compiled import compiled
-from routing.facts import MISSING, REAL, Bools, Bytes, Facts, Floats
+from routing.facts import MISSING, REAL, Bools, Bytes, Facts, Floats, parcel_minor
 from routing.grid import Ints
 from routing.settle import settle
 from routing.sharing import Best, beaten, late
@@ -290,41 +290,75 @@ def stick(parts: Parts, status: Bytes, value: float) -> None:
 
 @compiled
 def guessed(facts: Facts, room: Ascent, parts: Parts, best: Best, status: Bytes) -> None:
-    """Try the plan that prices suggest: slots worth opening, and more until all is held."""
-    likely = np.empty(len(status), np.bool_)
-    left = facts.wanted.copy()
-    for k in range(len(status)):
-        likely[k] = status[k] == FORCED or (status[k] == FREE and room.rest[k] < 0)
-        if likely[k]:
-            for n in range(facts.starts[k], facts.starts[k + 1]):
-                left[facts.lines[n]] -= facts.most[n]
-    while left.max() > 0:
-        k = worthiest(facts, room, (status, likely), left)
-        if k < 0 or late(best):
-            return
-        likely[k] = True
-        for n in range(facts.starts[k], facts.starts[k + 1]):
-            left[facts.lines[n]] -= facts.most[n]
-    if likely.sum() <= GUESS_SLOTS_MAX and fresh_set(parts, likely):
+    """Try the plan that prices suggest; for the whole order those without each of its slots too."""
+    likely = suggested(facts, room, status, -1)
+    tried(facts, parts, best, likely)
+    if parts.counts[SEEN] <= 2:
+        for without in range(len(likely)):
+            if likely[without] and status[without] == FREE and not late(best):
+                tried(facts, parts, best, suggested(facts, room, status, without))
+
+
+@compiled
+def tried(facts: Facts, parts: Parts, best: Best, likely: Bools) -> None:
+    """Look for a cheaper plan that opens a set of slots, unless it was looked at before."""
+    if 0 < likely.sum() <= GUESS_SLOTS_MAX and fresh_set(parts, likely):
         settle(facts, np.flatnonzero(likely), best, GUESS_CLOSING)
 
 
 @compiled
-def worthiest(facts: Facts, room: Ascent, state: tuple[Bytes, Bools], left: Floats) -> int:
-    """The free slot not yet likely whose units still left are worth most beyond its costs."""
-    status, likely = state
-    chosen, most = -1, -1e300
-    for k in range(len(status)):
-        if status[k] == FREE and not likely[k]:
-            worth, fresh = -room.rest[k], 0.0
+def suggested(facts: Facts, room: Ascent, status: Bytes, without: int) -> Bools:
+    """The forced slots and, until all is held, the free ones that cost least for what is worth most.
+
+    None without slots enough.
+    """
+    likely: Bools = status == FORCED
+    left = facts.wanted.copy()
+    for k in range(facts.prices[REAL]):
+        if likely[k]:
             for n in range(facts.starts[k], facts.starts[k + 1]):
-                i = facts.lines[n]
-                new = max(0.0, min(facts.most[n], left[i]))
-                worth -= max(0.0, room.prices[i] - facts.costs[n]) * (facts.most[n] - new)
-                fresh += new
-            if fresh > 0 and worth > most:
-                chosen, most = k, worth
-    return chosen
+                left[facts.lines[n]] -= facts.most[n]
+    while left.max() > 0:
+        chosen, least = -1, 1e300
+        for k in range(facts.prices[REAL]):
+            if status[k] == FREE and not likely[k] and k != without:
+                share = costs_for(facts, room, k, left)
+                if share < least:
+                    chosen, least = k, share
+        if chosen < 0:
+            break
+        likely[chosen] = True
+        for n in range(facts.starts[chosen], facts.starts[chosen + 1]):
+            left[facts.lines[n]] -= facts.most[n]
+    spared(facts, status, likely, left)
+    return likely
+
+
+@compiled
+def spared(facts: Facts, status: Bytes, likely: Bools, left: Floats) -> None:
+    """Leave out free slots that the others of a set can do without, of which `left` is not held."""
+    for k in range(facts.prices[REAL]):
+        if likely[k] and status[k] == FREE and not needed(facts, k, facts.wanted - left):
+            likely[k] = False
+            for n in range(facts.starts[k], facts.starts[k + 1]):
+                left[facts.lines[n]] += facts.most[n]
+
+
+@compiled
+def costs_for(facts: Facts, room: Ascent, k: int, left: Floats) -> float:
+    """What a slot costs for the units still left, by what they are worth."""
+    worth, costs, load = 0.0, facts.opening[k], 0.0
+    for n in range(facts.starts[k], facts.starts[k + 1]):
+        i = facts.lines[n]
+        new = min(facts.most[n], left[i])
+        if new > 0:
+            worth += room.prices[i] * new
+            costs += facts.costs[n] * new
+            load += facts.grams[i] * new
+    if worth <= 0:
+        return 1e300
+    price: float = (costs + parcel_minor(facts, k, int(load))) / worth
+    return price
 
 
 @compiled

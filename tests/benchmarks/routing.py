@@ -20,6 +20,7 @@ from routing.basket import Basket
 from routing.plan import Plan
 from routing.plan_basket import plan_basket
 from routing.terrain import Terrain
+from routing.warm import warm
 from services.demo.compare import Rebuilt
 from services.demo.network import build
 from services.demo.orders import Homes, baskets, order
@@ -107,10 +108,12 @@ def measure(asked_for: Asked) -> Measured:
 def rows(count: int) -> dict[str, dict[str, float]]:
     """Measure `count` baskets of each length: figures by stratum, and over the real mix."""
     problems, shares = drawn(count)
+    # As every process that plans does when it starts.
+    warm()
     found = {}
     for stratum in STRATA:
-        for warm in problems[stratum][:2]:
-            measure(warm)
+        for first in problems[stratum][:2]:
+            measure(first)
         gc.collect()
         found[stratum] = figures([measure(each) for each in problems[stratum]])
     named = {f"{low}-{high} lines": found[low, high] for low, high in STRATA}
