@@ -7,9 +7,9 @@ import msgspec
 
 from inventory.audit import Difference, audit
 from services.commands.session import with_database
+from services.database import Database
 from services.fulfillment.audit import audit as audit_work
 from services.returns.audit import audit as audit_returns
-from services.database import Database
 
 
 @click.command("audit")
