@@ -17,7 +17,7 @@ from services.fulfillment.answers import (
     with_work,
 )
 from services.fulfillment.events import event, sum_minor, units_of
-from services.fulfillment.leftovers import call_off
+from services.fulfillment.leftovers import any_waits, call_off
 from services.fulfillment.records import Work
 from services.fulfillment.steps import Ask, lock_for, moved, write
 from services.fulfillment.tables import LIVE_STATES
@@ -199,7 +199,8 @@ async def no_show(connection: asyncpg.Connection, fulfillment_order_id: UUID, as
     work = await lock_for(connection, "no_show", fulfillment_order_id, ask)
     now = await shared_records.database_now(connection)
     (saved,) = await end(connection, [work], "no_show", ask, now)
-    await settle(connection, work.order.allocation_id, ask.actor, called_off=False)
+    if not await any_waits(connection, work.order.allocation_id):
+        await settle(connection, work.order.allocation_id, ask.actor, called_off=False)
     return saved
 
 

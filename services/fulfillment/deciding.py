@@ -27,7 +27,7 @@ from services.fulfillment.exceptions import (
 )
 from services.fulfillment.exceptions_records import ExceptionRow, Short
 from services.fulfillment.giving_up import Proposal, give_up
-from services.fulfillment.leftovers import counted, queue_late, units_cancelled
+from services.fulfillment.leftovers import any_waits, counted, queue_late, units_cancelled
 from services.fulfillment.moves import LostRaceError, Means, need_of, take_up, wants_of
 from services.fulfillment.reasons import Reason
 from services.fulfillment.records import Work
@@ -362,6 +362,5 @@ async def cancel_units(connection: asyncpg.Connection, means: Means, case: Case)
                 await less(connection, again, counted(case.chosen), "cancelled")
     told = units_cancelled(case.work, case.chosen, row.exception_id, decision.actor)
     await shared_records.insert_events(connection, [told])
-    rest = await exceptions_records.lock_exceptions_of(connection, case.work.order.allocation_id)
-    if not any(each.kind in HOMELESS for each in rest):
+    if not await any_waits(connection, case.work.order.allocation_id):
         await settle(connection, case.work.order.allocation_id, decision.actor)

@@ -104,6 +104,15 @@ def counted(chosen: Sequence[Unit]) -> Counter[Key]:
     return units
 
 
+async def any_waits(connection: asyncpg.Connection, allocation_id: UUID) -> bool:
+    """Tell whether units of a locked allocation are in the queue because no node has them.
+
+    Such an allocation goes on although no work is left: its customer still waits.
+    """
+    rows = await exceptions_records.lock_exceptions_of(connection, allocation_id)
+    return any(row.kind in HOMELESS for row in rows)
+
+
 async def call_off(
     connection: asyncpg.Connection, allocation_id: UUID, works: Sequence[Work], actor: str
 ) -> None:

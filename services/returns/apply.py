@@ -15,6 +15,7 @@ from services.fulfillment import create
 from services.fulfillment import records as work_records
 from services.fulfillment.cancel import outcome_of, settle
 from services.fulfillment.events import Units, event, sum_minor, units_of
+from services.fulfillment.leftovers import any_waits
 from services.fulfillment.records import Work
 from services.fulfillment.steps import moved
 from services.ids import new_id, numbered
@@ -303,9 +304,10 @@ def without(work: Work, units: Units, now: datetime) -> Work:
 async def make(
     connection: asyncpg.Connection, means: Means, kept: Kept, body: AllocationAnswer, actor: str
 ) -> list[Work]:
-    """Make the new work of a change; where none is left at all the allocation ends."""
+    """Make the new work of a change; where none is left and nothing waits, the allocation ends."""
     if not kept.fulfillments:
-        await settle(connection, kept.allocation_id, actor)
+        if not await any_waits(connection, kept.allocation_id):
+            await settle(connection, kept.allocation_id, actor)
         return []
     supplement = msgspec.structs.replace(body, fulfillments=kept.fulfillments)
     return await create.make(connection, supplement, actor=actor, settings=means.settings)

@@ -327,3 +327,23 @@ async def test_a_change_follows_the_rules_that_the_order_does(
         assert [each["service"] for each in found["fulfillments"]] == [service]
         quote = await caller.post(f"/v1/orders/{order_id}/amend", {"add": [lamps()]})
         assert [each["service"] for each in quote.json()["fulfillments"]] == [service]
+
+
+async def test_units_that_wait_for_a_place_outlive_the_rest_of_their_order(
+    caller: Caller, database: Database
+) -> None:
+    """Nobody has the sofa at present; that the mug is not wanted any more does not give it up."""
+    found = await confirmed(caller, "o-1", ("MUG", 1), ("SOFA", 1))
+    work = found["fulfillment_orders"][0]["fulfillment_order_id"]
+    body = {"reason": "not_found", "lines": [{"line_id": "2", "quantity": 1}]}
+    fate = (await step(caller, work, "reject", body))["units"][0]
+    assert fate["became"] == "queued"
+    await applied(caller, await quoted(caller, lines=[less(0)]))
+    path = f"/v1/allocations/{found['allocation_id']}"
+    assert (await caller.get(path)).json()["status"] == "confirmed"
+    await stock(database, {("SOFA", "WH-WEST"): 1})
+    retry = f"/v1/exceptions/{fate['exception_id']}/retry"
+    placed = await caller.post(retry, role="planner")
+    assert (placed.json()["state"], placed.json()["resolution"]) == ("resolved", "placed")
+    assert await live(database, found["allocation_id"]) == {("SOFA", "WH-WEST"): 1}
+    await assert_all_agrees(database)
