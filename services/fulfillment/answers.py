@@ -100,7 +100,7 @@ class FulfillmentOrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     ship_by: datetime
     promise: PromiseAnswer
     weight_grams: int
-    cost: CostAnswer
+    cost: Annotated[CostAnswer | None, Meta(description="To the company; not told to partners.")]
     lines: tuple[WorkLineAnswer, ...]
     shipments: tuple[ShipmentAnswer, ...]
     waits_for_supply: bool
@@ -179,9 +179,8 @@ def work_answer(
 ) -> FulfillmentOrderAnswer:
     """Return one fulfillment order; `pegs` may hold those of others too."""
     order = work.order
-    lines = tuple(
-        line_answer(line, waits(work, line, pegs), prices=role != "partner") for line in work.lines
-    )
+    is_ours = role != "partner"
+    lines = tuple(line_answer(line, waits(work, line, pegs), prices=is_ours) for line in work.lines)
     same = {
         name: getattr(order, name)
         for name in FulfillmentOrderAnswer.__struct_fields__
@@ -191,7 +190,7 @@ def work_answer(
         **same,
         allowed=allowed(standing(order)),
         promise=PromiseAnswer(order.promise_earliest, order.promise_latest),
-        cost=msgspec.json.decode(order.cost, type=CostAnswer),
+        cost=msgspec.json.decode(order.cost, type=CostAnswer) if is_ours else None,
         lines=lines,
         shipments=tuple(shipment_answer(each) for each in shipments),
         waits_for_supply=any(line.waits_for for line in lines),

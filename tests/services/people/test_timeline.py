@@ -117,6 +117,9 @@ async def test_a_partner_is_told_nothing_that_is_only_the_companys(
     for call, body in (("pick", {}), ("pack", None), ("ship", {})):
         done = await caller.post(f"{step}/{call}", body, role="operator")
         assert done.status_code == 200, done.text
+    seen = (await caller.get(step, role="partner")).json()
+    assert (seen["cost"], seen["lines"][0]["unit_price_minor"]) == (None, None)
+    assert (await caller.get(step, role="operator")).json()["cost"] is not None
     await number_events(database)
     log = (await caller.get("/v1/events", role="partner")).json()["events"]
     story = await entries(caller, "/v1/orders/web-1/timeline", role="partner")
