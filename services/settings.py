@@ -32,7 +32,7 @@ AT_LEAST_ONE = (
 )
 SPARE_CONNECTIONS = 4
 """Connections of a worker beside its lanes: reads, other writes, the polls of network and stock."""
-BACKGROUND_CONNECTIONS = 4
+BACKGROUND_CONNECTIONS = 8
 """Connections of the background worker: a job in each, and the renewal of leases."""
 SENDER_CONNECTIONS = 3
 """Connections of the process that sends webhooks; none is held while it waits for an answer."""

@@ -54,6 +54,14 @@ class EventsPage(msgspec.Struct, frozen=True, kw_only=True):
     latest: Annotated[int, Meta(description="The last position there is.")]
 
 
+class ServerSent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a stream, as clients of server-sent events take it apart."""
+
+    id: Annotated[str, Meta(description="Its position in the log.")]
+    event: Annotated[str, Meta(description="Its kind.")]
+    data: Annotated[str, Meta(description="What `GET /v1/events` tells of it, as JSON.")]
+
+
 def sight_of(principal: Principal) -> Sight | None:
     """Return what of the log somebody may see; None for all of it."""
     if principal.role in ("planner", "operator"):
@@ -119,7 +127,7 @@ async def list_events(
     media_type=EVENT_STREAM,
     responses={
         200: ResponseSpec(
-            str,
+            ServerSent,
             media_type=EVENT_STREAM,
             generate_examples=False,
             description="Server-sent events, each with its position as `id`.",
