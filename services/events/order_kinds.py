@@ -128,7 +128,7 @@ class OfWork(Payloads, frozen=True, kw_only=True):
     version: int
 
 
-@tells(fulfillment_order__created="{node_id} is to {method} {lines}.")
+@tells(fulfillment_order__created="{node_id} got work ({method}): {lines}.")
 class WorkCreated(OfWork, frozen=True, kw_only=True):
     """A node is to do something for an order."""
 
