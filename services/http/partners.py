@@ -137,9 +137,9 @@ async def create(
 ) -> Response[NewSecretAnswer]:
     """Be told of what happens from now on.
 
-    Messages follow Standard Webhooks. The secret that verifies them is shown in this answer alone, which the same
-    `Idempotency-Key` gets again, as of every write. A
-    partner gets what happens at its own nodes; a test message comes with `…/test`.
+    Messages follow Standard Webhooks. The secret that verifies them is shown in this answer alone,
+    which the same `Idempotency-Key` gets again, as of every write. A partner gets what happens at
+    its own nodes; a test message comes with `…/test`.
     """
     runtime: Runtime = state.runtime
     partner_id = owner_of(data, request)
