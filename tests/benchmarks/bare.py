@@ -90,8 +90,11 @@ async def capture(url: str, order_id: str) -> Writes:
             raise LookupError(f"there is no allocation of order {order_id}")
         tables = [row["relname"] for row in await connection.fetch(TABLES)]
         added = [await added_rows(connection, table, transaction) for table in tables]
+        # Stock is taken in a block that can be undone, which has a number of its own.
         cells = await connection.fetch(
-            "SELECT sku, node_id FROM stock WHERE xmin::text = $1", transaction
+            "SELECT DISTINCT sku, node_id FROM reservation"
+            " WHERE xmin::text = $1 AND supply_id IS NULL",
+            transaction,
         )
         columns = await connection.fetch(COLUMNS, "stock")
     finally:
