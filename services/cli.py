@@ -11,7 +11,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "keys": ("services.commands.keys", "Create, list and revoke API keys."),
     "staff": ("services.commands.staff", "Let people sign in, and see who can."),
     "customers": ("services.commands.customers", "Export or purge what is kept of a customer."),
-    "import": ("services.feeds.command", "Load nodes, items, stock or supply from a file."),
+    "import": (
+        "services.commands.feed",
+        "Load nodes, items, stock, supply or open orders from a file.",
+    ),
     "audit": ("services.commands.audit", "Check that movements, stock and promises agree."),
     "backup": ("services.commands.backup", "Write a consistent copy of the database to a file."),
     "restore": ("services.commands.restore", "Load such a copy into an empty database."),

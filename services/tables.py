@@ -218,6 +218,6 @@ file_import = sa.Table(
     sa.Column("chunks", sa.Integer, nullable=False, server_default=ZERO),
     sa.Column("rows_applied", sa.BigInteger, nullable=False, server_default=ZERO),
     sa.Column("rows_rejected", sa.BigInteger, nullable=False, server_default=ZERO),
-    sa.CheckConstraint("kind IN ('nodes', 'items', 'stock', 'supply')", name="kind"),
+    sa.CheckConstraint("kind IN ('nodes', 'items', 'stock', 'supply', 'orders')", name="kind"),
     sa.CheckConstraint("(key_1 IS NULL) = (key_2 IS NULL)", name="key"),
 )

@@ -1,1 +1,1 @@
-"""Files of nodes, items, stock and supply: read, checked, staged and applied chunk by chunk."""
+"""Files of nodes, items, stock, supply and open orders: read, checked, staged and applied chunk by chunk."""

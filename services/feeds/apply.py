@@ -19,7 +19,7 @@ from inventory.supply import Supply, put_supply
 from services.feeds import records
 from services.feeds.records import Progress, Staged
 from services.feeds.rejects import Rejected, RejectsFile
-from services.feeds.rows import StockRow
+from services.feeds.rows import RowError, StockRow
 from services.shortages import tell_shortages, tell_supply_shortages
 
 ATTEMPTS_MAX = 20
@@ -50,12 +50,15 @@ class Effect(msgspec.Struct, frozen=True):
     outdated: int = 0
     shortages: int = 0
     """Stock or supply records of which more is now promised than is there."""
+    repeated: int = 0
+    """Rows of orders that were imported before and stay as they are."""
 
     def __add__(self, other: Self) -> "Effect":
         return Effect(
             self.rows + other.rows,
             self.outdated + other.outdated,
             self.shortages + other.shortages,
+            self.repeated + other.repeated,
         )
 
 
@@ -71,6 +74,10 @@ class Chunks(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of one transaction, all of which it locks."""
     milliseconds: int
     """Time a transaction may take before the next one gets fewer rows."""
+    apply: "Apply | None" = None
+    """How to apply rows that this package has no function for."""
+    together: bool = False
+    """Whether each transaction applies one group of rows, those that share their first key."""
 
 
 async def apply_staged(
@@ -87,7 +94,11 @@ async def apply_staged(
     """
     total = max(await records.count_staged(connection), 1)
     effect, after, size = Effect(), begun.key, chunks.rows_max
-    while rows := await records.next_chunk(connection, after, size):
+    while rows := (
+        await records.next_group(connection, after)
+        if chunks.together
+        else await records.next_chunk(connection, after, size)
+    ):
         started = perf_counter()
         effect += await apply_bisected(connection, chunks, rows, rejects)
         after = rows[-1].key
@@ -109,14 +120,18 @@ def next_size(chunks: Chunks, rows: int, seconds: float) -> int:
 async def apply_bisected(
     connection: asyncpg.Connection, chunks: Chunks, rows: Sequence[Staged], rejects: RejectsFile
 ) -> Effect:
-    """Apply one chunk; where it cannot be, narrow the cause down to a row and reject that."""
+    """Apply one chunk; where it cannot be, narrow the cause down to a row and reject that.
+
+    Rows that belong together are rejected together.
+    """
     try:
         return await apply_patiently(connection, chunks, rows)
     except IMPOSSIBLE as error:
-        if len(rows) == 1:
-            (row,) = rows
-            reason = f"It cannot be applied: {error}."
-            rejects.write(Rejected(row.line, reason, msgspec.msgpack.decode(row.payload)))
+        if len(rows) == 1 or chunks.together:
+            said = str(error) if isinstance(error, RowError) else f"It cannot be applied: {error}"
+            for row in rows:
+                fields = msgspec.msgpack.decode(row.payload)
+                rejects.write(Rejected(row.line, f"{said}.", fields))
             return Effect()
     half = len(rows) // 2
     first = await apply_bisected(connection, chunks, rows[:half], rejects)
@@ -134,7 +149,8 @@ async def apply_patiently(
                     connection, chunks.import_id, rows[-1].key, len(rows)
                 )
                 payloads = [row.payload for row in rows]
-                return await APPLY[chunks.kind](connection, chunks, number, payloads)
+                apply = chunks.apply or APPLY[chunks.kind]
+                return await apply(connection, chunks, number, payloads)
         except LOST_RACES as error:
             if attempt == ATTEMPTS_MAX:
                 raise

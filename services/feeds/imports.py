@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from services.feeds import records
-from services.feeds.apply import Chunks, Effect, Watch, apply_staged
+from services.feeds.apply import Apply, Chunks, Effect, Watch, apply_staged
 from services.feeds.readers import content_hash, read_batches
 from services.feeds.records import BEFORE_ALL, Found, Progress
 from services.feeds.rejects import Rejected, RejectsFile
@@ -32,6 +32,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     chunk_rows: int = 2_000
     chunk_ms: int = 100
     lock_timeout_ms: int = 2_000
+    apply: Apply | None = None
+    """How to apply rows that this package has no function for."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +78,7 @@ async def import_file(connection: asyncpg.Connection, order: Order, watch: Watch
             applied_before=found.rows_applied,
             finished_before_at=found.finished_at,
         )
-    with RejectsFile(order.rejects) as rejects:
+    with RejectsFile(order.rejects, order.kind.group) as rejects:
         now = await records.database_now(connection)
         started_at = found.started_at if found else now
         rows = await stage_unchanged(connection, order, rejects, now, watch)
@@ -91,6 +93,8 @@ async def import_file(connection: asyncpg.Connection, order: Order, watch: Watch
             as_of=started_at,
             rows_max=order.chunk_rows,
             milliseconds=order.chunk_ms,
+            apply=order.apply,
+            together=order.kind.together,
         )
         effect = await apply_staged(connection, chunks, begun, rejects, watch)
         await records.finish_import(connection, import_id, rejects.rows)
@@ -151,11 +155,14 @@ async def stage_file(
 
 
 def stage_keys(kind: Kind, row: Row) -> tuple[object, ...]:
-    """Return the row's key in two parts, its references, likewise, and its instant."""
-    key = [getattr(row, column) for column in kind.key]
+    """Return the row's key in two parts, its references, likewise, and its instant.
+
+    The second part holds all columns of the key but the first; no key contains a tab.
+    """
+    first, *rest = [getattr(row, column) for column in kind.key]
     references = [getattr(row, reference.column) for reference in kind.references]
     as_of = row.as_of if isinstance(row, StockRow) else None
-    return (*key, *[""] * (2 - len(key)), *references, *[None] * (2 - len(references)), as_of)
+    return (first, "\t".join(rest), *references, *[None] * (2 - len(references)), as_of)
 
 
 async def check_staged(
@@ -173,8 +180,13 @@ async def check_staged(
             await reject_found(moved, what, rejects)
         await records.index_staged(connection)
         lost = records.take_lost(connection, as_of)
-        what = f"Line {{}} has the same {' and '.join(kind.key)} and replaces it."
+        same = f"Line {{}} has the same {' and '.join(kind.key)}"
+        what = f"{same}; leave one of them." if kind.together else f"{same} and replaces it."
         await reject_found(lost, what, rejects)
+        if kind.together:
+            rest = records.take_groups(connection, sorted(rejects.groups))
+            what = f"Another row of {kind.key[0]} '{{}}' was rejected, and all go together or none."
+            await reject_found(rest, what, rejects)
 
 
 async def reject_found(found: AsyncIterator[Found], what: str, rejects: RejectsFile) -> None:

@@ -172,6 +172,29 @@ async def take_lost(connection: asyncpg.Connection, as_of: datetime) -> AsyncIte
         yield Found(*row)
 
 
+async def take_groups(connection: asyncpg.Connection, keys: Sequence[str]) -> AsyncIterator[Found]:
+    """Take out the staged rows whose keys begin with one of these; in a transaction."""
+    statement = """
+        WITH taken AS (
+            DELETE FROM staged_row WHERE key_1 = ANY($1::text[]) RETURNING line, payload, key_1
+        )
+        SELECT line, payload, key_1 AS other FROM taken ORDER BY line
+    """
+    async for row in connection.cursor(statement, list(keys)):
+        yield Found(*row)
+
+
+async def next_group(connection: asyncpg.Connection, after: tuple[str, str]) -> list[Staged]:
+    """Return the staged rows of the first group after that of a key, in the order of keys."""
+    rows = await connection.fetch(
+        "SELECT line, key_1, key_2, payload FROM staged_row WHERE key_1 = ("
+        "SELECT key_1 FROM staged_row WHERE key_1 > $1 ORDER BY key_1 LIMIT 1"
+        ") ORDER BY key_2",
+        after[0],
+    )
+    return [Staged(*row) for row in rows]
+
+
 async def next_chunk(
     connection: asyncpg.Connection, after: tuple[str, str], rows_max: int
 ) -> list[Staged]:

@@ -19,9 +19,14 @@ class Rejected(msgspec.Struct, frozen=True):
 class RejectsFile:
     """Writes rejected rows as JSON Lines; without any, no file is left, not even an old one."""
 
-    def __init__(self, path: Path) -> None:
-        """Prepare to write to `path`, which is replaced on entering."""
+    def __init__(self, path: Path, group: str | None = None) -> None:
+        """Prepare to write to `path`, which is replaced on entering.
+
+        With `group`, a column, the values it has in rejected rows are kept in `groups`.
+        """
         self.path = path
+        self.group = group
+        self.groups: set[str] = set()
         self.rows = 0
         self.file: BinaryIO | None = None
         self.encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -50,3 +55,6 @@ class RejectsFile:
             raise RuntimeError(f"{self.path} is not open")
         self.file.write(self.encode(rejected) + b"\n")
         self.rows += 1
+        value = rejected.row.get(self.group) if self.group else None
+        if isinstance(value, str):
+            self.groups.add(value)

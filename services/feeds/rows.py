@@ -88,6 +88,10 @@ SupplyKind = Annotated[
         description="purchase_order, transfer or production",
     ),
 ]
+Quantity = Annotated[
+    int, Meta(ge=1, le=10_000, description="a whole number of units from 1 to 10,000")
+]
+Method = Annotated[str, Meta(pattern="^(ship|pickup)$", description="ship or pickup")]
 CapacityUnit = Annotated[str, Meta(pattern="^(orders|units)$", description="orders or units")]
 
 
@@ -181,7 +185,41 @@ class SupplyRow(
     trust_percent: Percent = 100
 
 
-Row = NodeRow | ItemRow | StockRow | SupplyRow
+class OrderRow(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Units of one line of an open order that one node is to give."""
+
+    order_id: Key
+    line_id: Key
+    sku: Key
+    quantity: Quantity
+    node_id: Key
+    method: Method
+    service: Key | None = None
+    channel: Key = "web"
+    zone_id: Key | None = None
+    country: Country | None = None
+    postal_code: Key | None = None
+    promise_earliest: Day | None = None
+    promise_latest: Day
+    ship_by: Instant | None = None
+    unit_price_minor: Minor | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` when the columns do not go together."""
+        if self.promise_earliest is not None and self.promise_earliest > self.promise_latest:
+            raise ValueError(
+                f"promise_earliest is {self.promise_earliest} and promise_latest "
+                f"{self.promise_latest}; the earliest cannot come after the latest"
+            )
+        if (self.country is None) != (self.postal_code is None):
+            raise ValueError("country and postal_code are only of use together")
+        if self.method == "ship" and self.zone_id is None and self.country is None:
+            raise ValueError("what is shipped needs a zone_id, or a country and postal_code")
+
+
+Row = NodeRow | ItemRow | StockRow | SupplyRow | OrderRow
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -215,6 +253,13 @@ class Kind(msgspec.Struct, frozen=True):
     row: type[Row]
     key: tuple[str, ...]
     references: tuple[Reference, ...] = ()
+    together: bool = False
+    """Whether rows that share the first column of the key are applied all or none."""
+
+    @property
+    def group(self) -> str | None:
+        """The column whose value such rows share."""
+        return self.key[0] if self.together else None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -234,6 +279,7 @@ KINDS = {
         Kind("items", ItemRow, ("sku",)),
         Kind("stock", StockRow, ("sku", "node_id"), (ITEM, NODE)),
         Kind("supply", SupplyRow, ("sku", "supply_id"), (ITEM, NODE)),
+        Kind("orders", OrderRow, ("order_id", "line_id", "node_id"), (ITEM, NODE), together=True),
     )
 }
 

@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 from click.testing import CliRunner
 
+from services.commands.feed import command
 from services.database import migrate
 from services.embedded import Server
-from services.feeds.command import command
 from tests.services.feeds.conftest import read_rejects, write_once
 
 NOM = (sys.executable, "-c", "from services.cli import main; main()")
@@ -127,7 +127,10 @@ async def test_strict_ends_with_two_and_applies_nothing(
     [
         (("items", "none.csv"), "Refused: There is no file none.csv.\n"),
         (("items", "items.txt"), "Refused: The ending '.txt' stands for no format; give --format"),
-        (("boxes", "items.csv"), "Invalid value for '{nodes|items|stock|supply}': 'boxes' is not"),
+        (
+            ("boxes", "items.csv"),
+            "Invalid value for '{nodes|items|stock|supply|orders}': 'boxes' is not",
+        ),
         (
             ("items", "items.csv", "--rejects", "items.csv"),
             "Refused: --rejects names the file to be read, which it would overwrite.\n",

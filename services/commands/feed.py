@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import asyncpg
 import click
+import msgspec
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,7 +29,10 @@ from services.embedded_home import EmbeddedError
 from services.feeds.apply import Watch
 from services.feeds.imports import Order, Outcome, StrictError, import_file
 from services.feeds.readers import FORMATS, format_of
-from services.feeds.rows import KINDS, FileError
+from services.feeds.rows import KINDS, FileError, OrderRow
+from services.fulfillment.takeover import Takeover
+from services.planning import records as planning_records
+from services.planning.network import build
 from services.settings import Settings, SettingsError
 
 DONE, SOME_REJECTED, REFUSED, BROKEN_OFF = 0, 1, 2, 3
@@ -61,11 +65,12 @@ Exit codes:
 def command(
     kind: str, file: Path, strict: bool, source: str | None, rejects: Path | None, form: str | None
 ) -> None:
-    """Load nodes, items, stock or supply from a CSV, JSON Lines or Parquet FILE.
+    """Load nodes, items, stock, supply or open orders from a CSV, JSON Lines or Parquet FILE.
 
     Good rows are applied in small transactions that no checkout feels, bad ones are written to a
     rejects file with their line and the reason. An import that was broken off goes on where it
-    stopped when it is run again.
+    stopped when it is run again. Open orders of another system are taken over as they stand, each
+    whole or not at all: confirmed, on the nodes they name, with their work.
     """
     started = perf_counter()
     try:
@@ -122,18 +127,27 @@ def run(settings: Settings, order: Order) -> Outcome:
     """Import on the database of the settings, the running one of the data folder by default."""
     given = settings.database_url
     with nullcontext(given) if given else database_of(settings.home) as url, progress() as watch:
-        return asyncio.run(import_at(url, order, watch))
+        return asyncio.run(import_at(url, settings, order, watch))
 
 
-async def import_at(url: str, order: Order, watch: Watch) -> Outcome:
+async def import_at(url: str, settings: Settings, order: Order, watch: Watch) -> Outcome:
     """Import over a connection of its own, since the staged rows live in its session."""
     dsn = driver_url(url).replace("+asyncpg", "", 1)
     connection = await asyncpg.connect(dsn, server_settings={"application_name": "nom import"})
     try:
-        return await import_file(connection, order, watch)
+        return await import_file(connection, await able(connection, settings, order), watch)
     finally:
         # A session that hangs must not outlive the command: ending it rolls back one chunk at most.
         connection.terminate()
+
+
+async def able(connection: asyncpg.Connection, settings: Settings, order: Order) -> Order:
+    """Return the order to import with the means to apply open orders, where it is for those."""
+    if order.kind.row is not OrderRow:
+        return order
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        network = build(await planning_records.read_network(connection))
+    return msgspec.structs.replace(order, apply=Takeover(network, settings))
 
 
 @contextmanager
@@ -170,6 +184,8 @@ def closing_sentence(order: Order, outcome: Outcome, seconds: float) -> str:
         told.append(f"{outcome.effect.outdated:,} were older than what is known; it was kept.")
     if outcome.effect.shortages:
         told.append(f"{outcome.effect.shortages:,} stock records now hold less than is promised.")
+    if outcome.effect.repeated:
+        told.append(f"{outcome.effect.repeated:,} were imported before and stayed as they are.")
     if outcome.rejected:
         told.append(
             f"{outcome.rejected:,} of {outcome.rows:,} rows were rejected; {order.rejects} says why."
