@@ -85,6 +85,8 @@ def test_what_is_killed_comes_back(service: Service, name: str) -> None:
     before = children(service)
     killed = psutil.Process(next(number for number in before if before[number] == name))
     killed.kill()
+    # A large process takes a moment to go, and looks well until then.
+    assert none_left([killed])
     until(lambda: sorted(children(service).values()) == sorted(before.values()))
     until(lambda: ready(service))
     assert killed.pid not in children(service)
