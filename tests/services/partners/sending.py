@@ -20,6 +20,8 @@ from services.records import Event, insert_events
 from services.settings import Settings
 
 LOOPBACK = "127.0.0.0/8"
+SPREAD_S = 30
+"""After which events that get no position are a defect."""
 QUICK = {
     "webhook_allow": LOOPBACK,
     "webhook_poll_ms": 5,
@@ -85,9 +87,27 @@ async def happen(database: Database, events: Sequence[Event]) -> None:
 
 
 async def spread(database: Database) -> None:
-    """Give all events their positions and endpoints their messages."""
-    await number_events(database)
+    """Give all events their positions and endpoints their messages.
+
+    An event waits for its position while any transaction is open that might still write one before
+    it, such as a sender's; the job that numbers events comes back, and so does this.
+    """
+    async with asyncio.timeout(SPREAD_S):
+        await number_events(database)
+        while await unnumbered(database):
+            await asyncio.sleep(0.01)
+            await number_events(database)
     await write_messages(database)
+
+
+async def unnumbered(database: Database) -> int:
+    """Return how many events have no position yet."""
+    async with database.connect() as connection:
+        count: int = await connection.fetchval(
+            "SELECT count(*) FROM event WHERE NOT EXISTS"
+            " (SELECT FROM event_position AS p WHERE p.event_id = event.event_id)"
+        )
+    return count
 
 
 @asynccontextmanager
