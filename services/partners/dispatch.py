@@ -7,10 +7,13 @@ import asyncpg
 import msgspec
 
 from services.fulfillment.records import Work
+from services.fulfillment.tables import LIVE_STATES
 from services.partners import kinds, records
 from services.partners.records import Due
 from services.people.records import find_contact
 
+NEEDS_ADDRESS = (*LIVE_STATES, "shipped")
+"""States of work in which a partner still has a use for whom it is for."""
 LABEL = ("name", "address_lines", "city", "region", "postal_code", "country", "phone", "email")
 """What a carrier needs of a person."""
 
@@ -74,8 +77,13 @@ async def read_contact(
 def dispatch_of(
     work: Work, contact: Mapping[str, object] | None, items: Mapping[str, asyncpg.Record]
 ) -> dict[str, object]:
-    """Return the dispatch of one fulfillment order."""
+    """Return the dispatch of one fulfillment order; of work that has ended it names nobody.
+
+    Messages can be sent again at any time, also to another partner that has the node by then.
+    """
     order = work.order
+    if order.state not in NEEDS_ADDRESS:
+        contact = None
     return {
         "ship_to": addressed(contact, order.method),
         "fulfillment_order_id": str(order.fulfillment_order_id),

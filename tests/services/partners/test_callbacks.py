@@ -308,3 +308,29 @@ async def test_a_webhook_brings_all_that_is_needed_to_send_the_goods_and_no_more
     assert dispatch["ship_by"] > dispatch["promise"]["earliest"] > ""
     assert "minor" not in seen.body.decode()
     assert "allocation_id" not in seen.data
+
+
+async def test_a_message_sent_again_after_the_work_has_ended_names_nobody(
+    partner: Caller, database: Database
+) -> None:
+    """Another partner may have the node by then; whom the order was for is not its business."""
+    address = {
+        "name": "Ada Lovelace",
+        "address_lines": ["12 Analytical Way"],
+        "city": "New York",
+        "postal_code": "10001",
+        "country": "US",
+        "packing_slip": "For Ada",
+    }
+    async with listening() as receiver:
+        body = {"url": receiver.url, "kinds": ["fulfillment_order.submitted"]}
+        await partner.post("/v1/webhook-endpoints", body, role="partner")
+        order = await confirmed(partner, shipped("o-1", ("LAMP", 2)))
+        await partner.put("/v1/orders/o-1/contact", address, role="checkout")
+        ended = await partner.post(f"/v1/allocations/{order['allocation_id']}/cancel")
+        assert ended.json()["fulfillment_orders"][0]["state"] == "cancelled"
+        await spread(database)
+        async with sending(database, partner.runtime.settings):
+            (seen,) = await receiver.until_seen(1)
+    assert seen.data["dispatch"]["ship_to"] is None
+    assert "Ada" not in seen.body.decode()
