@@ -179,7 +179,8 @@ async def apply(connection: asyncpg.Connection, told: Callback, work: Work, ask:
             return await cancel.accept_cancellation(connection, order_id, ask)
         case "reject_cancellation":
             return await steps.reject_cancellation(connection, order_id, ask, told.reason)
-    raise ValueError(f"a {told.kind} has no effect by itself; rejections plan first")
+    # A rejection plans before the transaction, where the work was not yet, or no longer, as it is.
+    raise Refused("unavailable", "The work changed at this moment; send the same event again.")
 
 
 async def ship(connection: asyncpg.Connection, told: Callback, work: Work, ask: Ask) -> Work:

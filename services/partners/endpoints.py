@@ -170,6 +170,8 @@ async def create(
 ) -> NewSecretAnswer:
     """Add an endpoint for what happens from now on; raises `invalid-field`, `endpoint-limit`."""
     verify(choice, settings)
+    # Two that are added at once would each count the other out.
+    await shared_records.lock_names(connection, [f"endpoints:{partner_id or ''}".encode()])
     if await records.count_endpoints(connection, partner_id) >= ENDPOINTS_MAX:
         raise Refused(
             "endpoint-limit",

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from services import keys
 from services.database import Database
+from services.partners.endpoints import ENDPOINTS_MAX
 from tests.services.caller import Caller, problem_type
 from tests.services.partners.receiver import Receiver, agree, listening, say
 from tests.services.partners.sending import count_messages, happen, happening, sending, spread
@@ -263,6 +264,16 @@ async def test_an_owner_has_a_limited_number_of_endpoints(caller: Caller) -> Non
             await add(caller, receiver)
         refused = await caller.post(PATH, {"url": receiver.url}, role="partner")
     assert (refused.status_code, problem_type(refused)) == (409, "endpoint-limit")
+
+
+async def test_the_limit_holds_when_endpoints_are_added_at_once(caller: Caller) -> None:
+    """Each would otherwise count before the others are there."""
+    body = {"url": "https://partner.example/hooks", "kinds": ["return.*"]}
+    answers = await asyncio.gather(
+        *(caller.post(PATH, body, role="partner") for _ in range(ENDPOINTS_MAX + 6))
+    )
+    made = [answer for answer in answers if answer.status_code == 201]
+    assert len(made) == ENDPOINTS_MAX
 
 
 async def test_two_partners_with_keys_see_their_own_messages_by_cursor(
