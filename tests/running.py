@@ -15,8 +15,11 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
-PATIENCE_S = 120
-"""How long anything may take before the test is given up; never a measure of speed."""
+PATIENCE_S = 600
+"""How long anything may take before the test is given up; never a measure of speed.
+
+A first start compiles the optimizer, which takes minutes on a small machine.
+"""
 
 
 class Service:
