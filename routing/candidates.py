@@ -149,7 +149,7 @@ def _starts(surveyed: Survey, dates: Dates, n: int, kinds: int) -> list[First]:
 
 def _worked(dates: Dates, node: Node, day: date) -> date | None:
     try:
-        return promise.worked_date(dates.calendar(node), day)
+        return promise.worked_date(dates.calendar(node), day, time_zone=node.time_zone)
     except promise.NeverError:
         return None
 

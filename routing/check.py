@@ -159,15 +159,24 @@ def _eligible(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
                 yield Violation("capability", f"{f.node_id} lacks {missing} for {line.line_id}")
 
 
-def _works(calendar: Calendar | None, day: date) -> bool:
-    return calendar is None or (
+def _works(calendar: Calendar | None, day: date, zone: str) -> bool:
+    worked = calendar is None or (
         day.isoweekday() in calendar.weekdays and day not in calendar.holidays
     )
+    return worked and _shown(day, zone)
 
 
-def _worked_dates(calendar: Calendar | None, first: date) -> list[date]:
+@lru_cache(maxsize=100_000)
+def _shown(day: date, zone: str) -> bool:
+    """Whether clocks show the date at any of some hours that no date can fall between."""
+    noon = datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=12)
+    instants = (noon + timedelta(hours=hours) for hours in range(-26, 27, 4))
+    return any(at.astimezone(ZoneInfo(zone)).date() == day for at in instants)
+
+
+def _worked_dates(calendar: Calendar | None, first: date, zone: str) -> list[date]:
     days = (first + timedelta(days=ahead) for ahead in range(_DAYS_MAX))
-    return [day for day in days if _works(calendar, day)]
+    return [day for day in days if _works(calendar, day, zone)]
 
 
 def _cut_off(node: Node, day: date) -> datetime:
@@ -194,7 +203,7 @@ def _earliest_dispatch(lookup: _Lookup, node: Node, ready: date) -> date | None:
     today = lookup.problem.now.astimezone(ZoneInfo(node.time_zone)).date()
     if lookup.problem.now > _cut_off(node, today):
         today += timedelta(days=1)
-    worked = _worked_dates(calendar, max(today, ready))
+    worked = _worked_dates(calendar, max(today, ready), node.time_zone)
     return worked[node.handling_days] if len(worked) > node.handling_days else None
 
 
@@ -202,7 +211,7 @@ def _dates(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
     """Work date, `ship_by` and promise of every fulfillment."""
     for f in plan.fulfillments:
         node = lookup.nodes[f.node_id]
-        if not _works(lookup.calendars[node.calendar_id], f.work_on):
+        if not _works(lookup.calendars[node.calendar_id], f.work_on, node.time_zone):
             yield Violation("calendar", f"{f.node_id} does not work on {f.work_on}")
         for part in f.lines:
             earliest = _earliest_dispatch(lookup, node, part.available_on)
@@ -223,8 +232,8 @@ def _promise(lookup: _Lookup, f: Fulfillment) -> Promise | None:
         return None
     calendar = lookup.calendars[lane.calendar_id] if lane.calendar_id else None
     cut_off = _cut_off(lookup.nodes[f.node_id], f.work_on)
-    zone = ZoneInfo(lookup.problem.destination_time_zone)
-    moves = _worked_dates(calendar, cut_off.astimezone(zone).date())
+    zone = lookup.problem.destination_time_zone
+    moves = _worked_dates(calendar, cut_off.astimezone(ZoneInfo(zone)).date(), zone)
     return Promise(earliest=moves[lane.transit_days_min], latest=moves[lane.transit_days_max])
 
 

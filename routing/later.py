@@ -60,7 +60,8 @@ def _first_with_room(
 
 def _next(dates: Dates, node: Node, start: First) -> First | None:
     try:
-        day = promise.worked_date(dates.calendar(node), start.start_on + timedelta(days=1))
+        following = start.start_on + timedelta(days=1)
+        day = promise.worked_date(dates.calendar(node), following, time_zone=node.time_zone)
     except promise.NeverError:
         return None
     dispatched = dates.dispatch(node, day)

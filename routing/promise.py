@@ -6,6 +6,7 @@ Every loop over dates is bounded by `DAYS_MAX`; a calendar that works no date in
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from routing.plan import Promise
@@ -15,6 +16,7 @@ DAYS_MAX = 366
 """How far ahead, in days, any rule looks for a worked date."""
 
 _DAY = timedelta(days=1)
+_NOON = time(12)
 
 
 class NeverError(ValueError):
@@ -33,10 +35,22 @@ def works_on(calendar: Calendar | None, day: date) -> bool:
     return day.isoweekday() in calendar.weekdays and day not in calendar.holidays
 
 
-def worked_date(calendar: Calendar | None, day: date, further: int = 0) -> date:
+@lru_cache(maxsize=100_000)
+def is_shown(day: date, time_zone: str) -> bool:
+    """Whether clocks in `time_zone` ever show `day`.
+
+    They skip one when a place moves across the date line, as Samoa did with 30 December 2011.
+    Nobody works, delivers or collects on it.
+    """
+    noon = datetime.combine(day, _NOON, ZoneInfo(time_zone)).astimezone(UTC)
+    return local_date(noon, time_zone) == day
+
+
+def worked_date(calendar: Calendar | None, day: date, further: int = 0, *, time_zone: str) -> date:
     """The first worked date on or after `day`, then `further` worked dates later.
 
-    Raises `NeverError` when that is more than `DAYS_MAX` days away.
+    Dates that clocks in `time_zone` skip do not count. Raises `NeverError` when that is more than
+    `DAYS_MAX` days away.
     """
     last = day + DAYS_MAX * _DAY
     while True:
@@ -44,7 +58,7 @@ def worked_date(calendar: Calendar | None, day: date, further: int = 0) -> date:
             name = calendar.calendar_id if calendar else "every day"
             message = f"calendar {name} has no such worked date within {DAYS_MAX} days, by {last}"
             raise NeverError(message)
-        if works_on(calendar, day):
+        if works_on(calendar, day) and is_shown(day, time_zone):
             if further == 0:
                 return day
             further -= 1
@@ -73,7 +87,8 @@ def start_date(node: Node, calendar: Calendar, now: datetime) -> date:
     """
     today = local_date(now, node.time_zone)
     in_time = now <= local_instant(today, node.cut_off, node.time_zone)
-    return worked_date(calendar, today if in_time else today + _DAY)
+    first = today if in_time else today + _DAY
+    return worked_date(calendar, first, time_zone=node.time_zone)
 
 
 def dispatch_date(node: Node, calendar: Calendar, start_on: date) -> date:
@@ -82,7 +97,7 @@ def dispatch_date(node: Node, calendar: Calendar, start_on: date) -> date:
     That is `handling_days` worked dates after the start; its capacity is what the work takes.
     Raises `NeverError`.
     """
-    return worked_date(calendar, start_on, node.handling_days)
+    return worked_date(calendar, start_on, node.handling_days, time_zone=node.time_zone)
 
 
 def dispatch_instant(node: Node, work_on: date) -> datetime:
@@ -107,8 +122,8 @@ def delivery_promise(
     calendar = None if lane.calendar_id is None else calendars[lane.calendar_id]
     handed_over = local_date(ship_by, time_zone)
     return Promise(
-        earliest=worked_date(calendar, handed_over, lane.transit_days_min),
-        latest=worked_date(calendar, handed_over, lane.transit_days_max),
+        earliest=worked_date(calendar, handed_over, lane.transit_days_min, time_zone=time_zone),
+        latest=worked_date(calendar, handed_over, lane.transit_days_max, time_zone=time_zone),
     )
 
 

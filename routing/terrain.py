@@ -30,7 +30,6 @@ SHIP, PICKUP = 1, 2
 UNKNOWN_ABILITY = 1 << (ABILITIES_MAX + 2)
 
 _TICK = timedelta(microseconds=1)
-_SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
 
 
@@ -352,12 +351,12 @@ def _same_date(time_zone: str, now: datetime) -> tuple[datetime, datetime]:
 
 
 def _same_offset(zone: ZoneInfo, now: datetime, far: datetime) -> datetime:
-    """The instant nearest to `far`, to a second, up to which clocks are not changed from `now`."""
+    """The instant nearest to `far` up to which clocks are not changed from `now`."""
     offset = now.astimezone(zone).utcoffset()
     if far.astimezone(zone).utcoffset() == offset:
         return far
     near = now
-    while abs(far - near) > _SECOND:
+    while abs(far - near) > _TICK:
         middle = near + (far - near) / 2
         if middle.astimezone(zone).utcoffset() == offset:
             near = middle

@@ -18,6 +18,7 @@ from routing.promise import (
     dispatch_date,
     dispatch_instant,
     pickup_promise,
+    start_date,
     worked_date,
 )
 from services import records as shared_records
@@ -219,9 +220,12 @@ async def redate(
     if node is None or not await can_promise(connection, network, work):
         return False
     calendar = network.calendars[node.calendar_id]
-    dates = [dispatch_date(node, calendar, worked_date(calendar, there_on))]
+    # Goods that come today, told of after the cut-off, are not worked off today.
+    first = start_date(node, calendar, await shared_records.database_now(connection))
+    start_on = worked_date(calendar, max(first, there_on), time_zone=node.time_zone)
+    dates = [dispatch_date(node, calendar, start_on)]
     while len(dates) < LATER_DATES:
-        dates.append(worked_date(calendar, dates[-1] + DAY))
+        dates.append(worked_date(calendar, dates[-1] + DAY, time_zone=node.time_zone))
     at = (order.node_id, order.work_on)
     work_on = (await move_capacity(connection, order.allocation_id, {at: dates}))[at]
     ship_by = dispatch_instant(node, work_on)

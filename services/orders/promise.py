@@ -1,13 +1,16 @@
 """Until when a plan's dates hold, and what they become afterwards."""
 
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 
 import asyncpg
 import msgspec
 
 from inventory.capacity import move_capacity
-from routing.plan import Fulfillment, Plan
+from routing.plan import Fulfillment
+from routing.problem import Lane
 from routing.promise import (
+    NeverError,
     delivery_promise,
     dispatch_date,
     dispatch_instant,
@@ -25,23 +28,17 @@ LATER_DATES = 10
 """Work dates tried when a late confirm has to find capacity on another day."""
 
 
-def valid_until(plan: Plan, network: Network, now: datetime) -> datetime | None:
-    """Return the instant up to which confirming `plan` leaves its dates as they are.
-
-    That is the earliest of its fulfillments' last cut-offs; none for an empty plan.
-    """
-    return min((last_cut_off(each, network, now) for each in plan.fulfillments), default=None)
-
-
 def last_cut_off(fulfillment: Fulfillment, network: Network, now: datetime) -> datetime:
     """Return the last cut-off at which work for the fulfillment's date can still begin."""
     node = network.nodes[fulfillment.node_id]
     calendar = network.calendars[node.calendar_id]
     start = start_date(node, calendar, now)
-    following = worked_date(calendar, start + DAY)
-    while dispatch_date(node, calendar, following) <= fulfillment.work_on:
-        start = following
-        following = worked_date(calendar, start + DAY)
+    # A node that works on no later date, as a seasonal one at its end, can begin on none.
+    with suppress(NeverError):
+        following = worked_date(calendar, start + DAY, time_zone=node.time_zone)
+        while dispatch_date(node, calendar, following) <= fulfillment.work_on:
+            start = following
+            following = worked_date(calendar, start + DAY, time_zone=node.time_zone)
     return local_instant(start, node.cut_off, node.time_zone)
 
 
@@ -55,17 +52,16 @@ async def retimed(
 ) -> AllocationAnswer:
     """Return an allocation with dates that hold if it is confirmed now, its capacity moved along.
 
-    A node that has been switched off since, or a lane that has gone, keeps its dates: the work was
-    promised and stays there.
+    Work keeps its dates, and its capacity, where nothing else can be promised any more: its node
+    has been switched off or has closed for good, or its lane has gone.
     """
     if body.promise_valid_until is None or now <= body.promise_valid_until:
         return body
     late = {
-        (each.node, each.work_on): later_dates(each, network, now)
+        (each.node, each.work_on): dates
         for each in body.fulfillments
-        if each.node in network.nodes
+        if (dates := later_dates(each, row.zone_id, network, now)) and dates[0] > each.work_on
     }
-    late = {at: dates for at, dates in late.items() if dates[0] > at[1]}
     moved = await move_capacity(connection, row.allocation_id, late)
     fulfillments = tuple(
         dated(each, moved[each.node, each.work_on], row.zone_id, network)
@@ -77,18 +73,27 @@ async def retimed(
 
 
 def later_dates(
-    fulfillment: FulfillmentAnswer, network: Network, now: datetime
+    fulfillment: FulfillmentAnswer, zone_id: str | None, network: Network, now: datetime
 ) -> tuple[date, ...]:
-    """Return work dates for a fulfillment that starts now, the earliest first."""
-    node = network.nodes[fulfillment.node]
+    """Return work dates for a fulfillment that starts now, the earliest first; none when never."""
+    node = network.nodes.get(fulfillment.node)
+    sent = fulfillment.method == "ship"
+    if node is None or (sent and lane_of(fulfillment, zone_id, network) is None):
+        return ()
     calendar = network.calendars[node.calendar_id]
-    work_on = max(
-        fulfillment.work_on, dispatch_date(node, calendar, start_date(node, calendar, now))
-    )
-    dates = [work_on]
-    while len(dates) < LATER_DATES:
-        dates.append(worked_date(calendar, dates[-1] + DAY))
+    dates: list[date] = []
+    with suppress(NeverError):
+        first = dispatch_date(node, calendar, start_date(node, calendar, now))
+        dates.append(max(fulfillment.work_on, first))
+        while len(dates) < LATER_DATES:
+            dates.append(worked_date(calendar, dates[-1] + DAY, time_zone=node.time_zone))
     return tuple(dates)
+
+
+def lane_of(fulfillment: FulfillmentAnswer, zone_id: str | None, network: Network) -> Lane | None:
+    """Return the lane on which a fulfillment is sent; none when it is not in use any more."""
+    lanes = network.lanes.get(zone_id or "", {}).get(fulfillment.node, ())
+    return next((lane for lane in lanes if lane.service == fulfillment.service), None)
 
 
 def dated(
@@ -99,8 +104,7 @@ def dated(
     ship_by = dispatch_instant(node, work_on)
     promise = pickup_promise(work_on)
     if fulfillment.method == "ship":
-        lanes = network.lanes.get(zone_id or "", {}).get(fulfillment.node, ())
-        lane = next((lane for lane in lanes if lane.service == fulfillment.service), None)
+        lane = lane_of(fulfillment, zone_id, network)
         if lane is None:
             return fulfillment
         zone = network.zones[zone_id or ""]

@@ -290,7 +290,7 @@ class Dates:
             try:
                 start_on = promise.start_date(node, calendar, self.now)
                 if there_on is not None and there_on > start_on:
-                    start_on = promise.worked_date(calendar, there_on)
+                    start_on = promise.worked_date(calendar, there_on, time_zone=node.time_zone)
                 work_on = promise.dispatch_date(node, calendar, start_on)
                 self.dispatches[rule] = work_on, promise.dispatch_instant(node, work_on)
             except promise.NeverError:

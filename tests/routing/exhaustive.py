@@ -43,7 +43,7 @@ def starts(problem: Problem, node: Node, *, every_date: bool) -> list[tuple[date
     """
     calendar = next(c for c in problem.calendars if c.calendar_id == node.calendar_id)
     first = slow_dates.first_day(node.time_zone, node.cut_off, problem.now)
-    days = slow_dates.worked_days(calendar, first, 14)
+    days = slow_dates.worked_days(calendar, first, 14, node.time_zone)
     if len(days) < 14:
         return []
     supplies = [s for stock in problem.stock if stock.node_id == node.node_id for s in stock.supply]
@@ -64,7 +64,7 @@ def options(problem: Problem, *, every_date: bool = False) -> list[Option]:
         for t in problem.tariffs
     }
     calendars = {c.calendar_id: c for c in problem.calendars}
-    zone = ZoneInfo(problem.destination_time_zone)
+    zone = problem.destination_time_zone
     found = []
     for node in problem.nodes:
         for start, dispatch in starts(problem, node, every_date=every_date):
@@ -75,7 +75,7 @@ def options(problem: Problem, *, every_date: bool = False) -> list[Option]:
                     continue
                 carrier = calendars[lane.calendar_id] if lane.calendar_id else None
                 leaves = slow_dates.cut_off_instant(node.time_zone, dispatch, node.cut_off)
-                days = slow_dates.worked_days(carrier, leaves.astimezone(zone).date(), 14)
+                days = slow_dates.worked_days(carrier, slow_dates.today(zone, leaves), 14, zone)
                 if len(days) == 14:
                     latest = days[lane.transit_days_max]
                     rates = tariffs[lane.tariff_id]

@@ -1,6 +1,8 @@
 """Dates around midnight, cut-offs, holidays and clock changes, against a slow obvious reading."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given, settings
@@ -9,40 +11,7 @@ from hypothesis import strategies as st
 from routing import promise
 from routing.problem import Calendar
 from tests.routing import slow_dates, small
-
-ZONES = (
-    "Europe/Warsaw",
-    "America/New_York",
-    "America/Havana",
-    "Australia/Lord_Howe",
-    "Asia/Tokyo",
-    "Pacific/Auckland",
-    "UTC",
-)
-CHANGES = (
-    datetime(2026, 3, 8, 7, 0, tzinfo=UTC),
-    datetime(2026, 3, 29, 1, 0, tzinfo=UTC),
-    datetime(2026, 4, 4, 15, 0, tzinfo=UTC),
-    datetime(2026, 10, 25, 1, 0, tzinfo=UTC),
-    datetime(2026, 11, 1, 5, 30, tzinfo=UTC),
-    datetime(2026, 12, 31, 23, 59, tzinfo=UTC),
-)
-INSTANTS = st.builds(
-    lambda near, minutes: near + timedelta(minutes=minutes),
-    st.sampled_from(CHANGES),
-    st.integers(-1_500, 1_500),
-)
-CUT_OFFS = st.builds(time, st.sampled_from((0, 1, 2, 3, 14, 23)), st.sampled_from((0, 15, 30, 59)))
-CALENDARS = st.builds(
-    lambda weekdays, near, offsets: Calendar(
-        calendar_id="drawn",
-        weekdays=tuple(sorted(weekdays)),
-        holidays=tuple(near.date() + timedelta(days=ahead) for ahead in offsets),
-    ),
-    st.sets(st.integers(1, 7), min_size=1),
-    st.sampled_from(CHANGES),
-    st.sets(st.integers(-2, 6), max_size=4),
-)
+from tests.routing.clocks import CALENDARS, CUT_OFFS, INSTANTS, ZONES
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -57,10 +26,8 @@ def test_start_dispatch_and_ship_by_agree_with_a_walk_minute_by_minute(
     work_on = promise.dispatch_date(node, calendar, start)
     ship_by = promise.dispatch_instant(node, work_on)
 
-    days = slow_dates.worked_days(calendar, slow_dates.first_day(zone, cut_off, now), 60)
-    assert start == days[0]
-    assert work_on == days[handling_days]
-    assert ship_by == slow_dates.cut_off_instant(zone, work_on, cut_off)
+    assert start == slow_dates.start(node, calendar, now)
+    assert (work_on, ship_by) == slow_dates.dispatch(node, calendar, start)
     assert ship_by >= now
 
 
@@ -75,9 +42,9 @@ def test_delivery_counts_the_carriers_dates_in_the_destinations_zone(
 
     promised = promise.delivery_promise(lane, {"drawn": calendar}, ship_by, zone)
 
-    moves = slow_dates.worked_days(calendar, promise.local_date(ship_by, zone), 60)
-    assert promised.earliest == moves[days_min]
-    assert promised.latest == moves[days_min + further]
+    assert (promised.earliest, promised.latest) == slow_dates.delivery(
+        lane, calendar, ship_by, zone
+    )
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -140,4 +107,56 @@ def test_a_calendar_without_worked_dates_says_so_after_a_year() -> None:
     never = Calendar(calendar_id="never", weekdays=())
 
     with pytest.raises(promise.NeverError, match=r"never .* 366 days"):
-        promise.worked_date(never, date(2026, 5, 12))
+        promise.worked_date(never, date(2026, 5, 12), time_zone="UTC")
+
+
+def test_a_date_that_clocks_skip_is_worked_by_nobody() -> None:
+    """Samoa went from Thursday 29 to Saturday 31 December 2011; nothing could arrive on Friday."""
+    apia = small.node("a", time_zone="Pacific/Apia", cut_off=time(14))
+    evening = datetime(2011, 12, 30, 4, tzinfo=UTC)
+    lane = small.lane("a", days=1)
+    thursday, saturday = date(2011, 12, 29), date(2011, 12, 31)
+
+    start = promise.start_date(apia, small.ALWAYS, evening)
+    sent = datetime(2011, 12, 29, 22, tzinfo=UTC)
+
+    assert promise.local_date(evening, "Pacific/Apia") == thursday
+    assert start == saturday
+    assert promise.dispatch_instant(apia, start) == datetime(2011, 12, 31, 0, tzinfo=UTC)
+    assert promise.delivery_promise(lane, {}, sent, "Pacific/Apia").latest == saturday
+
+
+def test_no_clock_goes_back_to_a_date_that_was_over() -> None:
+    """A start date never gets earlier because local dates do not, in any zone until 2037.
+
+    Clocks set back at midnight show the old date for another hour, but none shows the new one
+    first; where clocks of the past did, ordering later could have started sooner.
+    """
+    for name in sorted(available_timezones()):
+        zone = ZoneInfo(name)
+        for before, after in clock_changes(zone, 2026, 2037):
+            assert before.astimezone(zone).date() <= after.astimezone(zone).date(), (name, after)
+
+
+def clock_changes(
+    zone: ZoneInfo, first_year: int, last_year: int
+) -> Iterator[tuple[datetime, datetime]]:
+    """The last second before each change of a zone's offset, and the second of the change.
+
+    Changes that undo each other within eight days are not found.
+    """
+    before = datetime(first_year, 1, 1, tzinfo=UTC)
+    while before.year <= last_year:
+        after = before + timedelta(days=8)
+        following = after
+        if before.astimezone(zone).utcoffset() != after.astimezone(zone).utcoffset():
+            old = before.astimezone(zone).utcoffset()
+            while after - before > timedelta(seconds=1):
+                middle = before + (after - before) // 2
+                middle = middle.replace(microsecond=0)
+                if middle.astimezone(zone).utcoffset() == old:
+                    before = middle
+                else:
+                    after = middle
+            yield before, after
+        before = following
