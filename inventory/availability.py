@@ -7,8 +7,10 @@ from itertools import groupby
 import asyncpg
 import msgspec
 
-from inventory import records
+from inventory import pool_records, records
 from inventory.buffers import Rules, buffer_at, read_rules
+from inventory.pools import find_quotas
+from inventory.quotas import Quota, protected
 from inventory.reserve import SUPPLY_GRACE_DAYS
 
 
@@ -34,8 +36,10 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     buffer_rule: str | None
     """Which rule set the buffer, as named in `buffers.PRECEDENCE`; none when no rule applies."""
     available: int
-    """`on_hand - reserved - unavailable - buffer`, never below zero."""
+    """`on_hand - reserved - unavailable - buffer - protected`, never below zero."""
     supply: tuple[SupplyCell, ...] = ()
+    protected: int = 0
+    """Units kept for pools of other channels."""
 
 
 class AtpStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +72,18 @@ async def read_cells(
     )
     rules = await read_rules(connection, skus, channel)
     supply = {key: list(rows) for key, rows in groupby(arrivals, key=lambda row: (row[0], row[1]))}
-    return [_cell(row, supply.get((row[0], row[1]), []), rules, channel) for row in stock]
+    pooled = [(row["sku"], row["node_id"]) for row in stock if row["pooled"]]
+    quotas = await find_quotas(connection, pooled)
+    pools = await pool_records.find_pools(connection, [channel]) if pooled else {}
+    own = pools.get(channel)
+    return [
+        shared(
+            _cell(row, supply.get((row[0], row[1]), []), rules, channel),
+            quotas.get((row[0], row[1]), ()),
+            own,
+        )
+        for row in stock
+    ]
 
 
 async def atp_by_date(
@@ -91,7 +106,7 @@ async def atp_by_date(
 def _cell(
     row: asyncpg.Record, arrivals: Sequence[asyncpg.Record], rules: Rules, channel: str
 ) -> Cell:
-    sku, node_id, on_hand, reserved, unavailable, shortage = row
+    sku, node_id, on_hand, reserved, unavailable, shortage, _ = row
     buffer, rule = buffer_at(rules, sku, node_id, channel)
     free = on_hand - reserved - unavailable
     return Cell(
@@ -106,6 +121,15 @@ def _cell(
         available=max(free - buffer, 0),
         supply=promisable(free, [(row[2], row[3], row[4]) for row in arrivals]) if arrivals else (),
     )
+
+
+def shared(cell: Cell, quotas: Sequence[Quota], pool_id: str | None) -> Cell:
+    """Return a record without what its quotas keep from a channel, which takes from `pool_id`."""
+    if not quotas:
+        return cell
+    free = cell.on_hand - cell.reserved - cell.unavailable - cell.buffer
+    kept = protected(free, quotas, pool_id)
+    return msgspec.structs.replace(cell, protected=kept, available=max(free - kept, 0))
 
 
 def promisable(free: int, arrivals: Sequence[tuple[str, date, int]]) -> tuple[SupplyCell, ...]:

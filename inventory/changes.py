@@ -1,6 +1,6 @@
 """The change feed: which rows each transaction wrote, for the views that processes keep in memory.
 
-Every statement that writes stock, supply, capacity, items or buffers carries `noted(…)` as one more
+Every statement that writes stock, supply, capacity, items, buffers or pools carries `noted(…)` as one more
 part, so that the note commits with what it is about or not at all:
 
     WITH taken AS (UPDATE stock s SET version = s.version + 1, … RETURNING …),
@@ -12,7 +12,8 @@ one row keeps the one with the higher `version`, which every write of `stock`, `
 `capacity` counts up.
 
 The keys of each kind, as arrays of text of equal length: `stock` sku, node_id; `supply` sku,
-supply_id; `capacity` node_id, work_on, slot; `item` sku; `buffer` sku, node_id, channel.
+supply_id; `capacity` node_id, work_on, slot; `item` sku; `buffer` sku, node_id, channel; `pool`
+pool_id; `quota` sku, node_id, pool_id.
 """
 
 from collections.abc import Collection

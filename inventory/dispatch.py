@@ -13,6 +13,7 @@ from inventory.book import Book, Movement, transpose
 from inventory.ledger import MovementRefused, repeated_ids
 from inventory.locks import StockKey, lock
 from inventory.pegging import split_id
+from inventory.pools import QuotaKey, change_quotas
 
 
 class Consumption(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,8 @@ class Promised(msgspec.Struct):
     line_id: str
     quantity: int
     supply_id: str | None
+    pool_id: str | None
+    pool_units: int
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -44,6 +47,10 @@ class Use(msgspec.Struct, frozen=True):
     promise: Promised
     movement_id: UUID
     quantity: int
+    pool_units: int = 0
+    """Of them, units from the reservation's pool."""
+    elsewhere: bool = False
+    """Whether they leave another node than the one they were reserved at."""
 
 
 async def consume(
@@ -84,6 +91,7 @@ async def consume(
         _dispatch(book, movements[each.movement_id])
     await book.write(connection)
     await records.consume_reservations(connection, *_columns(uses))
+    await _settle_quotas(connection, uses)
     return [each.movement_id for each in fresh]
 
 
@@ -99,9 +107,12 @@ def _use(each: Consumption, promises: Sequence[Promised], movement: Movement) ->
     for promise in sorted(own, key=lambda promise: promise.node_id != each.node_id):
         units = min(promise.quantity, left)
         if units:
+            shared = min(promise.pool_units, units)
             promise.quantity -= units
+            promise.pool_units -= shared
             left -= units
-            uses.append(Use(promise, each.movement_id, units))
+            elsewhere = promise.node_id != each.node_id
+            uses.append(Use(promise, each.movement_id, units, shared, elsewhere))
     if left:
         raise MovementRefused(
             movement,
@@ -110,6 +121,23 @@ def _use(each: Consumption, promises: Sequence[Promised], movement: Movement) ->
             each.quantity - left,
         )
     return uses
+
+
+async def _settle_quotas(connection: asyncpg.Connection, uses: Sequence[Use]) -> None:
+    """Use rights up for good with the goods that left, and return those that were not needed.
+
+    A right is to units of one stock record: where others left instead, it is free again.
+    """
+    used: Counter[QuotaKey] = Counter()
+    consumed: Counter[QuotaKey] = Counter()
+    for use in uses:
+        promise = use.promise
+        if promise.pool_id is not None and use.pool_units:
+            key = (promise.sku, promise.node_id, promise.pool_id)
+            used[key] -= use.pool_units
+            if not use.elsewhere:
+                consumed[key] += use.pool_units
+    await change_quotas(connection, used, consumed)
 
 
 def _dispatch(book: Book, movement: Movement) -> None:
@@ -148,19 +176,22 @@ def _columns(uses: Sequence[Use]) -> tuple[list[list[object]], list[list[object]
     for name, used in by_reservation.items():
         sku, left = used[0].promise.sku, used[0].promise.quantity
         by_movement: Counter[UUID] = Counter()
+        shared: Counter[UUID] = Counter()
         for use in used:
             by_movement[use.movement_id] += use.quantity
+            # A right that was not needed is the pool's again, and no longer this reservation's.
+            shared[use.movement_id] += 0 if use.elsewhere else use.pool_units
         apart = list(by_movement.items())
         if left:
-            kept.append((sku, name, left, None))
+            kept.append((sku, name, left, None, used[0].promise.pool_units))
         else:
             movement_id, left = apart.pop()
-            kept.append((sku, name, left, movement_id))
+            kept.append((sku, name, left, movement_id, shared[movement_id]))
         split += [
-            (sku, name, split_id(name, left, str(movement_id)), units, movement_id)
-            for movement_id, units in apart
+            (sku, name, split_id(name, left, str(each)), units, each, shared[each])
+            for each, units in apart
         ]
-    return transpose(kept), transpose(split) if split else [[]] * 5
+    return transpose(kept), transpose(split) if split else [[]] * 6
 
 
 def _movement(

@@ -17,6 +17,7 @@ from inventory import records
 from inventory.book import transpose
 from inventory.locks import CapacityKey, Locked, StockKey, SupplyKey, lock
 from inventory.pegging import split_id
+from inventory.pools import QuotaKey, change_quotas
 from inventory.reserve import CapacityTake, Demand, Refusal, changes, reserve
 
 LIVE = ("held", "confirmed")
@@ -55,7 +56,14 @@ class Promised(msgspec.Struct):
     line_id: str
     quantity: int
     supply_id: str | None
+    pool_id: str | None = None
+    pool_units: int = 0
     given: int = 0
+
+    @property
+    def pool_units_left(self) -> int:
+        """Units from its pool that it keeps: what is given up is what came from elsewhere first."""
+        return min(self.pool_units, self.quantity - self.given)
 
 
 class Freed(msgspec.Struct, frozen=True):
@@ -240,6 +248,7 @@ async def _write(
     `keeps` tells that the holder has taken something else instead and so has something left.
     """
     await records.change_promises(connection, changes(freed.stock), changes(freed.supply))
+    await change_quotas(connection, _quotas(freed.promises))
     await records.release_parts(connection, *_columns(freed.promises))
     if freed.left or keeps:
         back = _worked_off(freed.spared, held, locked)
@@ -251,6 +260,16 @@ async def _write(
         await records.give_back_capacity(connection, columns(back, 4))
 
 
+def _quotas(promises: Sequence[Promised]) -> Counter[QuotaKey]:
+    """Return what goes back to pools, negative, as what is used of them changes."""
+    back: Counter[QuotaKey] = Counter()
+    for each in promises:
+        if each.pool_id is not None and each.pool_units > each.pool_units_left:
+            key = (each.sku, each.node_id, each.pool_id)
+            back[key] -= each.pool_units - each.pool_units_left
+    return back
+
+
 def _columns(promises: Sequence[Promised]) -> tuple[list[list[object]], ...]:
     """Return what is released whole, what of others is kept, and what is split off, as columns."""
     whole: list[tuple[object, ...]] = []
@@ -259,11 +278,11 @@ def _columns(promises: Sequence[Promised]) -> tuple[list[list[object]], ...]:
     for each in promises:
         sku, name, left = each.sku, each.reservation_id, each.quantity - each.given
         if left:
-            kept.append((sku, name, left))
+            kept.append((sku, name, left, each.pool_units_left))
             split.append((sku, name, split_id(name, left, "released"), each.given))
         else:
             whole.append((sku, name))
-    return columns(whole, 2), columns(kept, 3), columns(split, 4)
+    return columns(whole, 2), columns(kept, 4), columns(split, 4)
 
 
 def _worked_off(

@@ -33,6 +33,8 @@ class StockRow(msgspec.Struct, frozen=True):
     unavailable: int
     shortage: int
     as_of: datetime | None
+    pooled: bool = False
+    """Whether pools have rights here."""
 
     @property
     def free(self) -> int:

@@ -10,7 +10,7 @@ from itertools import islice
 import asyncpg
 import msgspec
 
-from inventory import records
+from inventory import pool_records, records
 from inventory.book import transpose
 from inventory.changes import Changes, Cursor, Keys, read_cursor
 from inventory.copied import StockParser
@@ -59,6 +59,8 @@ async def read_all(
     since = today - timedelta(days=PAST_DAYS)
     loaded.capacity = [tuple(row) for row in await records.view_capacity_from(connection, since)]
     loaded.buffers = [tuple(row) for row in await records.view_buffers(connection)]
+    loaded.channels = [tuple(row) for row in await pool_records.view_channels(connection)]
+    loaded.quotas = [tuple(row) for row in await pool_records.view_quotas(connection)]
     after = ""
     while rows := await records.view_items(connection, after, KEYS_MAX):
         loaded.items += [tuple(row) for row in rows]
@@ -85,12 +87,18 @@ async def apply_changes(
     for part in parts(keys.get("buffer", ())):
         rules = await records.find_viewed_buffers(connection, transpose(part))
         view.apply_buffers([(key[0], key[1], key[2]) for key in part], rules)
+    for part in parts(keys.get("pool", ())):
+        pool_ids = [key[0] for key in part]
+        view.apply_pools(pool_ids, await pool_records.find_viewed_channels(connection, pool_ids))
+    for part in parts(keys.get("quota", ())):
+        view.apply_quotas(await pool_records.find_viewed_quotas(connection, transpose(part)))
 
 
 async def refresh(connection: asyncpg.Connection, view: StockView, skus: Collection[str]) -> None:
-    """Read stock and supply of these skus fresh, and items that the view does not know."""
+    """Read stock, rights and supply of these skus fresh, and items that the view does not know."""
     wanted = list(skus)
     view.apply_stock(await records.find_viewed_skus(connection, wanted))
+    view.apply_quotas(await pool_records.find_viewed_rights(connection, wanted))
     view.apply_supply(await records.find_viewed_arrivals(connection, wanted))
     unknown = [sku for sku in wanted if view.item(sku) is None]
     if unknown:

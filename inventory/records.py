@@ -78,7 +78,8 @@ async def lock_stock(
     """Lock these stock records; the values returned are those under the lock."""
     return await connection.fetch(
         """
-        SELECT s.sku, s.node_id, s.on_hand, s.reserved, s.unavailable, s.shortage, s.as_of
+        SELECT s.sku, s.node_id, s.on_hand, s.reserved, s.unavailable, s.shortage, s.as_of,
+               s.pooled
         FROM unnest($1::text[], $2::text[]) AS k (sku, node_id)
         JOIN stock s USING (sku, node_id)
         ORDER BY s.sku, s.node_id
@@ -257,10 +258,11 @@ async def take(
         WITH stock_taken AS ({CHANGE_STOCK}), supply_taken AS ({CHANGE_SUPPLY}),
              stock_noted AS ({NOTE_STOCK}), supply_noted AS ({NOTE_SUPPLY})
         INSERT INTO reservation (sku, reservation_id, node_id, line_id, quantity, supply_id,
-                                 promise_on, holder_kind, holder_id, actor, expires_at, state)
+                                 promise_on, pool_id, pool_units, holder_kind, holder_id, actor,
+                                 expires_at, state)
         SELECT * FROM unnest($7::text[], $8::uuid[], $9::text[], $10::text[], $11::bigint[],
-                             $12::text[], $13::date[], $14::text[], $15::uuid[], $16::text[],
-                             $17::timestamptz[], $18::text[])
+                             $12::text[], $13::date[], $14::text[], $15::bigint[], $16::text[],
+                             $17::uuid[], $18::text[], $19::timestamptz[], $20::text[])
         """,
         *stock,
         *supply,
@@ -369,7 +371,7 @@ async def end_reservations(
         """
         UPDATE reservation SET state = $3, resolved_at = now()
         WHERE holder_id = ANY ($1::uuid[]) AND state = ANY ($2::text[])
-        RETURNING holder_id, sku, node_id, quantity, supply_id
+        RETURNING holder_id, sku, node_id, quantity, supply_id, pool_id, pool_units
         """,
         holders,
         states,
@@ -381,7 +383,9 @@ async def find_held(connection: asyncpg.Connection, holder: UUID) -> list[asyncp
     """Find the holder's live reservations, which are locked."""
     return await connection.fetch(
         f"""
-        SELECT sku, reservation_id, node_id, line_id, quantity, supply_id FROM reservation
+        SELECT sku, reservation_id, node_id, line_id, quantity, supply_id, pool_id,
+               coalesce(pool_units, 0) AS pool_units
+        FROM reservation
         WHERE holder_id = $1 AND state IN {LIVE}
         ORDER BY sku, node_id, reservation_id
         """,
@@ -400,8 +404,11 @@ async def release_parts(
             FROM unnest($1::text[], $2::uuid[]) AS d (sku, reservation_id)
             WHERE (r.sku, r.reservation_id) = (d.sku, d.reservation_id)
         ), kept AS (
-            UPDATE reservation r SET quantity = d.quantity
-            FROM unnest($3::text[], $4::uuid[], $5::bigint[]) AS d (sku, reservation_id, quantity)
+            UPDATE reservation r
+            SET quantity = d.quantity, pool_units = nullif(d.pool_units, 0),
+                pool_id = CASE WHEN d.pool_units > 0 THEN r.pool_id END
+            FROM unnest($3::text[], $4::uuid[], $5::bigint[], $6::bigint[])
+                 AS d (sku, reservation_id, quantity, pool_units)
             WHERE (r.sku, r.reservation_id) = (d.sku, d.reservation_id)
         )
         INSERT INTO reservation (sku, reservation_id, node_id, line_id, quantity, supply_id,
@@ -409,7 +416,7 @@ async def release_parts(
                                  created_at, resolved_at)
         SELECT r.sku, d.split_id, r.node_id, r.line_id, d.quantity, r.supply_id, r.promise_on,
                r.holder_kind, r.holder_id, r.actor, r.expires_at, 'released', r.created_at, now()
-        FROM unnest($6::text[], $7::uuid[], $8::uuid[], $9::bigint[])
+        FROM unnest($7::text[], $8::uuid[], $9::uuid[], $10::bigint[])
              AS d (sku, reservation_id, split_id, quantity)
         JOIN reservation r USING (sku, reservation_id)
         """,
@@ -692,7 +699,9 @@ async def find_confirmed(connection: asyncpg.Connection, holder: UUID) -> list[a
     """Find the holder's confirmed reservations, which are locked."""
     return await connection.fetch(
         """
-        SELECT sku, reservation_id, node_id, line_id, quantity, supply_id FROM reservation
+        SELECT sku, reservation_id, node_id, line_id, quantity, supply_id, pool_id,
+               coalesce(pool_units, 0) AS pool_units
+        FROM reservation
         WHERE holder_id = $1 AND state = 'confirmed'
         ORDER BY sku, node_id, reservation_id
         """,
@@ -709,19 +718,22 @@ async def consume_reservations(
         WITH kept AS (
             UPDATE reservation r
             SET quantity = d.quantity, movement_id = d.movement_id,
+                pool_units = nullif(d.pool_units, 0),
+                pool_id = CASE WHEN d.pool_units > 0 THEN r.pool_id END,
                 state = CASE WHEN d.movement_id IS NULL THEN r.state ELSE 'consumed' END,
                 resolved_at = CASE WHEN d.movement_id IS NULL THEN NULL ELSE now() END
-            FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::uuid[])
-                 AS d (sku, reservation_id, quantity, movement_id)
+            FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[])
+                 AS d (sku, reservation_id, quantity, movement_id, pool_units)
             WHERE (r.sku, r.reservation_id) = (d.sku, d.reservation_id)
         )
         INSERT INTO reservation (sku, reservation_id, node_id, line_id, quantity, movement_id,
                                  promise_on, holder_kind, holder_id, actor, expires_at, state,
-                                 created_at, resolved_at)
+                                 created_at, resolved_at, pool_id, pool_units)
         SELECT r.sku, d.split_id, r.node_id, r.line_id, d.quantity, d.movement_id, r.promise_on,
-               r.holder_kind, r.holder_id, r.actor, r.expires_at, 'consumed', r.created_at, now()
-        FROM unnest($5::text[], $6::uuid[], $7::uuid[], $8::bigint[], $9::uuid[])
-             AS d (sku, reservation_id, split_id, quantity, movement_id)
+               r.holder_kind, r.holder_id, r.actor, r.expires_at, 'consumed', r.created_at, now(),
+               CASE WHEN d.pool_units > 0 THEN r.pool_id END, nullif(d.pool_units, 0)
+        FROM unnest($6::text[], $7::uuid[], $8::uuid[], $9::bigint[], $10::uuid[], $11::bigint[])
+             AS d (sku, reservation_id, split_id, quantity, movement_id, pool_units)
         JOIN reservation r USING (sku, reservation_id)
         """,
         *kept,
@@ -738,7 +750,7 @@ async def read_stock(
     """Read the stock records of these skus at enabled nodes, or at those of `node_ids`."""
     return await connection.fetch(
         """
-        SELECT s.sku, s.node_id, s.on_hand, s.reserved, s.unavailable, s.shortage
+        SELECT s.sku, s.node_id, s.on_hand, s.reserved, s.unavailable, s.shortage, s.pooled
         FROM stock s JOIN node n USING (node_id)
         WHERE s.sku = ANY ($1::text[]) AND n.enabled
           AND ($2::text[] IS NULL OR node_id = ANY ($2::text[]))

@@ -15,6 +15,8 @@ import msgspec
 
 from inventory import records
 from inventory.locks import CapacityKey, Locked, StockKey, SupplyKey, lock
+from inventory.pools import NO_SHARES, QuotaKey, Shares, change_quotas, read_shares
+from inventory.quotas import limit
 
 SUPPLY_GRACE_DAYS = 3
 """Days after its date for which supply that has not arrived is still promised from."""
@@ -55,6 +57,10 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
     takes: tuple[Take, ...]
     capacity: tuple[CapacityTake, ...] = ()
+    channel: str = ""
+    """Takes first from its own pool, and leaves what other pools have a right to."""
+    promised: bool = False
+    """Whether its units were promised before, so that no pool's right comes first."""
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +88,8 @@ class Needs(msgspec.Struct, frozen=True):
     """Units, the node they are expected at, and the earliest date promised from them."""
     capacity: dict[CapacityKey, tuple[int, int]]
     """Orders and units."""
+    channel: str = ""
+    promised: bool = False
 
 
 class Taken(msgspec.Struct):
@@ -90,6 +98,7 @@ class Taken(msgspec.Struct):
     stock: Counter[StockKey]
     supply: Counter[SupplyKey]
     capacity: Counter[CapacityKey]
+    quotas: Counter[QuotaKey]
 
 
 async def reserve(
@@ -108,10 +117,10 @@ async def reserve(
     one, a reservation named twice) before any statement is sent; asyncpg.UniqueViolationError
     when a reservation of that name exists, which fails the whole batch.
     """
-    needs, locked, refusals = await _admit(connection, demands)
+    needs, locked, shares, refusals = await _admit(connection, demands)
     fits = [index for index, refusal in enumerate(refusals) if refusal is None]
     if fits:
-        await _write(connection, [demands[i] for i in fits], state)
+        await _write(connection, [demands[i] for i in fits], shares, state)
         await _write_capacity(connection, [(demands[i].holder_id, needs[i]) for i in fits], locked)
     return refusals
 
@@ -126,7 +135,7 @@ async def admitted(
     """
     if not demands:
         return []
-    _, _, refusals = await _admit(connection, demands)
+    *_, refusals = await _admit(connection, demands)
     supply: Counter[SupplyKey] = Counter()
     for demand, refusal in zip(demands, refusals, strict=True):
         if refusal is None:
@@ -140,7 +149,7 @@ async def admitted(
 
 async def _admit(
     connection: asyncpg.Connection, demands: Sequence[Demand]
-) -> tuple[list[Needs], Locked, list[Refusal | None]]:
+) -> tuple[list[Needs], Locked, Shares, list[Refusal | None]]:
     """Lock what the demands need, in the order of locks, and walk them."""
     _check(demands)
     needs = [sum_demand(demand) for demand in demands]
@@ -153,7 +162,8 @@ async def _admit(
         supply={key for need in needs for key in need.supply},
         capacity=capacity,
     )
-    return needs, locked, admit(needs, locked)
+    shares = await read_shares(connection, locked, {each.channel for each in demands})
+    return needs, locked, shares, admit(needs, locked, shares)
 
 
 def sum_demand(demand: Demand) -> Needs:
@@ -179,16 +189,18 @@ def sum_demand(demand: Demand) -> Needs:
         slot = (work.node_id, work.work_on, work.slot)
         orders, units = capacity.get(slot, (0, 0))
         capacity[slot] = (orders + work.orders, units + work.units)
-    return Needs(stock, supply, capacity)
+    return Needs(stock, supply, capacity, demand.channel, demand.promised)
 
 
-def admit(needs: Sequence[Needs], locked: Locked) -> list[Refusal | None]:
+def admit(
+    needs: Sequence[Needs], locked: Locked, shares: Shares = NO_SHARES
+) -> list[Refusal | None]:
     """Walk demands in order and admit each that fits in what the ones before it have left."""
-    taken = Taken(Counter(), Counter(), Counter())
+    taken = Taken(Counter(), Counter(), Counter(), Counter())
     refusals: list[Refusal | None] = []
     for need in needs:
         refusal = (
-            _refuse_stock(need, locked, taken)
+            _refuse_stock(need, locked, taken, shares)
             or _refuse_supply(need, locked, taken)
             or _refuse_capacity(need, locked, taken)
         )
@@ -196,6 +208,8 @@ def admit(needs: Sequence[Needs], locked: Locked) -> list[Refusal | None]:
         if refusal is None:
             for at, (units, _) in need.stock.items():
                 taken.stock[at] += units
+                if shares.quotas:
+                    _use(at, units, need.channel, shares, taken.quotas)
             for source, (units, _, _) in need.supply.items():
                 taken.supply[source] += units
             for slot, work in need.capacity.items():
@@ -203,10 +217,27 @@ def admit(needs: Sequence[Needs], locked: Locked) -> list[Refusal | None]:
     return refusals
 
 
-def _refuse_stock(need: Needs, locked: Locked, taken: Taken) -> Refusal | None:
+def _use(
+    at: StockKey, units: int, channel: str, shares: Shares, taken: Counter[QuotaKey]
+) -> tuple[QuotaKey, int] | None:
+    """Take units from the channel's own pool, as many as it has left; return how many those are.
+
+    The rest comes from the common stock.
+    """
+    key = shares.own_key(at, channel)
+    own, _ = shares.left(at, channel, taken)
+    if key is None or min(units, own) < 1:
+        return None
+    taken[key] += min(units, own)
+    return key, min(units, own)
+
+
+def _refuse_stock(need: Needs, locked: Locked, taken: Taken, shares: Shares) -> Refusal | None:
     for at, (units, buffer) in need.stock.items():
         row = locked.stock.get(at)
         free = row.free - taken.stock[at] - buffer if row else 0
+        if at in shares.quotas and not need.promised:
+            free = limit(free, *shares.left(at, need.channel, taken.quotas))
         if units > max(free, 0):
             return Refusal(
                 what="stock" if row else "unknown",
@@ -265,16 +296,22 @@ def _work(slot: CapacityKey, work: tuple[int, int], locked: Locked) -> int:
     return work[0] if row.unit == "orders" else work[1]
 
 
-async def _write(connection: asyncpg.Connection, demands: Sequence[Demand], state: str) -> None:
+async def _write(
+    connection: asyncpg.Connection, demands: Sequence[Demand], shares: Shares, state: str
+) -> None:
     """Raise the counters of the locked rows and insert the reservations, in one statement."""
     stock: Counter[StockKey] = Counter()
     supply: Counter[SupplyKey] = Counter()
+    quotas: Counter[QuotaKey] = Counter()
     rows = []
     for demand in demands:
         holder = (demand.holder_kind, demand.holder_id, demand.actor, demand.expires_at, state)
         for take in demand.takes:
+            used = None
             if take.supply_id is None:
-                stock[take.sku, take.node_id] += take.quantity
+                at = (take.sku, take.node_id)
+                stock[at] += take.quantity
+                used = _use(at, take.quantity, demand.channel, shares, quotas)
             else:
                 supply[take.sku, take.supply_id] += take.quantity
             rows.append(
@@ -286,10 +323,13 @@ async def _write(connection: asyncpg.Connection, demands: Sequence[Demand], stat
                     take.quantity,
                     take.supply_id,
                     take.promise_on,
+                    used[0][2] if used else None,
+                    used[1] if used else None,
                     *holder,
                 )
             )
     await records.take(connection, changes(stock), changes(supply), list(zip(*rows, strict=True)))
+    await change_quotas(connection, quotas)
 
 
 async def _write_capacity(

@@ -15,6 +15,7 @@ import asyncpg
 
 from inventory import records
 from inventory.locks import CapacityKey, StockKey, SupplyKey, lock
+from inventory.pools import QuotaKey, change_quotas
 from inventory.reserve import Demand, Refusal, changes, reserve
 
 FROM_STATES = {"released": ("held", "confirmed"), "expired": ("held",)}
@@ -43,8 +44,8 @@ async def release(
 ) -> list[UUID]:
     """Give back all that the holders still have; return those that had something, in order.
 
-    `released` ends held and confirmed reservations, `expired` held ones alone. Stock, supply and
-    capacity go back once, however often this is called. Capacity stays used at a node that has
+    `released` ends held and confirmed reservations, `expired` held ones alone. Stock, what came
+    from a pool to that pool, supply and capacity go back once, however often this is called. Capacity stays used at a node that has
     already dispatched part of the holder's goods: that work was done.
     """
     states = FROM_STATES[state]
@@ -53,9 +54,12 @@ async def release(
     ended = await records.end_reservations(connection, chosen, states, state)
     stock: Counter[StockKey] = Counter()
     supply: Counter[SupplyKey] = Counter()
-    for _, sku, node_id, quantity, supply_id in ended:
+    quotas: Counter[QuotaKey] = Counter()
+    for _, sku, node_id, quantity, supply_id, pool_id, pool_units in ended:
         if supply_id is None:
             stock[sku, node_id] -= quantity
+            if pool_id is not None:
+                quotas[sku, node_id, pool_id] -= pool_units
         else:
             supply[sku, supply_id] -= quantity
     resolved = {row[0] for row in ended}
@@ -63,6 +67,7 @@ async def release(
         capacity = await _end_capacity_holds(connection, list(resolved))
         await lock(connection, stock=stock, supply=supply, capacity=capacity)
         await records.change_promises(connection, changes(stock), changes(supply))
+        await change_quotas(connection, quotas)
         if capacity:
             used = [(*slot, units) for slot, units in capacity.items()]
             await records.give_back_capacity(connection, list(zip(*used, strict=True)))

@@ -40,7 +40,7 @@ MOVEMENT_KINDS = (
 )
 """Every kind a movement may have; what each does to the counters stands in `ledger.KINDS`."""
 
-CHANGE_KINDS = ("stock", "supply", "capacity", "item", "buffer")
+CHANGE_KINDS = ("stock", "supply", "capacity", "item", "buffer", "pool", "quota")
 """What a change may be about: the tables of which processes keep a view in memory."""
 
 NOW = sa.text("now()")
@@ -127,6 +127,8 @@ stock = sa.Table(
     count("shortage"),
     instant("as_of", nullable=True),
     version(),
+    # On the locked row itself, so that orders for records without a pool pay nothing for pools.
+    sa.Column("pooled", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.PrimaryKeyConstraint("sku", "node_id"),
     sa.CheckConstraint("reserved >= 0 AND unavailable >= 0 AND shortage >= 0", name="counters"),
     # A promise without stock behind it is only ever a recorded shortage, never an accident.
@@ -189,6 +191,8 @@ reservation = sa.Table(
     instant("expires_at", nullable=True),
     instant("created_at", default=True),
     instant("resolved_at", nullable=True),
+    sa.Column("pool_id", sa.Text, comment="The pool that some of its units came from."),
+    sa.Column("pool_units", sa.BigInteger, comment="Of its quantity, the units from that pool."),
     sa.PrimaryKeyConstraint("sku", "reservation_id"),
     sa.CheckConstraint("quantity > 0", name="quantity"),
     sa.CheckConstraint("holder_kind IN ('allocation', 'staff', 'transfer')", name="holder_kind"),
@@ -200,6 +204,10 @@ reservation = sa.Table(
     ),
     sa.CheckConstraint("state <> 'held' OR expires_at IS NOT NULL", name="expires_at"),
     sa.CheckConstraint("(state = 'consumed') = (movement_id IS NOT NULL)", name="movement_id"),
+    sa.CheckConstraint(
+        "(pool_id IS NULL) = (pool_units IS NULL) AND pool_units BETWEEN 1 AND quantity",
+        name="pool_units",
+    ),
     sa.Index(None, "holder_id"),
     # An allocation's hold is swept by the allocation's own row. Every index here is paid for by
     # every line of every order.

@@ -129,7 +129,7 @@ async def find_promises(connection: asyncpg.Connection, holder: UUID) -> list[as
     return await connection.fetch(
         """
         SELECT sku, reservation_id, node_id, line_id, quantity, supply_id, state, holder_kind,
-               actor, expires_at
+               actor, expires_at, pool_id, pool_units
         FROM reservation WHERE holder_id = $1 AND state IN ('held', 'confirmed')
         ORDER BY sku, reservation_id
         """,

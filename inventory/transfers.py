@@ -15,8 +15,10 @@ import msgspec
 
 from inventory import records, transfer_records
 from inventory.book import Book, Movement, Shortage, open_book, transpose
+from inventory.give_back import LIVE
 from inventory.ledger import MovementRefused
 from inventory.locks import StockKey
+from inventory.pools import spend
 from inventory.reserve import Demand, Refusal, Take, reserve
 from inventory.resolve import release
 from inventory.supply import Supply, SupplyShortage, put_supply
@@ -142,10 +144,9 @@ async def ship(
 ) -> Moved:
     """Let units of a locked, open transfer leave; what is not shipped is free again.
 
-    They are there on `transfer.expected_on`, which may be later now than it was at first. A holder's units are promised to it from the supply in transit, so that they are its own when
-    they arrive. Raises ValueError for units that the transfer does not have or a holder that no
-    longer has them all; MovementRefused where goods are not there to go;
-    asyncpg.SerializationError: try again.
+    They are there on `transfer.expected_on`, which may be later than at first. A holder's units are
+    promised to it from the supply in transit. Raises ValueError for units that the transfer or its
+    holder does not have; MovementRefused; asyncpg.SerializationError: try again.
     """
     _check_units(transfer, units)
     promises = await _promises(connection, transfer)
@@ -159,10 +160,9 @@ async def ship(
         movement = _movement(transfer, "transfer_out", sku, quantity, actor)
         _leave(book, movement)
     shortages = await book.write(connection)
-    await records.end_reservations(
-        connection, [transfer.holder_id], ("held", "confirmed"), "released"
-    )
+    await records.end_reservations(connection, [transfer.holder_id], LIVE, "released")
     await put_supply(connection, [_supply(transfer, sku, quantity) for sku, quantity in left])
+    await spend(connection, promises)
     await _promise_again(connection, transfer, promises)
     await transfer_records.add_to_lines(
         connection,
@@ -258,7 +258,7 @@ async def _told(connection: asyncpg.Connection, rows: Sequence[asyncpg.Record]) 
 
 async def _promises(connection: asyncpg.Connection, transfer: Transfer) -> list[asyncpg.Record]:
     """Return the locked reservations whose units leave; raises ValueError unless those are all."""
-    await records.lock_reservations(connection, [transfer.holder_id], ("held", "confirmed"))
+    await records.lock_reservations(connection, [transfer.holder_id], LIVE)
     promises = await transfer_records.find_promises(connection, transfer.holder_id)
     wanted = {line.sku: line.quantity for line in transfer.lines}
     for promise in promises:

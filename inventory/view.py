@@ -31,6 +31,7 @@ from inventory.viewed import (
     Taking,
     ViewedSupply,
 )
+from inventory.viewed_quotas import ViewedQuotas
 
 __all__ = ["DailyDefault", "ItemFacts", "StockView", "Taking"]
 
@@ -61,6 +62,7 @@ class StockView:
         self.supplies: dict[str, dict[str, ViewedSupply]] = {}
         self.capacities = Capacities()
         self.rules = RuleBook()
+        self.quotas = ViewedQuotas()
         self._kept: dict[tuple[str, str], tuple[int, Ints]] = {}
         """By sku and channel; with the number of records they are of, none where for all alike."""
         self._pending_supply: Counter[tuple[str, str]] = Counter()
@@ -71,14 +73,14 @@ class StockView:
     def held(self, sku: str, channel: str) -> tuple[Numbers, Ints]:
         """Return the nodes with units of `sku` for `channel`: numbers, rising, and units above 0.
 
-        Buffers and what is pending are taken off. Nodes that are switched off are among them.
+        Buffers, what other channels have a right to and what is pending are taken off. Nodes that
+        are switched off are among them.
         """
         slot = self.slots.get(sku)
         if slot is None:
             return NO_NODES, NO_UNITS
-        return self.slices.free(
-            slot, self.kept(sku, channel) if self.rules.by_sku else NOTHING_KEPT
-        )
+        withheld = self.rules.by_sku or sku in self.quotas.by_sku
+        return self.slices.free(slot, self.withheld(sku, channel) if withheld else NOTHING_KEPT)
 
     def held_of(self, skus: Sequence[str], channel: str) -> tuple[Ints, Ints, Ints]:
         """Return by sku how many nodes have units for `channel`; then their numbers, and the units.
@@ -87,9 +89,9 @@ class StockView:
         """
         slots = [self.slots.get(sku, -1) for sku in skus]
         kept = ends = NO_UNITS
-        if self.rules.by_sku:
+        if self.rules.by_sku or not self.quotas.by_sku.keys().isdisjoint(skus):
             own = [
-                NO_UNITS if slot < 0 else self.kept(sku, channel)
+                NO_UNITS if slot < 0 else self.withheld(sku, channel)
                 for sku, slot in zip(skus, slots, strict=True)
             ]
             kept, ends = np.concatenate(own), np.cumsum([each.size for each in own])
@@ -152,6 +154,14 @@ class StockView:
                 self._kept.clear()
             known = self._kept[sku, channel] = self._resolve(sku, slot, channel)
         return known[1]
+
+    def withheld(self, sku: str, channel: str) -> Ints:
+        """Return the same with what other channels have a right to, as far as it is there."""
+        kept = self.kept(sku, channel)
+        if sku not in self.quotas.by_sku:
+            return kept
+        cells = self.slices.cells(self.slots[sku]).tolist()
+        return self.quotas.withhold(sku, channel, kept, self.node_ids, cells)
 
     def is_pending(self, sku: str) -> bool:
         """Return whether a plan under way takes some of a sku."""
@@ -264,6 +274,22 @@ class StockView:
             self._touch(sku)
         self._kept.clear()
 
+    def apply_pools(self, pool_ids: Sequence[str], rows: Sequence[Any]) -> None:
+        """Have of these pools exactly the channels in `rows` (channel, pool_id).
+
+        They carry no version: only the follower, whose reads come in order, may apply them.
+        """
+        self.quotas.put_channels(pool_ids, rows)
+        self.slices.touch_all()
+
+    def apply_quotas(self, rows: Sequence[Any]) -> None:
+        """Put rows (sku, node_id, pool_id, then the fields of `ViewedQuota`) in, unless older."""
+        if not rows:
+            return
+        self._remember("apply_quotas", rows)
+        for sku in self.quotas.put(rows):
+            self._touch(sku)
+
     # Loading
 
     def begin_load(self) -> None:
@@ -280,7 +306,7 @@ class StockView:
         `arrays` are what `Loaded.build` has made of the stock records.
         """
         self.facts = [None] * len(self.slots)
-        self.supplies, self.rules = {}, RuleBook()
+        self.supplies, self.rules, self.quotas = {}, RuleBook(), ViewedQuotas()
         self.capacities.forget(self.numbers)
         self._kept.clear()
         self.slices.replace(arrays, loaded.records)
@@ -290,6 +316,8 @@ class StockView:
         self.apply_supply(loaded.supply)
         self.apply_capacity(loaded.capacity)
         self.apply_buffers((), loaded.buffers)
+        self.apply_pools((), loaded.channels)
+        self.apply_quotas(loaded.quotas)
         for name, applied in noted:
             if name == "apply_items":
                 self.apply_items(applied, replace=True)

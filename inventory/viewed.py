@@ -99,6 +99,9 @@ class Loaded(msgspec.Struct):
     supply: list[Sequence[Any]] = []
     capacity: list[Sequence[Any]] = []
     buffers: list[Sequence[Any]] = []
+    channels: list[Sequence[Any]] = []
+    """Which channel takes from which pool."""
+    quotas: list[Sequence[Any]] = []
 
     def add(self, slots: Numbers, nodes: Ints, counters: Ints) -> None:
         """Add stock records; counters are on hand, reserved, unavailable and version."""

@@ -69,6 +69,66 @@ async def differing_reserved(connection: asyncpg.Connection) -> list[asyncpg.Rec
     )
 
 
+async def differing_quotas(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Find quotas whose `used` is not the sum of what live reservations have from the pool."""
+    return await connection.fetch(
+        """
+        SELECT coalesce(q.sku, r.sku) AS sku, coalesce(q.node_id, r.node_id) AS node_id,
+               coalesce(q.pool_id, r.pool_id) AS pool_id,
+               coalesce(r.units, 0)::bigint AS expected, q.used AS found
+        FROM quota q FULL JOIN (
+            SELECT sku, node_id, pool_id, sum(pool_units) AS units FROM reservation
+            WHERE resolved_at IS NULL AND pool_id IS NOT NULL
+            GROUP BY sku, node_id, pool_id
+        ) AS r ON (r.sku, r.node_id, r.pool_id) = (q.sku, q.node_id, q.pool_id)
+        WHERE q.used IS DISTINCT FROM coalesce(r.units, 0)
+        ORDER BY 1, 2, 3
+        """
+    )
+
+
+async def overdrawn_quotas(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Find quotas of which live orders and goods that left have more than was ever given."""
+    return await connection.fetch(
+        """
+        SELECT q.sku, q.node_id, q.pool_id, q.quantity AS expected,
+               coalesce(r.units, 0)::bigint + q.consumed AS found
+        FROM quota q LEFT JOIN (
+            SELECT sku, node_id, pool_id, sum(pool_units) AS units FROM reservation
+            WHERE resolved_at IS NULL AND pool_id IS NOT NULL
+            GROUP BY sku, node_id, pool_id
+        ) AS r ON (r.sku, r.node_id, r.pool_id) = (q.sku, q.node_id, q.pool_id)
+        WHERE coalesce(r.units, 0) + q.consumed > q.quantity
+        ORDER BY 1, 2, 3
+        """
+    )
+
+
+async def unmarked_stock(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Find stock records that pools have rights to and that do not say so: orders pass them by."""
+    return await connection.fetch(
+        """
+        SELECT k.sku, k.node_id, 1::bigint AS expected, s.pooled::int::bigint AS found
+        FROM (SELECT DISTINCT sku, node_id FROM quota WHERE quantity > consumed) AS k
+        LEFT JOIN stock s USING (sku, node_id)
+        WHERE s.pooled IS NOT TRUE
+        ORDER BY 1, 2
+        """
+    )
+
+
+async def torn_shares(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Find reservations that have from a pool what they have not, or what is not on hand."""
+    return await connection.fetch(
+        """
+        SELECT sku, reservation_id, quantity AS expected, pool_units AS found FROM reservation
+        WHERE (pool_id IS NULL) <> (pool_units IS NULL) OR pool_units NOT BETWEEN 1 AND quantity
+           OR (pool_id IS NOT NULL AND supply_id IS NOT NULL)
+        ORDER BY 1, 2
+        """
+    )
+
+
 async def differing_promised(connection: asyncpg.Connection) -> list[asyncpg.Record]:
     """Find supply whose `promised` is not the sum of what waits for it, at its own node."""
     return await connection.fetch(

@@ -24,6 +24,8 @@ def compare_views(view: StockView, fresh: StockView) -> list[Difference]:
         *_compare("capacity", capacity_rows(fresh), capacity_rows(view)),
         *_compare("item", item_rows(fresh), item_rows(view)),
         *_compare("buffer", buffer_rows(fresh), buffer_rows(view)),
+        *_compare("pool", pool_rows(fresh), pool_rows(view)),
+        *_compare("quota", quota_rows(fresh), quota_rows(view)),
     ]
 
 
@@ -67,6 +69,22 @@ def item_rows(view: StockView) -> Rows:
 def buffer_rows(view: StockView) -> Rows:
     """Return units and a version that is always the same by sku, node and channel."""
     return {key: (units, 0) for rules in view.rules.by_sku.values() for key, units in rules.items()}
+
+
+def pool_rows(view: StockView) -> Rows:
+    """Return the pool and a version that is always the same by channel."""
+    return {channel: (pool_id, 0) for channel, pool_id in view.quotas.pools.items()}
+
+
+def quota_rows(view: StockView) -> Rows:
+    """Return the fields of quotas of which anything is left or used by sku, node and pool."""
+    return {
+        (sku, node_id, pool_id): astuple(row)
+        for sku, nodes in view.quotas.by_sku.items()
+        for node_id, rows in nodes.items()
+        for pool_id, row in rows.items()
+        if row.quantity > row.consumed
+    }
 
 
 def _compare(what: str, expected: Rows, found: Rows) -> Iterator[Difference]:

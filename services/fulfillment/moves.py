@@ -175,6 +175,7 @@ def demand_of(allocation_id: UUID, found: Found, limited: frozenset[str], actor:
         holder_id=allocation_id,
         actor=actor,
         expires_at=found.now,
+        channel=found.channel,
         takes=takes,
         capacity=tuple(
             CapacityTake(

@@ -90,6 +90,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of the plan are named by their positions here."""
     buffers: dict[tuple[str, str], int]
     """What is to be left at each (sku, node)."""
+    channel: str
+    """Whose pools it may take from."""
     late_days: int
     """Days after the promise of the line that comes last; 0 where the promise is kept."""
     more_parcels: int
@@ -148,8 +150,11 @@ async def read_facts(connection: asyncpg.Connection, network: Network, need: Nee
 
 
 def unbound(cell: Cell) -> Cell:
-    """Return a record as a person may use it who looks at the shelf: without buffers."""
-    free = max(cell.on_hand - cell.reserved - cell.unavailable, 0)
+    """Return a record as a person may use it who looks at the shelf: without buffers.
+
+    What pools have a right to is theirs all the same.
+    """
+    free = max(cell.on_hand - cell.reserved - cell.unavailable - cell.protected, 0)
     return msgspec.structs.replace(cell, buffer=0, buffer_rule=None, available=free)
 
 
@@ -187,6 +192,7 @@ def judged(plan: Plan, need: Need, facts: Facts) -> Found:
         plan=plan,
         wants=need.wants,
         buffers={(cell.sku, cell.node_id): cell.buffer for cell in facts.cells},
+        channel=facts.channel,
         late_days=max((latest - need.promise_latest).days, 0),
         more_parcels=max(parcels - need.parcels, 0),
         now=facts.now,

@@ -63,7 +63,7 @@ class Takeover(msgspec.Struct, frozen=True):
             return Effect(len(rows), repeated=len(rows))
         await verify_free(connection, order_id)
         body = await body_of(connection, rows, self.settings.currency)
-        await take(connection, body, self.network.limited, chunks.actor)
+        await take(connection, body, rows[0].channel, self.network.limited, chunks.actor)
         fields = (
             order_id,
             body.allocation_id,
@@ -221,11 +221,15 @@ def line_of(row: OrderRow, today: date) -> LineAnswer:
 
 
 async def take(
-    connection: asyncpg.Connection, body: AllocationAnswer, limited: frozenset[str], actor: str
+    connection: asyncpg.Connection,
+    body: AllocationAnswer,
+    channel: str,
+    limited: frozenset[str],
+    actor: str,
 ) -> None:
     """Take the stock and the capacity of an order; raises `RowError` where there is too little.
 
-    Buffers do not count: the units were promised before.
+    Neither buffers nor rights of pools count: the units were promised before.
     """
     lines = [(each, line) for each in body.fulfillments for line in each.lines]
     demand = Demand(
@@ -233,6 +237,8 @@ async def take(
         holder_id=body.allocation_id,
         actor=actor,
         expires_at=await shared_records.database_now(connection),
+        channel=channel,
+        promised=True,
         takes=tuple(
             Take(
                 reservation_id=numbered(body.allocation_id, number),

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from inventory import pool_tables
 from services.database import lock_for_migration
 from services.events import tables as event_tables
 from services.fulfillment import exceptions_tables
@@ -24,6 +25,7 @@ DESCRIBED_IN = (
     goods_tables,
     partner_tables,
     people_tables,
+    pool_tables,
     return_tables,
 )
 """Modules that describe tables beside `services.tables`; importing them is what counts."""

@@ -22,7 +22,7 @@ from services.records import Event
 
 LINE = "counter"
 CHANNEL = "store"
-"""Whose buffers count where the units are at another node than the customer."""
+"""Whose pool it takes from, and whose buffers count where the units are at another node."""
 SWEEP_LIMIT = 500
 """Reservations expired in one transaction."""
 
@@ -73,7 +73,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 async def hold(connection: asyncpg.Connection, asked: Asked, *, actor: str) -> ReservationAnswer:
     """Hold units for a customer, and have them brought where that is asked for.
 
-    A node's own counter ignores its buffer; at any other node it counts. Raises
+    A node's own counter ignores its buffer; at any other node it counts. What pools of other
+    channels have a right to is theirs everywhere. Raises
     `insufficient-stock` with what is there, and what `transfers.open_one` raises.
     """
     now = await shared_records.database_now(connection)
@@ -92,6 +93,7 @@ async def hold(connection: asyncpg.Connection, asked: Asked, *, actor: str) -> R
         holder_id=holder,
         actor=actor,
         expires_at=now + timedelta(seconds=asked.hold_s),
+        channel=CHANNEL,
         takes=(take,),
     )
     refusal = (await reserve(connection, [demand]))[0]

@@ -56,6 +56,7 @@ def demand(commitment: Commitment) -> Demand:
         holder_id=commitment.allocation_id,
         actor=commitment.principal.actor,
         expires_at=commitment.expires_at,
+        channel=commitment.channel,
         takes=tuple(
             Take(
                 reservation_id=numbered(commitment.allocation_id, number),

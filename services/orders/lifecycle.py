@@ -185,6 +185,7 @@ async def same_demand(
         holder_id=row.allocation_id,
         actor=actor,
         expires_at=now,
+        channel=row.channel,
         takes=tuple(takes),
         capacity=tuple(
             CapacityTake(

@@ -186,6 +186,7 @@ def matrix_cell(cell: Cell, on: date) -> MatrixCell:
         unavailable=cell.unavailable,
         buffer=cell.buffer,
         buffer_rule=cell.buffer_rule,
+        protected=cell.protected,
         available=cell.available,
         atp=atp(cell, on),
     )

@@ -54,6 +54,7 @@ class MatrixCell(msgspec.Struct, frozen=True, kw_only=True):
     unavailable: int
     buffer: int
     buffer_rule: Annotated[str | None, Meta(description="The rule that set the buffer.")]
+    protected: Annotated[int, Meta(description="Kept for pools of other channels.")]
     available: int
     atp: int
 
@@ -67,7 +68,9 @@ class SkuColumns(msgspec.Struct, frozen=True, kw_only=True):
     reserved: list[int]
     unavailable: list[int]
     buffer: list[int]
-    available: list[int]
+    available: Annotated[
+        list[int], Meta(description="Also without what pools of other channels have a right to.")
+    ]
     atp: list[int]
 
 

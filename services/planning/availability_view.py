@@ -11,7 +11,7 @@ import numpy as np
 from inventory.availability import Cell, SupplyCell
 from inventory.buffers import PRECEDENCE
 from inventory.slices import Ints
-from inventory.view import NOTHING_KEPT, ItemFacts, StockView
+from inventory.view import NO_SUPPLY, NOTHING_KEPT, ItemFacts, StockView
 from services.database import Database
 from services.planning.availability import (
     Dates,
@@ -165,7 +165,10 @@ class Question:
         prospect: Prospect,
         now: datetime,
     ) -> None:
-        """Put the skus of `items` into arrays; those with expected supply are left for the rules."""
+        """Put the skus of `items` into arrays.
+
+        Those with expected supply, and those that pools have a right to, are left for the rules.
+        """
         self.query = query
         self.items = items
         self.view = view
@@ -178,6 +181,8 @@ class Question:
             for sku in self.skus
             if sku in view.supplies and (found := view.supply(sku, now.date()))
         }
+        shared = view.quotas.by_sku.keys() & items
+        self.expected.update((sku, NO_SUPPLY) for sku in shared - self.expected.keys())
         self.plain = [sku for sku in self.skus if sku not in self.expected]
         numbers = [view.numbers[each] for each in query.node_ids] if query.node_ids else None
         table = prospect.among(numbers)
@@ -293,6 +298,7 @@ class Question:
             node_id = self.view.node_ids[number]
             buffer, rule = self.view.buffer(sku, node_id, self.query.channel)
             free = on_hand - reserved - unavailable - pending
+            protected = self.view.quotas.protected(sku, node_id, self.query.channel, free - buffer)
             found.append(
                 Cell(
                     sku=sku,
@@ -303,8 +309,9 @@ class Question:
                     shortage=max(-free, 0),
                     buffer=buffer,
                     buffer_rule=rule,
-                    available=max(free - buffer, 0),
+                    available=max(free - buffer - protected, 0),
                     supply=supply.get(node_id, ()),
+                    protected=protected,
                 )
             )
         return found

@@ -249,7 +249,7 @@ async def list_stock(
     With `skus` or `node_ids` only theirs; nodes that are switched off are there too.
     """
     return await connection.fetch(
-        "SELECT sku, node_id, on_hand, reserved, unavailable, shortage, as_of FROM stock"
+        "SELECT sku, node_id, on_hand, reserved, unavailable, shortage, as_of, pooled FROM stock"
         " WHERE (sku, node_id) > ($1, $2)"
         " AND ($4::text[] IS NULL OR sku = ANY ($4)) AND ($5::text[] IS NULL OR node_id = ANY ($5))"
         " ORDER BY sku, node_id LIMIT $3",

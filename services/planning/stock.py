@@ -17,6 +17,9 @@ from inventory import items, ledger, nodes
 from inventory import supply as inventory_supply
 from inventory.buffers import buffer_at, read_rules
 from inventory.ledger import DeltaRecord, FeedResult, Movement, Recorded, SnapshotRecord
+from inventory.pool_records import find_pools
+from inventory.pools import find_quotas
+from inventory.quotas import Quota, protected
 from inventory.supply import Receipt, Supply, SupplyShortage
 from inventory.transfers import PREFIX as TRANSFERS
 from services.planning import records
@@ -35,8 +38,12 @@ class StockRecord(msgspec.Struct, frozen=True, kw_only=True):
     unavailable: Annotated[int, Meta(description="Damaged or in inspection.")]
     shortage: Annotated[int, Meta(description="Promised beyond what is there.")]
     buffer: Annotated[int, Meta(description="Kept back from the channel asked for.")]
+    protected: Annotated[int, Meta(description="Kept for pools of other channels.")]
     available: Annotated[
-        int, Meta(description="on_hand - reserved - unavailable - buffer, never below zero.")
+        int,
+        Meta(
+            description="on_hand - reserved - unavailable - buffer - protected, never below zero."
+        ),
     ]
     as_of: Annotated[datetime | None, Meta(description="Instant of its last snapshot.")]
 
@@ -78,16 +85,28 @@ async def read_stock(
     """Return a page of stock records by sku and node, as `channel` may see them."""
     rows = await records.list_stock(connection, after, limit, skus=skus, node_ids=node_ids)
     rules = await read_rules(connection, sorted({row["sku"] for row in rows}), channel)
-    return [stock_record(row, rules, channel) for row in rows]
+    pooled = [(row["sku"], row["node_id"]) for row in rows if row["pooled"]]
+    quotas = await find_quotas(connection, pooled)
+    pools = await find_pools(connection, [channel]) if pooled else {}
+    return [
+        stock_record(
+            row,
+            buffer_at(rules, row["sku"], row["node_id"], channel)[0],
+            quotas.get((row["sku"], row["node_id"]), ()),
+            pools.get(channel),
+        )
+        for row in rows
+    ]
 
 
 def stock_record(
-    row: asyncpg.Record, rules: dict[tuple[str, str, str], int], channel: str
+    row: asyncpg.Record, buffer: int, quotas: Sequence[Quota], pool_id: str | None
 ) -> StockRecord:
-    """Return the stock record in a row, less the buffer of `channel`."""
-    buffer, _ = buffer_at(rules, row["sku"], row["node_id"], channel)
-    free = row["on_hand"] - row["reserved"] - row["unavailable"]
-    return StockRecord(**row, buffer=buffer, available=max(free - buffer, 0))
+    """Return the stock record in a row, less a buffer and what pools but `pool_id` have."""
+    counters = {name: value for name, value in row.items() if name != "pooled"}
+    free = row["on_hand"] - row["reserved"] - row["unavailable"] - buffer
+    kept = protected(free, quotas, pool_id)
+    return StockRecord(**counters, buffer=buffer, protected=kept, available=max(free - kept, 0))
 
 
 async def read_movements(

@@ -111,6 +111,7 @@ RESERVED = literal(',"reserved":')
 UNAVAILABLE = literal(',"unavailable":')
 BUFFER = literal(',"buffer":')
 BUFFER_RULE = literal(',"buffer_rule":')
+PROTECTED = literal(',"protected":0')
 COMMA, POINT, ZERO, CLOSE, MINUS, OPEN_LIST, CLOSE_LIST = (ord(each) for each in ",.0}-[]")
 
 
@@ -289,6 +290,8 @@ def write_cells(stock: Any, asked: Any, places: Any, out: Any) -> None:
             at = put_all(out.bytes, at, BUFFER_RULE)
             starts, rule = asked.rule_starts, asked.rules[kept]
             at = put(out.bytes, at, asked.rule_names, starts[rule], starts[rule + 1])
+            # Skus that pools have a right to are left for the rules.
+            at = put_all(out.bytes, at, PROTECTED)
             at = put_number(out.bytes, put_all(out.bytes, at, AVAILABLE), free)
             at = put_number(out.bytes, put_all(out.bytes, at, ATP), free)
             out.bytes[at] = CLOSE

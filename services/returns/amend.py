@@ -197,6 +197,7 @@ def kept_quote(means: Means, read: Read, found: Asked, plans: Sequence[Found]) -
         void_minor=sum(
             each.quantity * prices.get((each.line_id, each.sku), 0) for each in found.cuts
         ),
+        channel=read.row.channel,
         buffers=tuple(
             Buffer(sku, node_id, units)
             for plan in plans

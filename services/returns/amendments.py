@@ -99,6 +99,8 @@ class Kept(AmendAnswer, frozen=True, kw_only=True):
     """A quote as it is kept, with what applying it needs beside."""
 
     buffers: tuple[Buffer, ...]
+    channel: str = ""
+    """Whose pools new units may come from."""
 
 
 class Open(msgspec.Struct, frozen=True):

@@ -239,6 +239,7 @@ def demand_of(kept: Kept, takes: Counter[Cell], actor: str) -> Demand:
         holder_id=kept.allocation_id,
         actor=actor,
         expires_at=kept.valid_until,
+        channel=kept.channel,
         takes=tuple(
             Take(
                 reservation_id=numbered(named, number),

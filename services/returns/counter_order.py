@@ -232,6 +232,8 @@ async def take(
         holder_id=body.allocation_id,
         actor=asked.actor,
         expires_at=reservation.expires_at,
+        channel=counter.CHANNEL,
+        promised=True,
         takes=tuple(
             Take(
                 reservation_id=numbered(body.allocation_id, number),

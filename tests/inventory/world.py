@@ -11,6 +11,8 @@ import asyncpg
 from inventory.audit import audit
 from inventory.ledger import Movement, record
 from inventory.nodes import Node, put_nodes
+from inventory.pool_records import put_pool
+from inventory.pools import Grant, put_quotas
 from inventory.reserve import CapacityTake, Demand, Refusal, Take, reserve
 
 P = ParamSpec("P")
@@ -67,6 +69,7 @@ def demand(
     capacity: Sequence[CapacityTake] = (),
     expires_at: datetime = FAR,
     holder_kind: Literal["allocation", "staff"] = "allocation",
+    channel: str = "",
 ) -> Demand:
     """Return a demand of a new holder."""
     return Demand(
@@ -76,6 +79,7 @@ def demand(
         expires_at=expires_at,
         takes=takes,
         capacity=tuple(capacity),
+        channel=channel,
     )
 
 
@@ -156,6 +160,36 @@ async def states(connection: asyncpg.Connection, holder_id: UUID) -> dict[str, i
         holder_id,
     )
     return {row[0]: row[1] for row in rows}
+
+
+async def keep(
+    connection: asyncpg.Connection,
+    pool_id: str,
+    channels: Sequence[str],
+    units: Mapping[tuple[str, str], int],
+) -> None:
+    """Keep units of each (sku, node) for the channels of a pool."""
+    grants = [
+        Grant(sku=sku, node_id=node_id, pool_id=pool_id, quantity=quantity)
+        for (sku, node_id), quantity in units.items()
+    ]
+    await run(connection, put_pool, pool_id, "", channels)
+    await run(connection, put_quotas, grants)
+
+
+async def quota(
+    connection: asyncpg.Connection, sku: str, node_id: str, pool_id: str
+) -> tuple[int, int, int]:
+    """Return what a pool was given at a stock record, what is used of it and what has left."""
+    row = await connection.fetchrow(
+        "SELECT quantity, used, consumed FROM quota WHERE (sku, node_id, pool_id) = ($1, $2, $3)",
+        sku,
+        node_id,
+        pool_id,
+    )
+    if row is None:
+        raise LookupError(f"pool {pool_id} has nothing of {sku} at {node_id}")
+    return (row[0], row[1], row[2])
 
 
 async def used_capacity(connection: asyncpg.Connection, node_id: str) -> int:

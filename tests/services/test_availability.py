@@ -97,6 +97,7 @@ async def test_the_matrix_shows_every_cell_and_what_it_is_reckoned_from(caller: 
         "unavailable": 0,
         "buffer": 2,
         "buffer_rule": "node+channel",
+        "protected": 0,
         "available": 3,
         "atp": 3,
     }
