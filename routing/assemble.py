@@ -7,7 +7,16 @@ import msgspec
 
 from routing import cost
 from routing.instance import Assignment, Instance
-from routing.plan import Cost, Fulfillment, FulfillmentLine, Plan, Shortfall, Source, Status
+from routing.plan import (
+    Cost,
+    Fulfillment,
+    FulfillmentLine,
+    Plan,
+    Prices,
+    Shortfall,
+    Source,
+    Status,
+)
 from routing.problem import Line, Stock
 from routing.promise import local_date
 
@@ -27,20 +36,20 @@ def _waiting(instance: Instance, units: Assignment) -> tuple[int, int]:
 
 
 def objective_minor(instance: Instance, units: Assignment) -> int:
-    """The objective of an assignment: money, delay and shortage."""
+    """The objective of an assignment: money and all prices beyond it."""
     policy, lines = instance.policy, instance.lines
     time = [0] * len(lines)
     short = instance.units
     total = cost.split_minor(policy, len(units))
     for k, taken in units.items():
-        slot, times = instance.slots[k], instance.time_minor[k]
-        count = weight = 0
+        times, each = instance.time_minor[k], instance.unit_minor[k]
+        weight = 0
         for i, quantity in taken.items():
-            count += quantity
+            short -= quantity
+            total += quantity * each[i]
             weight += quantity * lines[i].weight_grams
             time[i] = max(time[i], times[i])
-        short -= count
-        total += slot.steps.price_minor(weight) + cost.handling_minor(slot.node, count)
+        total += instance.slots[k].steps.price_minor(weight) + instance.opening_minor[k]
     return total + sum(time) + cost.shortage_minor(policy, short)
 
 
@@ -74,8 +83,8 @@ def assemble(
             "lateness": lateness,
         }
     )
-    missing = cost.shortage_minor(policy, sum(short))
-    objective = total.total_minor + waiting - lateness + missing
+    prices = _prices(instance, units, waiting - lateness, sum(short))
+    objective = total.total_minor + prices.total_minor
     return Plan(
         fulfillments=fulfillments,
         shortfalls=tuple(
@@ -84,10 +93,29 @@ def assemble(
             if count
         ),
         cost=total,
+        prices=prices,
         objective_minor=objective,
         bound_minor=min(bound_minor, objective),
         status="optimal" if bound_minor >= objective else unproven,
         found_by=found_by,
+    )
+
+
+def _prices(instance: Instance, units: Assignment, delay_minor: int, short: int) -> Prices:
+    """What an assignment costs beyond money, with the delay of its lines and its units short."""
+    worth = risk = 0
+    for k, taken in units.items():
+        node_id = instance.slots[k].node.node_id
+        for i, quantity in taken.items():
+            stock = instance.stock[node_id, instance.lines[i].sku]
+            worth += quantity * stock.worth_minor
+            risk += quantity * stock.risk_minor
+    return Prices(
+        delay_minor=delay_minor,
+        shortage_minor=cost.shortage_minor(instance.policy, short),
+        worth_minor=worth,
+        risk_minor=risk,
+        surcharge_minor=sum(instance.slots[k].node.surcharge_minor for k in units),
     )
 
 

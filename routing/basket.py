@@ -8,9 +8,20 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from routing.beyond import NOTHING, Beyond
 from routing.compiled import compiled
 from routing.grid import Ints
-from routing.problem import Capacity, Line, Policy, Problem, Stock, Supply
+from routing.problem import (
+    PRICE_MINOR_MAX,
+    Capacity,
+    Line,
+    Node,
+    Policy,
+    Problem,
+    ProblemError,
+    Stock,
+    Supply,
+)
 from routing.terrain import Destination, Terrain, rows_of
 
 Numbers = NDArray[np.int32] | NDArray[np.int64]
@@ -28,6 +39,10 @@ class Held(NamedTuple):
     """`[P]`: nodes by the terrain's numbers, each at most once for a sku."""
     units: Ints
     """`[P]`: may be 0 or less."""
+    worth: Ints = NOTHING.worth
+    """`[P]`: what a unit may be worth at the node otherwise; or empty for nothing anywhere."""
+    risk: Ints = NOTHING.risk
+    """`[P]`: expected cost of the node refusing a unit; or empty."""
 
 
 class Basket(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -43,6 +58,8 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """By node id and sku; read with backorders only."""
     capacity: Mapping[str, tuple[Capacity, ...]] = {}
     """By node id. Leave out nodes with room for all this order could ask: each is looked through."""
+    surcharges: Mapping[str, int] = {}
+    """By node id: price of one more fulfillment there. Leave out those without."""
 
 
 class Seen(msgspec.Struct, frozen=True, eq=False):
@@ -61,17 +78,29 @@ class Seen(msgspec.Struct, frozen=True, eq=False):
     """Row, sku and what is expected."""
     capacity: tuple[tuple[int, tuple[Capacity, ...]], ...] = ()
     """Row and limits, of the nodes where they were looked at."""
+    beyond: Beyond = NOTHING
+    """Prices of the cells and of the nodes."""
 
 
-def held(lines: Iterable[Line], stock: Mapping[str, tuple[Numbers, Ints]]) -> Held:
-    """The stock of the skus of some lines, given by sku as node numbers and units."""
+def held(
+    lines: Iterable[Line],
+    stock: Mapping[str, tuple[Numbers, Ints]],
+    prices: Mapping[str, tuple[Ints, Ints]] | None = None,
+) -> Held:
+    """The stock of the skus of some lines, given by sku as node numbers and units.
+
+    `prices` are by sku the worth and the risk of a unit at each of these nodes.
+    """
     skus = tuple(sorted({line.sku for line in lines}))
     found = [stock[sku] for sku in skus if sku in stock]
+    priced = [prices[sku] for sku in skus if sku in stock] if prices else []
     return Held(
         skus,
         np.array([len(stock[sku][0]) if sku in stock else 0 for sku in skus], np.int64),
         np.concatenate([_NONE, *(numbers for numbers, _ in found)], dtype=np.int64),
         np.concatenate([_NONE, *(units for _, units in found)]),
+        np.concatenate([_NONE, *(worth for worth, _ in priced)]),
+        np.concatenate([_NONE, *(risk for _, risk in priced)]),
     )
 
 
@@ -80,7 +109,7 @@ def seen(terrain: Terrain, basket: Basket) -> Seen:
     wanted: dict[str, int] = {}
     for line in basket.lines:
         wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity
-    skus, counts, numbers, units = basket.held
+    skus, counts, numbers, units, _, _ = basket.held
     needs = tuple(wanted[sku] for sku in skus)
     rows, most = by_row(terrain.packed, (counts, numbers, units), np.array(needs, np.int64))
     return Seen(
@@ -90,7 +119,34 @@ def seen(terrain: Terrain, basket: Basket) -> Seen:
         rows=rows,
         units=most,
         supply=expected(terrain, basket) if basket.policy.backorder else (),
+        beyond=prices_of(terrain, basket),
     )
+
+
+def prices_of(terrain: Terrain, basket: Basket) -> Beyond:
+    """What a basket's units and fulfillments cost beyond money.
+
+    Raises `ProblemError` where prices are not those of its cells, are negative or too large.
+    """
+    worth, risk, count = basket.held.worth, basket.held.risk, len(basket.held.numbers)
+    if not (len(worth) or len(risk) or basket.surcharges):
+        return NOTHING
+    surcharges = np.zeros(len(terrain.row_of) if basket.surcharges else 0, np.int64)
+    for node_id, minor in basket.surcharges.items():
+        row = terrain.row_of.get(node_id, -1)
+        if row >= 0:
+            surcharges[row] = minor
+    units = []
+    for name, prices in (("worth", worth), ("risk", risk)):
+        if len(prices) not in {0, count}:
+            raise ProblemError(f"{name} is of {len(prices)} cells, the stock of {count}")
+        units.append(prices if len(prices) or not (len(worth) or len(risk)) else np.zeros(count))
+    found = Beyond(units[0].astype(np.int64), units[1].astype(np.int64), surcharges)
+    for name, prices in zip(("worth", "risk", "surcharge"), found, strict=True):
+        if len(prices) and not 0 <= prices.min() <= prices.max() <= PRICE_MINOR_MAX:
+            span = f"{prices.min()} to {prices.max()}"
+            raise ProblemError(f"{name} ranges from {span}; give 0 to {PRICE_MINOR_MAX}")
+    return found
 
 
 @compiled
@@ -149,6 +205,7 @@ def limited(terrain: Terrain, basket: Basket, there: Seen) -> Seen:
 
 
 _NONE = np.zeros(0, np.int64)
+_FREE = 0, 0
 
 
 def expected(terrain: Terrain, basket: Basket) -> tuple[tuple[int, int, tuple[Supply, ...]], ...]:
@@ -174,6 +231,7 @@ def problem_of(
         if row >= 0 and (units > 0 or (row, s) in expected)
     }
     cells |= dict.fromkeys(expected.keys() - cells.keys(), 0)
+    beyond = _by_cell(there, sku_of)
     holding = sorted({row for row, _ in cells})
     names = {nodes[row].node_id for row in holding}
     limits = dict(there.capacity)
@@ -181,18 +239,15 @@ def problem_of(
         now=now,
         destination_time_zone=served.time_zone,
         lines=lines,
-        nodes=tuple(
-            msgspec.structs.replace(nodes[row], capacity=limits[row])
-            if row in limits
-            else nodes[row]
-            for row in holding
-        ),
+        nodes=tuple(_as_found(nodes[row], row, limits, there.beyond) for row in holding),
         stock=tuple(
             Stock(
                 node_id=nodes[row].node_id,
                 sku=there.skus[s],
                 available=units,
                 supply=expected.get((row, s), ()),
+                worth_minor=beyond.get((row, s), _FREE)[0],
+                risk_minor=beyond.get((row, s), _FREE)[1],
             )
             for (row, s), units in sorted(cells.items())
         ),
@@ -201,3 +256,20 @@ def problem_of(
         tariffs=served.tariffs,
         policy=policy,
     )
+
+
+def _by_cell(there: Seen, sku_of: list[int]) -> dict[tuple[int, int], tuple[int, int]]:
+    """Worth and risk by row and sku."""
+    worth, risk = there.beyond.worth.tolist(), there.beyond.risk.tolist()
+    places = zip(there.rows.tolist(), sku_of, strict=True)
+    return dict(zip(places, zip(worth, risk, strict=True), strict=True)) if worth else {}
+
+
+def _as_found(
+    node: Node, row: int, limits: Mapping[int, tuple[Capacity, ...]], beyond: Beyond
+) -> Node:
+    """A node with its capacities and its surcharge."""
+    surcharge = int(beyond.surcharges[row]) if len(beyond.surcharges) else 0
+    if not (surcharge or row in limits):
+        return node
+    return msgspec.structs.replace(node, capacity=limits.get(row, ()), surcharge_minor=surcharge)

@@ -9,15 +9,23 @@ from typing import NamedTuple
 import numpy as np
 
 from routing.compiled import compiled
-from routing.gather import GRAMS, LATENESS, QUANTITY, REQUESTED_ON, Cells, Gathered, Slots
+from routing.gather import GRAMS, LATENESS, QUANTITY, REQUESTED_ON, SKU, Cells, Gathered, Slots
 from routing.grid import Ints
-from routing.plan import Cost, Fulfillment, FulfillmentLine, Plan, Shortfall, Status
+from routing.plan import (
+    Cost,
+    Fulfillment,
+    FulfillmentLine,
+    Plan,
+    Prices,
+    Shortfall,
+    Status,
+)
 from routing.problem import Line
 from routing.promise import pickup_promise
 from routing.terrain import Rows, Terrain
 
-OBJECTIVE, PARCELS, HANDLING, SPLIT, LATE, TOTAL = range(6)
-"""Columns of a bill's head; the parts of its fulfillments follow."""
+OBJECTIVE, PARCELS, HANDLING, SPLIT, LATE, DELAY, SHORT, WORTH, RISK, SURCHARGE, HEAD = range(11)
+"""Columns of a bill's head, money and then prices beyond it; the parts of its fulfillments follow."""
 ROW, LANE, SENDING, WORK, LOAD, UNITS = range(6)
 """Columns of a part: row, lane or -1 for a pickup, price of parcels and of handling, weight, and
 then the units of each line."""
@@ -34,7 +42,7 @@ class Proof(NamedTuple):
 
 def parts(figures: Sequence[int], lines: int) -> list[Sequence[int]]:
     """The parts of a bill of so many lines, in the order of slots."""
-    return [figures[n : n + UNITS + lines] for n in range(TOTAL, len(figures), UNITS + lines)]
+    return [figures[n : n + UNITS + lines] for n in range(HEAD, len(figures), UNITS + lines)]
 
 
 def plan_of(
@@ -50,7 +58,7 @@ def plan_of(
         for i, units in enumerate(part[UNITS:]):
             short[i] -= units
         made.append(_fulfillment(terrain, lines, part))
-    objective, parcels, handling, split, late = figures[:TOTAL]
+    objective, parcels, handling, split, late, delay, missing, *beyond = figures[:HEAD]
     return Plan(
         fulfillments=tuple(made),
         shortfalls=tuple(
@@ -66,6 +74,13 @@ def plan_of(
             split_minor=split,
             lateness_minor=late,
             total_minor=parcels + handling + split + late,
+        ),
+        prices=Prices(
+            delay_minor=delay,
+            shortage_minor=missing,
+            worth_minor=beyond[0],
+            risk_minor=beyond[1],
+            surcharge_minor=beyond[2],
         ),
         objective_minor=objective,
         bound_minor=min(proof.bound_minor, objective),
@@ -125,9 +140,9 @@ def bill(rows: Rows, cells: Cells, slots: Slots, units: Ints, prices: tuple[int,
     """The bill of units `[K, I]`; `prices` are those of a split and of a unit short."""
     split_minor, shortage_minor = prices
     count, width = units.shape
-    figures = np.zeros(TOTAL + count * (UNITS + width), np.int64)
+    figures = np.zeros(HEAD + count * (UNITS + width), np.int64)
     promised, waits = np.zeros(width, np.int64), np.zeros(width, np.int64)
-    at, opened = TOTAL, 0
+    at, opened = HEAD, 0
     for k in range(count):
         taken = units[k].sum()
         if not taken:
@@ -145,7 +160,8 @@ def bill(rows: Rows, cells: Cells, slots: Slots, units: Ints, prices: tuple[int,
             step += 1
         figures[at + ROW], figures[at + LANE], figures[at + LOAD] = row, lane, grams
         figures[at + SENDING] = slots.step_minor[step]
-        figures[at + WORK] = slots.slot_minor[k] + slots.unit_minor[k] * taken
+        figures[at + WORK] = rows.order_minor[row] + rows.unit_minor[row] * taken
+        _beyond(figures, cells, row, units[k])
         figures[PARCELS] += figures[at + SENDING]
         figures[HANDLING] += figures[at + WORK]
         opened += 1
@@ -156,6 +172,20 @@ def bill(rows: Rows, cells: Cells, slots: Slots, units: Ints, prices: tuple[int,
         if requested_on and promised[i] > requested_on:
             figures[LATE] += cells.waits[LATENESS] * (promised[i] - requested_on)
     short = cells.lines[:, QUANTITY].sum() - units.sum()
-    money = figures[PARCELS] + figures[HANDLING] + figures[SPLIT]
-    figures[OBJECTIVE] = money + waits.sum() + short * shortage_minor
+    figures[DELAY], figures[SHORT] = waits.sum() - figures[LATE], short * shortage_minor
+    figures[OBJECTIVE] = figures[PARCELS:HEAD].sum()
     return figures[:at].copy()
+
+
+@compiled
+def _beyond(figures: Ints, cells: Cells, row: int, units: Ints) -> None:
+    """Add what units `[I]` of a row cost beyond money to a bill's head."""
+    if len(cells.beyond.surcharges):
+        figures[SURCHARGE] += cells.beyond.surcharges[row]
+    for i in range(len(units) if len(cells.beyond.worth) else 0):
+        if units[i]:
+            cell = cells.counts[: cells.lines[i, SKU]].sum()
+            while cells.rows[cell] != row:
+                cell += 1
+            figures[WORTH] += units[i] * cells.beyond.worth[cell]
+            figures[RISK] += units[i] * cells.beyond.risk[cell]

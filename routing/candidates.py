@@ -234,12 +234,27 @@ def _instance(
         lines=surveyed.lines,
         slots=slots,
         units_max=units_max,
+        opening_minor=tuple(cost.opening_minor(slot.node) for slot in slots),
+        unit_minor=_unit_minor(surveyed, slots),
         time_minor=_time_minor(surveyed, slots),
         unit_limits=tuple(unit_limits),
         open_limits=tuple(open_limits),
         stock=stock,
         now=problem.now,
     )
+
+
+def _unit_minor(surveyed: Survey, slots: tuple[Slot, ...]) -> tuple[tuple[int, ...], ...]:
+    """`[slot][line]`: price of a unit; handling alone where the node has none."""
+    none = Stock(node_id="", sku="", available=0)
+    by_node = {
+        slot.node.node_id: tuple(
+            cost.unit_minor(slot.node, surveyed.stock.get((slot.node.node_id, line.sku), none))
+            for line in surveyed.lines
+        )
+        for slot in slots
+    }
+    return tuple(by_node[slot.node.node_id] for slot in slots)
 
 
 def _time_minor(surveyed: Survey, slots: tuple[Slot, ...]) -> tuple[tuple[int, ...], ...]:

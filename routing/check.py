@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from routing.plan import Cost, Fulfillment, FulfillmentLine, Plan, Promise
+from routing.plan import Cost, Fulfillment, FulfillmentLine, Plan, Prices, Promise
 from routing.problem import Calendar, Lane, Line, Node, Problem
 
 _DAYS_MAX = 400
@@ -309,7 +309,7 @@ def _line_days(lookup: _Lookup, line: Line, plan: Plan) -> tuple[int, int]:
 
 
 def _prices(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
-    """Weights, cost by component and the objective."""
+    """Weights, cost by component, prices beyond it by component, and the objective."""
     policy = lookup.problem.policy
     parcels = handling = 0
     for f in plan.fulfillments:
@@ -332,15 +332,39 @@ def _prices(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
     )
     if plan.cost != expected:
         yield Violation("cost", f"{plan.cost} instead of {expected}")
-    short = sum(line.quantity for line in lookup.problem.lines) - sum(_taken(plan).values())
-    delay = policy.delay_minor * sum(waited for _, waited in days)
-    objective = expected.total_minor + delay + policy.shortage_minor * short
+    beyond = _beyond(lookup, plan, sum(waited for _, waited in days))
+    if plan.prices != beyond:
+        yield Violation("prices", f"{plan.prices} instead of {beyond}")
+    objective = expected.total_minor + sum(msgspec.structs.astuple(beyond))
     if plan.objective_minor != objective:
         yield Violation("objective", f"{plan.objective_minor} instead of {objective}")
 
 
+def _beyond(lookup: _Lookup, plan: Plan, days_waited: int) -> Prices:
+    """What the objective counts beyond money: waiting, shortage, prices of units and of nodes."""
+    policy = lookup.problem.policy
+    short = sum(line.quantity for line in lookup.problem.lines) - sum(_taken(plan).values())
+    worth = risk = surcharge = 0
+    for f in plan.fulfillments:
+        surcharge += lookup.nodes[f.node_id].surcharge_minor
+        for part in f.lines:
+            stock = lookup.stock.get((f.node_id, part.sku))
+            if stock is not None:
+                worth += part.quantity * stock.worth_minor
+                risk += part.quantity * stock.risk_minor
+    return Prices(
+        delay_minor=policy.delay_minor * days_waited,
+        shortage_minor=policy.shortage_minor * short,
+        worth_minor=worth,
+        risk_minor=risk,
+        surcharge_minor=surcharge,
+    )
+
+
 def _claims(plan: Plan) -> Iterator[Violation]:
     """What the plan says about its own proof."""
+    if sum(broken.price_minor for broken in plan.broken) != plan.prices.soft_minor:
+        yield Violation("prices", f"{plan.broken} do not cost {plan.prices.soft_minor}")
     if not 0 <= plan.bound_minor <= plan.objective_minor:
         yield Violation("bound", f"{plan.bound_minor} above {plan.objective_minor} or negative")
     if (plan.status == "optimal") != (plan.bound_minor == plan.objective_minor):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing.plan import Cost
-from routing.problem import Bracket, Line, Node, Policy
+from routing.problem import Bracket, Line, Node, Policy, Stock
 from routing.promise import line_days
 
 PARCELS_MAX = 2_000
@@ -99,6 +99,16 @@ def saving_min(steps: Sequence[Steps], weight_grams: int) -> NDArray[np.int64]:
 def handling_minor(node: Node, units: int) -> int:
     """Handling of one fulfillment of `units` units at `node`."""
     return node.handling_order_minor + node.handling_unit_minor * units
+
+
+def opening_minor(node: Node) -> int:
+    """Price of one more fulfillment at `node`, whatever it takes: handling and the surcharge."""
+    return node.handling_order_minor + node.surcharge_minor
+
+
+def unit_minor(node: Node, stock: Stock) -> int:
+    """Price of a unit of `stock` taken at `node`: handling, what it may be worth, and the risk."""
+    return node.handling_unit_minor + stock.worth_minor + stock.risk_minor
 
 
 def lateness_minor(policy: Policy, line: Line, promised: date) -> int:

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from routing.compiled import compiled
-from routing.cost import Steps, parcel_steps, saving_min, span_grams
+from routing.cost import Steps, opening_minor, parcel_steps, saving_min, span_grams
 from routing.dates import Dates
 from routing.grid import Ints
 from routing.problem import Lane, ProblemError, Tariff
@@ -37,9 +37,11 @@ class Rivals(NamedTuple):
     whole_minor: Ints
     """`[N]`: the least price of the whole order as one parcel, handling of it included."""
     order_minor: Ints
-    """`[N]`: handling of a fulfillment."""
+    """`[N]`: price of a fulfillment: handling and the surcharge."""
     unit_minor: Ints
     """`[N]`: handling of a unit."""
+    beyond_minor: Ints
+    """`[N, I]`: worth and risk of a unit of the line; `[0, 0]` where nodes know of none."""
     slope_minor: Ints
     """`[N]`: most that one day later can cost over the lines the node may ship."""
     ample: Bools
@@ -158,7 +160,8 @@ def _rivals(surveyed: Survey, offered: Offers, holds: Bools, full: Bools) -> Riv
     ]
     given = offered.tariff >= 0
     price = np.where(given, offered.prices[offered.tariff], 2**62).min(axis=1, initial=2**62)
-    order_minor = _ints([node.handling_order_minor for node in surveyed.nodes])
+    order_minor = _ints([opening_minor(node) for node in surveyed.nodes])
+    beyond_minor = surveyed.beyond_minor[:, surveyed.sku_of]
     return Rivals(
         holds=_words(holds),
         fills=_words(full),
@@ -168,6 +171,7 @@ def _rivals(surveyed: Survey, offered: Offers, holds: Bools, full: Bools) -> Riv
         whole_minor=price + order_minor,
         order_minor=order_minor,
         unit_minor=_ints([node.handling_unit_minor for node in surveyed.nodes]),
+        beyond_minor=beyond_minor if beyond_minor.any() else np.zeros((0, 0), np.int64),
         slope_minor=holds.astype(np.int64) @ _ints(per_line),
         ample=np.array([_ample(surveyed, offered, m) for m in range(len(surveyed.nodes))]),
     )
@@ -253,7 +257,7 @@ def _strongest(alive: Ints, fills: Ints, whole_minor: Ints) -> int:
 @compiled
 def _margin(rivals: Rivals, savings: Ints, m: int, n: int) -> int:
     """The least any shipment of `n` saves by moving to `m`, over its services; -1 if it cannot."""
-    if n == m or rivals.unit_minor[n] < rivals.unit_minor[m]:
+    if n == m or not _units_as_cheap(rivals, m, n):
         return -1
     for word in range(rivals.holds.shape[1]):
         if rivals.holds[n, word] & ~rivals.fills[m, word]:
@@ -267,6 +271,19 @@ def _margin(rivals: Rivals, savings: Ints, m: int, n: int) -> int:
             best = max(best, saved - later * rivals.slope_minor[n])
         lowest = min(lowest, best)
     return int(max(-1, lowest + rivals.order_minor[n] - rivals.order_minor[m]))
+
+
+@compiled
+def _units_as_cheap(rivals: Rivals, m: int, n: int) -> bool:
+    """Whether no unit that `n` may ship costs more at `m`."""
+    less = rivals.unit_minor[n] - rivals.unit_minor[m]
+    if len(rivals.beyond_minor) == 0:
+        return bool(less >= 0)
+    for i in range(rivals.beyond_minor.shape[1]):
+        ships = rivals.holds[n, i // WORD] >> (i % WORD) & 1
+        if ships and less + rivals.beyond_minor[n, i] < rivals.beyond_minor[m, i]:
+            return False
+    return True
 
 
 def _ample(surveyed: Survey, offered: Offers, m: int) -> bool:

@@ -39,9 +39,9 @@ class Facts(NamedTuple):
     heavy: Floats
     """`[N]`: their grams, at least a mote, so that worth per gram is a number."""
     costs: Floats
-    """`[N]`: handling of one unit and its share of the line's waiting."""
+    """`[N]`: price of one unit and its share of the line's waiting."""
     opening: Floats
-    """`[K]`: handling of the fulfillment and the split."""
+    """`[K]`: price of the fulfillment, parcels aside, and the split."""
     limit_starts: Ints
     """`[K + 1]`: the price steps of slot k that it can reach are those from here on."""
     limits: Floats
@@ -152,7 +152,7 @@ def _pairs(
                 heavy[n] = max(MOTE, float(number * weights_grams[i]))
                 costs[n] = short_minor
                 if k < slots:
-                    costs[n] = unit_minor[k] + time_minor[k, i] / wanted[i]
+                    costs[n] = unit_minor[k, i] + time_minor[k, i] / wanted[i]
                 n += 1
         starts[k + 1] = n
     return starts, lines, (units, heavy, costs)
@@ -210,10 +210,10 @@ def objective_of(facts: Facts, units: Ints) -> int:
         for i in range(lines):
             count += units[k, i]
             load += units[k, i] * facts.weights_grams[i]
+            total += units[k, i] * (facts.unit_minor[k, i] - facts.prices[SHORTAGE])
         if count:
             opened += 1
             total += parcel_minor(facts, k, load) + facts.slot_minor[k]
-            total += count * (facts.unit_minor[k] - facts.prices[SHORTAGE])
     for i in range(lines):
         waits = 0
         for k in range(slots):

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from routing.basket import Seen
+from routing.beyond import Beyond
 from routing.compiled import compiled
 from routing.dominance import WORD, Rivals, needless
 from routing.grid import Grid, Ints
@@ -47,6 +48,8 @@ class Cells(NamedTuple):
     """`[I, 7]`: see the columns above."""
     waits: Ints
     """`[3]`: price of a line's day, of its late day, and the date of the order."""
+    beyond: Beyond
+    """Prices of the cells and of the terrain's rows."""
 
 
 class Slots(NamedTuple):
@@ -86,7 +89,8 @@ def gather(terrain: Terrain, there: Seen, lines: tuple[Line, ...], policy: Polic
     table = np.array([columns(terrain, line, index[line.sku]) for line in lines], np.int64)
     waits = policy.delay_minor, policy.lateness_minor, terrain.ordered_on.toordinal()
     weight = sum(line.quantity * line.weight_grams for line in lines)
-    cells = Cells(there.rows, there.units, there.counts, table, np.array(waits, np.int64))
+    dates = np.array(waits, np.int64)
+    cells = Cells(there.rows, there.units, there.counts, table, dates, there.beyond)
     slots = _unpacked(terrain.packed, cells, terrain.staircases(weight))
     grid = Grid(
         units_max=slots.units_max,
@@ -181,6 +185,7 @@ def _rivals(
     holds = np.zeros((count, (width + WORD - 1) // WORD), np.int64)
     fills = np.zeros_like(holds)
     slope, whole = np.zeros(count, np.int64), np.empty(count, np.int64)
+    opening_minor, beyond_minor = _opening_minor(rows, cells), _beyond_minor(rows, cells)
     lane_starts = np.zeros(count + 1, np.int64)
     for n in range(count):
         row = holding[n]
@@ -199,7 +204,7 @@ def _rivals(
         for place in range(lane_starts[n + 1] - lane_starts[n]):
             lanes[lane_starts[n] + place] = first + place
             price = _price(stairs, rows.lane_tariff[first + place], weight)
-            whole[n] = min(whole[n], price + rows.order_minor[holding[n]])
+            whole[n] = min(whole[n], price + opening_minor[holding[n]])
     return Rivals(
         holds,
         fills,
@@ -207,11 +212,35 @@ def _rivals(
         rows.lane_tariff[lanes],
         rows.lane_latest[lanes],
         whole,
-        rows.order_minor[holding],
+        opening_minor[holding],
         rows.unit_minor[holding],
+        beyond_minor[holding] if len(beyond_minor) else beyond_minor,
         slope,
         np.ones(count, np.bool_),
     )
+
+
+@compiled
+def _opening_minor(rows: Rows, cells: Cells) -> Ints:
+    """`[R]`: price of a fulfillment, parcels aside."""
+    if len(cells.beyond.surcharges) == 0:
+        return rows.order_minor
+    return rows.order_minor + cells.beyond.surcharges
+
+
+@compiled
+def _beyond_minor(rows: Rows, cells: Cells) -> Ints:
+    """`[R, I]`: worth and risk of a unit; `[0, 0]` where the cells have none."""
+    if len(cells.beyond.worth) == 0:
+        return np.zeros((0, 0), np.int64)
+    found = np.zeros((len(rows.abilities), len(cells.lines)), np.int64)
+    for i in range(len(cells.lines)):
+        first = cells.counts[: cells.lines[i, SKU]].sum()
+        for cell in range(first, first + cells.counts[cells.lines[i, SKU]]):
+            if cells.rows[cell] >= 0 and cells.units[cell] > 0:
+                price = cells.beyond.worth[cell] + cells.beyond.risk[cell]
+                found[cells.rows[cell], i] = price
+    return found
 
 
 @compiled
@@ -272,6 +301,7 @@ def _priced(
     ship, pickup, weight = held
     count, width = len(slot_rows), len(cells.lines)
     units_max = np.empty((count, width), np.int64)
+    unit_minor, beyond_minor = np.empty((count, width), np.int64), _beyond_minor(rows, cells)
     time_minor = np.empty((count, width), np.int64)
     starts, tariffs = np.zeros(count + 1, np.int64), np.empty(count, np.int64)
     for k in range(count):
@@ -286,6 +316,9 @@ def _priced(
         for i in range(width):
             units_max[k, i] = pickup[row, i] if collected else ship[row, i]
             time_minor[k, i] = _waiting(cells, i, latest)
+            unit_minor[k, i] = rows.unit_minor[row]
+            if len(beyond_minor):
+                unit_minor[k, i] += beyond_minor[row, i]
     grams, minor = np.empty(starts[count], np.int64), np.empty(starts[count], np.int64)
     for k in range(count):
         first = stairs.starts[tariffs[k]]
@@ -295,8 +328,8 @@ def _priced(
     nodes = np.zeros(count, np.int64)
     for k in range(1, count):
         nodes[k] = nodes[k - 1] + (slot_rows[k] != slot_rows[k - 1])
-    order_minor, unit_minor = rows.order_minor[slot_rows], rows.unit_minor[slot_rows]
-    parts = units_max, time_minor, order_minor, unit_minor, nodes, starts, grams, minor
+    opening_minor = _opening_minor(rows, cells)[slot_rows]
+    parts = units_max, time_minor, opening_minor, unit_minor, nodes, starts, grams, minor
     return Slots(slot_rows, slot_lanes, *parts)
 
 

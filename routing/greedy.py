@@ -4,7 +4,7 @@ import msgspec
 
 from routing.assemble import assemble, objective_minor
 from routing.candidates import candidates
-from routing.cost import handling_minor, shortage_minor, split_minor
+from routing.cost import shortage_minor, split_minor
 from routing.facts import facts
 from routing.grid import assignment, grid
 from routing.instance import Assignment, Instance
@@ -72,11 +72,12 @@ class Draft:
         """What opening `k` for `taken` adds to the objective, its shortage aside."""
         instance = self.instance
         weight = sum(instance.lines[i].weight_grams * u for i, u in taken.items())
-        slot, time = instance.slots[k], instance.time_minor[k]
+        slot, time, each = instance.slots[k], instance.time_minor[k], instance.unit_minor[k]
         opened = len(self.units)
         return (
             slot.steps.price_minor(weight)
-            + handling_minor(slot.node, sum(taken.values()))
+            + instance.opening_minor[k]
+            + sum(each[i] * units for i, units in taken.items())
             + split_minor(instance.policy, opened + 1)
             - split_minor(instance.policy, opened)
             + sum(max(0, time[i] - self._time[i]) for i in taken)

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from routing.cost import Steps, handling_minor
+from routing.cost import Steps
 from routing.instance import Assignment, Instance
 
 __all__ = ["Grid", "Ints", "assignment", "grid", "taken"]
@@ -31,9 +31,9 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """`[K, I]`: waiting price of the line when its last unit comes from the slot; a line pays the
     highest of the slots that it takes units from, once."""
     slot_minor: Ints
-    """`[K]`: handling of a fulfillment."""
+    """`[K]`: price of a fulfillment: handling and the node's surcharge."""
     unit_minor: Ints
-    """`[K]`: handling of a unit."""
+    """`[K, I]`: price of a unit: handling, its worth at the node and the risk of a refusal."""
     nodes: Ints
     """`[K]`: slots of one node, which have the same number, draw on the same stock; ascending."""
     step_starts: Ints
@@ -57,16 +57,14 @@ def grid(instance: Instance) -> Grid:
     steps = [_arrays(slot.steps) for slot in slots]
     starts = np.zeros(len(slots) + 1, np.int64)
     np.cumsum([len(grams) for grams, _ in steps], out=starts[1:])
-    opening = [handling_minor(slot.node, 0) for slot in slots]
-    first = [handling_minor(slot.node, 1) for slot in slots]
     numbers: dict[str, int] = {}
     return Grid(
         units_max=np.array(instance.units_max, np.int64).reshape(shape),
         quantities=np.array([line.quantity for line in lines], np.int64),
         weights_grams=np.array([line.weight_grams for line in lines], np.int64),
         time_minor=np.array(instance.time_minor, np.int64).reshape(shape),
-        slot_minor=np.array(opening, np.int64),
-        unit_minor=np.array(first, np.int64) - np.array(opening, np.int64),
+        slot_minor=np.array(instance.opening_minor, np.int64),
+        unit_minor=np.array(instance.unit_minor, np.int64).reshape(shape),
         nodes=np.array(
             [numbers.setdefault(slot.node.node_id, len(numbers)) for slot in slots], np.int64
         ),

@@ -57,6 +57,10 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     slots: tuple[Slot, ...]
     units_max: tuple[tuple[int, ...], ...]
     """`[slot][line]`: most units of the line the slot could take on its own, 0 where it may not."""
+    opening_minor: tuple[int, ...]
+    """`[slot]`: price of opening it, beside parcels and the split."""
+    unit_minor: tuple[tuple[int, ...], ...]
+    """`[slot][line]`: price of a unit of the line."""
     time_minor: tuple[tuple[int, ...], ...]
     """`[slot][line]`: lateness and delay of the line when its last unit comes from the slot."""
     unit_limits: tuple[UnitLimit, ...]
@@ -100,6 +104,8 @@ def restrict(instance: Instance, slots: tuple[int, ...]) -> Instance:
         instance,
         slots=tuple(instance.slots[k] for k in slots),
         units_max=tuple(instance.units_max[k] for k in slots),
+        opening_minor=tuple(instance.opening_minor[k] for k in slots),
+        unit_minor=tuple(instance.unit_minor[k] for k in slots),
         time_minor=tuple(instance.time_minor[k] for k in slots),
         unit_limits=tuple(limit for limit in units if limit.pairs),
         open_limits=tuple(most for most in opens if most.slots),

@@ -9,7 +9,6 @@ from typing import Literal
 import msgspec
 from ortools.sat.python import cp_model
 
-from routing.cost import handling_minor
 from routing.instance import Assignment, Instance
 
 STEPS_MAX = 48
@@ -199,16 +198,13 @@ def _constrain_waits(model: cp_model.CpModel, instance: Instance, v: _Variables)
 
 
 def _objective(instance: Instance, v: _Variables) -> cp_model.LinearExpr:
-    """Parcels, handling, split, lateness and delay, shortage."""
+    """Parcels, fulfillments, units, split, lateness and delay, shortage."""
     policy = instance.policy
     terms: list[tuple[cp_model.IntVar, int]] = [(v.anything, -policy.split_minor)]
-    for k, slot in enumerate(instance.slots):
-        terms.append((v.opened[k], policy.split_minor + handling_minor(slot.node, 0)))
+    for k, opening in enumerate(instance.opening_minor):
+        terms.append((v.opened[k], policy.split_minor + opening))
         terms += [(times, price) for _, price, times in v.parcels[k].rows]
-    terms += [
-        (x, handling_minor(instance.slots[k].node, 1) - handling_minor(instance.slots[k].node, 0))
-        for (k, _), x in v.units.items()
-    ]
+    terms += [(x, instance.unit_minor[k][i]) for (k, i), x in v.units.items()]
     terms += [(wait, increment) for waits in v.waits for _, increment, wait in waits]
     terms += [(short, policy.shortage_minor) for short in v.short]
     expression: cp_model.LinearExpr = cp_model.LinearExpr.weighted_sum(

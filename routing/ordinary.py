@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from routing.basket import Bytes, Held, by_row, noted
+from routing.beyond import NOTHING, Beyond, beyond_of, packed_beyond
 from routing.billed import OBJECTIVE, bill
 from routing.compiled import compiled
 from routing.gather import GRAMS, QUANTITY, SKU, WIDTH, Cells, columns, offered
@@ -20,8 +21,9 @@ from routing.untangle import Money
 
 __all__ = ["Settled", "settled"]
 
-DELAY, LATENESS, ORDERED_ON, SPLIT, SHORTAGE, COMPLETE, HEAD = range(7)
-"""What stands before the lines of an order, and where they begin; dates are ordinals."""
+DELAY, LATENESS, ORDERED_ON, SPLIT, SHORTAGE, COMPLETE, COUNT, HEAD = range(8)
+"""What stands before the lines of an order, and where they begin; dates are ordinals. Behind the
+lines come prices beyond money, where there are any."""
 
 
 class Settled(NamedTuple):
@@ -34,12 +36,12 @@ class Settled(NamedTuple):
 
 
 def settled(
-    terrain: Terrain, held: Held, lines: tuple[Line, ...], policy: Policy
+    terrain: Terrain, held: Held, lines: tuple[Line, ...], policy: Policy, beyond: Beyond
 ) -> Settled | None:
     """A plan that is proven to be cheapest, none for an order whose cheapest parts are no plan.
 
-    `lines` are in order of their ids, each sku is on one of them, and there is no supply.
-    Capacities and the most shipments are not looked at.
+    `lines` are in order of their ids, each sku is on one of them, and there is no supply; `beyond`
+    are the prices of the cells held. Capacities and the most shipments are not looked at.
     """
     order = [
         policy.delay_minor,
@@ -48,6 +50,7 @@ def settled(
         policy.split_minor,
         policy.shortage_minor,
         policy.ship_complete,
+        len(lines),
     ]
     weight = 0
     for line in lines:
@@ -56,12 +59,17 @@ def settled(
     proven, figures, stock = _settled(
         terrain.packed,
         terrain.staircases(weight),
-        np.array(order, np.int64),
+        _with(order, beyond),
         held.counts,
         held.numbers,
         held.units,
     )
     return Settled(figures.tolist(), stock.tobytes()) if proven else None
+
+
+def _with(order: list[int], beyond: Beyond) -> Ints:
+    asked = np.array(order, np.int64)
+    return asked if beyond is NOTHING else np.concatenate([asked, packed_beyond(beyond)])
 
 
 @compiled
@@ -70,13 +78,15 @@ def _settled(
 ) -> tuple[bool, Ints, Bytes]:
     """Whether the cheapest plan was found, its bill, and the stock seen."""
     known = rows_of(packed)
-    count = (len(order) - HEAD) // WIDTH
-    lines = order[HEAD:].reshape((count, WIDTH))
+    count = order[COUNT]
+    end = HEAD + count * WIDTH
+    lines = order[HEAD:end].reshape((count, WIDTH))
     needs = np.zeros(count, np.int64)
     for i in range(count):
         needs[lines[i, SKU]] = lines[i, QUANTITY]
     rows, most = by_row(packed, (counts, numbers, units), needs)
-    cells = Cells(rows, most, counts, lines, order[DELAY : ORDERED_ON + 1])
+    waits = order[DELAY : ORDERED_ON + 1]
+    cells = Cells(rows, most, counts, lines, waits, beyond_of(order[end:]))
     slots = offered(known, cells, stairs_of(stairs))
     money = Money(
         slots.time_minor,

@@ -65,17 +65,53 @@ class Shortfall(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int
 
 
+class Prices(msgspec.Struct, frozen=True, kw_only=True):
+    """What the objective counts beyond money, in minor units, by component."""
+
+    delay_minor: int = 0
+    """Lines waiting from the order's date to their promise."""
+    shortage_minor: int = 0
+    """Units that no fulfillment takes."""
+    worth_minor: int = 0
+    """What the units taken may be worth at their nodes otherwise."""
+    risk_minor: int = 0
+    """Expected cost of nodes refusing them."""
+    surcharge_minor: int = 0
+    """One more fulfillment at each of these nodes now."""
+    emissions_minor: int = 0
+    soft_minor: int = 0
+    """Soft rules broken, see `Plan.broken`."""
+
+    @property
+    def total_minor(self) -> int:
+        """Their sum."""
+        return sum(msgspec.structs.astuple(self))
+
+
+class Broken(msgspec.Struct, frozen=True):
+    """A soft rule that a plan breaks, and what that adds to the objective."""
+
+    rule: str
+    node_id: str | None
+    """Where; none for a rule about the whole order."""
+    price_minor: int
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to one problem."""
 
     fulfillments: tuple[Fulfillment, ...]
     shortfalls: tuple[Shortfall, ...]
     cost: Cost
+    """Money alone."""
+    prices: Prices
     objective_minor: int
-    """`cost.total_minor` plus the prices of shortfall and delay: what was minimized."""
+    """`cost.total_minor` plus all `prices`: what was minimized."""
     bound_minor: int
     """No plan has a smaller objective than this."""
     status: Status
     """`optimal` when the bound meets the objective, `feasible` with a gap, `greedy` unsolved."""
     found_by: str
     """The step that came upon it: `partition`, `greedy`, `search` under the bound, or `cp-sat`."""
+    broken: tuple[Broken, ...] = ()
+    """Soft rules it breaks; their prices sum to `prices.soft_minor`."""

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from routing.basket import Basket, expected, limited, problem_of, seen
+from routing.basket import Basket, expected, limited, prices_of, problem_of, seen
+from routing.beyond import NOTHING
 from routing.billed import LANE, OBJECTIVE, ROW, UNITS, Proof, billed, parts, plan_of
 from routing.bonds import limits_of, of_nodes
 from routing.cost import NO_PARCEL, parcel_steps
@@ -22,7 +23,7 @@ from routing.partition import partition
 from routing.plan import Plan
 from routing.problem import Policy, ProblemError, Stock
 from routing.promise import pickup_promise
-from routing.record import Sight, sight, write
+from routing.record import Sight, prices_seen, sight, write
 from routing.search import search
 from routing.solve import model_limit_ms, search_until, solve
 from routing.terrain import Terrain
@@ -90,10 +91,17 @@ def _at_once(terrain: Terrain, basket: Basket, deadline: float) -> tuple[Plan, S
             return None
         terrain, there = shifted
     lines = by_id(basket.lines)
-    found = settled(terrain, basket.held, lines, basket.policy)
+    beyond = prices_of(terrain, basket)
+    found = settled(terrain, basket.held, lines, basket.policy, beyond)
     if found is not None and _few_enough(basket, parts(found.figures, len(lines))):
         figures, proof = found.figures, Proof(found.figures[OBJECTIVE], "partition")
-        saw = Sight(found.stock, capacity=there.capacity if there else ())
+        if beyond is not NOTHING:
+            there = there or seen(terrain, basket)
+        saw = Sight(
+            found.stock,
+            capacity=there.capacity if there else (),
+            beyond=prices_seen(there, len(terrain.destination.nodes)) if there else b"",
+        )
     else:
         there = there or seen(terrain, basket)
         gathered = gather(terrain, there, lines, basket.policy)
@@ -191,6 +199,8 @@ def _instance(
         lines=gathered.lines,
         slots=tuple(made),
         units_max=tuple(map(tuple, units_max)),
+        opening_minor=tuple(grid.slot_minor[[*chosen]].tolist()),
+        unit_minor=tuple(map(tuple, grid.unit_minor[[*chosen]].tolist())),
         time_minor=tuple(map(tuple, grid.time_minor[[*chosen]].tolist())),
         unit_limits=(),
         open_limits=(),

@@ -9,6 +9,9 @@ from typing import Literal
 
 import msgspec
 
+PRICE_MINOR_MAX = 10**12
+"""Largest price of anything, so that every sum stays far inside 64 bits."""
+
 
 class ProblemError(ValueError):
     """A problem that no plan can answer because it contradicts itself; says what and where."""
@@ -71,6 +74,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     handling_unit_minor: int
     capacity: tuple[Capacity, ...] = ()
     """Only dates with a limit are listed; an unlisted date is unlimited."""
+    surcharge_minor: int = 0
+    """Price of one more fulfillment at the node now, beyond money; part of `objective` only."""
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +119,11 @@ class Stock(msgspec.Struct, frozen=True, kw_only=True):
     sku: str
     available: int
     supply: tuple[Supply, ...] = ()
+    worth_minor: int = 0
+    """What a unit may be worth at the node otherwise, for each one taken from whatever source;
+    part of `objective` only."""
+    risk_minor: int = 0
+    """Expected cost of the node refusing a unit, for each one taken; part of `objective` only."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):

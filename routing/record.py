@@ -4,6 +4,7 @@ It holds what was asked and seen and what was decided; nodes are rows of the des
 data, which is kept once per digest. Verdicts, prices and the runner-up are worked out on reading.
 """
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -13,6 +14,7 @@ import msgspec
 import numpy as np
 
 from routing.basket import Basket, Seen, noted, problem_of
+from routing.beyond import NOTHING, Bools, noted_beyond, read_beyond
 from routing.explain import Decision, Parts, decision_on
 from routing.grid import Ints
 from routing.plan import Plan, Status
@@ -67,6 +69,8 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
     objective_minor: int
     bound_minor: int
     parts: tuple[_Part, ...]
+    beyond: bytes = b""
+    """See `beyond.noted_beyond`; left out where there are no such prices."""
 
 
 class Sight(NamedTuple):
@@ -77,13 +81,34 @@ class Sight(NamedTuple):
     supply: tuple[tuple[int, int, tuple[Supply, ...]], ...] = ()
     """As in `Seen`; so is the capacity."""
     capacity: tuple[tuple[int, tuple[Capacity, ...]], ...] = ()
+    beyond: bytes = b""
+    """See `beyond.noted_beyond`."""
 
 
 def sight(there: Seen, nodes: int) -> Sight:
     """What is kept of what was seen of so many nodes."""
     cells = there.counts, there.rows, there.units
     stock = noted(cells, np.array(there.needs, np.int64), nodes)
-    return Sight(stock.tobytes(), there.supply, there.capacity)
+    return Sight(stock.tobytes(), there.supply, there.capacity, prices_seen(there, nodes))
+
+
+def prices_seen(there: Seen, nodes: int) -> bytes:
+    """What is kept of the prices beyond money that were seen, nothing where there are none."""
+    if there.beyond is NOTHING:
+        return b""
+    skus, rows = np.repeat(np.arange(len(there.skus)), there.counts), there.rows
+    some = (rows >= 0) & (there.units > 0)
+    holds = np.zeros((len(there.skus), nodes), np.bool_)
+    holds[skus[some], rows[some]] = True
+    return noted_beyond(_with_supply(holds, there.supply), (skus, rows), there.beyond)
+
+
+def _with_supply(holds: Bools, supply: Iterable[tuple[int, int, Any]]) -> Bools:
+    """Which nodes have or expect any of each sku, of those that have."""
+    there = holds.copy()
+    for row, s, _ in supply:
+        there[s, row] = True
+    return there
 
 
 def write(terrain: Terrain, basket: Basket, policy: Policy, seen: Sight, plan: Plan) -> bytes:
@@ -113,6 +138,7 @@ def write(terrain: Terrain, basket: Basket, policy: Policy, seen: Sight, plan: P
                 )
                 for f in plan.fulfillments
             ],
+            *([seen.beyond] if seen.beyond else []),
         )
     )
 
@@ -139,7 +165,8 @@ def expand(record: bytes, body: bytes) -> Decision:
         raise RecordError(f"the record needs {read.digest.hex()}, the master data is {found.hex()}")
     served = read_body(body)
     lines = tuple(Line(**msgspec.structs.asdict(line)) for line in read.lines)
-    policy = Policy(**dict(zip(Policy.__struct_fields__, read.policy, strict=True)))
+    # Records of the time before a field was known end sooner.
+    policy = Policy(**dict(zip(Policy.__struct_fields__, read.policy, strict=False)))
     problem = problem_of(served, _seen(read, lines, len(served.nodes)), read.now, lines, policy)
     parts: Parts = {}
     for part in read.parts:
@@ -156,15 +183,17 @@ def expand(record: bytes, body: bytes) -> Decision:
     return decision
 
 
-def _unpacked(read: _Record, needs: list[int], nodes: int) -> tuple[Ints, Ints, Ints]:
-    """Cells of each sku, and the row and the units of each cell."""
+def _unpacked(read: _Record, needs: list[int], nodes: int) -> tuple[Bools, Ints]:
+    """`[S, nodes]`: what nodes have or expect any of, and the units of each such cell."""
     width = np.dtype("<u1" if max(needs) < 1 << 8 else "<u2" if max(needs) < 1 << 16 else "<u4")
     bits = np.frombuffer(read.holds, np.uint8).reshape(len(needs), (nodes + 7) // 8)
-    holds = np.unpackbits(bits, axis=1, bitorder="little")[:, :nodes]
+    holds = np.unpackbits(bits, axis=1, bitorder="little")[:, :nodes].astype(np.bool_)
+    table = holds.astype(np.int64)
     skus, rows = holds.nonzero()
-    units = np.ones(len(rows), np.int64)
-    units[np.array(needs)[skus] > 1] = np.frombuffer(read.units, width)
-    return holds.sum(axis=1, dtype=np.int64), rows.astype(np.int64), units
+    several = np.array(needs)[skus] > 1
+    table[skus[several], rows[several]] = np.frombuffer(read.units, width)
+    there = _with_supply(holds, read.supply)
+    return there, table[there]
 
 
 def _seen(read: _Record, lines: tuple[Line, ...], nodes: int) -> Seen:
@@ -172,12 +201,12 @@ def _seen(read: _Record, lines: tuple[Line, ...], nodes: int) -> Seen:
     for line in lines:
         needs[line.sku] = needs.get(line.sku, 0) + line.quantity
     skus = tuple(sorted(needs))
-    counts, rows, units = _unpacked(read, [needs[sku] for sku in skus], nodes)
+    there, units = _unpacked(read, [needs[sku] for sku in skus], nodes)
     return Seen(
         skus=skus,
         needs=tuple(needs[sku] for sku in skus),
-        counts=counts,
-        rows=rows,
+        counts=there.sum(axis=1, dtype=np.int64),
+        rows=there.nonzero()[1].astype(np.int64),
         units=units,
         supply=tuple(
             (row, s, tuple(Supply(supply_id=i, available_on=on, quantity=n) for i, on, n in rows))
@@ -187,4 +216,5 @@ def _seen(read: _Record, lines: tuple[Line, ...], nodes: int) -> Seen:
             (row, tuple(Capacity(work_on=on, remaining=n, unit=unit) for on, n, unit in rows))
             for row, rows in read.capacity
         ),
+        beyond=read_beyond(read.beyond, there),
     )

@@ -66,17 +66,17 @@ def _take(facts: Facts, k: int, left: Ints, used: Ints, row: Ints) -> None:
 @compiled
 def _priced(facts: Facts, k: int, row: Ints, waited: Ints) -> tuple[int, float]:
     """How many units of its lines slot `k` takes, and what opening it for them adds."""
-    count, load, longer = 0, 0, 0
+    count, load, price = 0, 0, 0
     for n in range(facts.starts[k], facts.starts[k + 1]):
         i = facts.lines[n]
         if row[i]:
             count += row[i]
             load += row[i] * facts.weights_grams[i]
-            longer += max(0, facts.time_minor[k, i] - waited[i])
+            price += row[i] * facts.unit_minor[k, i]
+            price += max(0, facts.time_minor[k, i] - waited[i])
     if count == 0:
         return 0, 0.0
-    price = parcel_minor(facts, k, load) + facts.slot_minor[k] + facts.unit_minor[k] * count
-    return count, float(price + longer)
+    return count, float(price + parcel_minor(facts, k, load) + facts.slot_minor[k])
 
 
 @compiled

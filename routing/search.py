@@ -121,5 +121,6 @@ def _first_prices(known: Facts, units: Ints) -> Floats:
         paid = known.step_minor[steps][step] + known.opening[k]
         heavy = known.grams / weight if weight else np.full(len(row), 1 / count)
         waiting = known.time_minor[k] / wanted
-        prices += (paid * (heavy + 1 / count) / 2 + known.unit_minor[k] + waiting) * row / wanted
+        each = paid * (heavy + 1 / count) / 2 + known.unit_minor[k] + waiting
+        prices += each * row / wanted
     return prices

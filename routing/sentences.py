@@ -52,6 +52,7 @@ def told(plan: Plan, runner_up: Plan | None, without: str | None, decimals: int)
         f" split {money(cost.split_minor, decimals)},"
         f" lateness {money(cost.lateness_minor, decimals)}."
     )
+    found += _weighed(plan, decimals)
     found += [f"Line {s.line_id} is {_counted(s.quantity, 'unit')} short." for s in plan.shortfalls]
     found.append(_proof(plan, decimals))
     if runner_up is not None and without is not None:
@@ -59,10 +60,25 @@ def told(plan: Plan, runner_up: Plan | None, without: str | None, decimals: int)
     return found
 
 
+def _weighed(plan: Plan, decimals: int) -> list[str]:
+    """What was weighed beyond money, beside waiting and shortage; nothing where nothing was."""
+    prices = plan.prices
+    named = (
+        (prices.worth_minor, "for what the units may be worth at their nodes otherwise"),
+        (prices.risk_minor, "for the risk that a node refuses"),
+        (prices.surcharge_minor, "for work that comes to nodes which are short of time"),
+        (prices.emissions_minor, "for emissions"),
+        (prices.soft_minor, "for rules that were broken"),
+    )
+    parts = [f"{money(minor, decimals)} {what}" for minor, what in named if minor]
+    return [f"Beyond money it weighed {', '.join(parts)}."] if parts else []
+
+
 def _proof(plan: Plan, decimals: int) -> str:
     price = money(plan.objective_minor, decimals)
     if plan.status == "optimal":
-        return f"No plan is cheaper: with the prices of delay and shortage it comes to {price}."
+        counted = "all that it weighed" if _weighed(plan, decimals) else "delay and shortage"
+        return f"No plan is cheaper: with the prices of {counted} it comes to {price}."
     bound = money(plan.bound_minor, decimals)
     return f"Cheaper plans were not ruled out: this one comes to {price}, none is below {bound}."
 

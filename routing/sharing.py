@@ -35,6 +35,8 @@ class Sharing(NamedTuple):
     """`[m, I]`: units each could take."""
     times: Ints
     """`[m, I]`: what a line waits at least with a unit there."""
+    each: Ints
+    """`[m, I]`: price of a unit, its waiting and grams aside."""
     share: Ints
     """`[m, I]`: the units of the plan being made."""
     wanted: Ints
@@ -42,10 +44,10 @@ class Sharing(NamedTuple):
     grams: Floats
     """`[I]`: grams of one."""
     numbers: Floats
-    """`[4, m]`: price of a unit, price per gram, most grams of the price step chosen, and load."""
+    """`[3, m]`: price per gram, most grams of the price step chosen, and load."""
 
 
-UNIT, GRAM, CAP, LOAD = range(4)
+GRAM, CAP, LOAD = range(3)
 
 
 class Best(NamedTuple):
@@ -71,18 +73,18 @@ def sharing(facts: Facts, slots: Ints) -> Sharing:
     m, lines = len(slots), len(facts.wanted)
     most = np.zeros((m, lines), np.int64)
     times = np.zeros((m, lines), np.int64)
-    numbers = np.zeros((4, m))
+    each = np.zeros((m, lines), np.int64)
     for a in range(m):
         k = slots[a]
         for n in range(facts.starts[k], facts.starts[k + 1]):
             most[a, facts.lines[n]] = int(facts.most[n])
         if k < facts.prices[REAL]:
             times[a] = facts.time_minor[k]
-            numbers[UNIT, a] = facts.unit_minor[k]
+            each[a] = facts.unit_minor[k]
         else:
-            numbers[UNIT, a] = facts.prices[SHORTAGE]
+            each[a] = facts.prices[SHORTAGE]
     wanted, share = facts.wanted.astype(np.int64), np.zeros((m, lines), np.int64)
-    return Sharing(slots, most, times, share, wanted, facts.grams, numbers)
+    return Sharing(slots, most, times, each, share, wanted, facts.grams, np.zeros((3, m)))
 
 
 @compiled
@@ -97,10 +99,10 @@ def share_minor(facts: Facts, local: Sharing) -> int:
             for i in range(lines):
                 units += local.share[a, i]
                 load += local.share[a, i] * facts.weights_grams[i]
+                total += local.share[a, i] * (local.each[a, i] - facts.prices[SHORTAGE])
             if units:
                 opened += 1
                 total += parcel_minor(facts, k, load) + facts.slot_minor[k]
-                total += units * (facts.unit_minor[k] - facts.prices[SHORTAGE])
     for i in range(lines):
         waits = 0
         for a in range(count):
@@ -134,7 +136,7 @@ def beaten(best: Best, value: float) -> bool:
 def filled(local: Sharing, i: int, until: int) -> float:
     """Share a line among slots that wait no longer than `until`, the cheapest first.
 
-    Units cost their handling and their grams; the price excludes waiting. 1e300 where there are
+    Units cost their price and their grams; the sum excludes waiting. 1e300 where there are
     too few units.
     """
     left, total = local.wanted[i], 0.0
@@ -145,7 +147,7 @@ def filled(local: Sharing, i: int, until: int) -> float:
         chosen, lowest = -1, 1e300
         for a in range(m):
             if local.share[a, i] == 0 and local.most[a, i] > 0 and local.times[a, i] <= until:
-                price = local.numbers[UNIT, a] + local.numbers[GRAM, a] * local.grams[i]
+                price = local.each[a, i] + local.numbers[GRAM, a] * local.grams[i]
                 if price < lowest:
                     chosen, lowest = a, price
         if chosen < 0:
@@ -159,13 +161,13 @@ def filled(local: Sharing, i: int, until: int) -> float:
 
 @compiled
 def spread(local: Sharing, i: int) -> float:
-    """Share a line at the least handling, waiting and price of its grams; what that comes to."""
+    """Share a line at the least price of its units, waiting and grams; what that comes to."""
     m = len(local.slots)
     lowest, until, one = 1e300, 0, -1
     for a in range(m):
         if local.most[a, i] > 0:
             if local.wanted[i] == 1:
-                price = local.numbers[UNIT, a] + local.numbers[GRAM, a] * local.grams[i]
+                price = local.each[a, i] + local.numbers[GRAM, a] * local.grams[i]
                 price += local.times[a, i]
                 local.share[a, i] = 0
             else:
@@ -241,8 +243,8 @@ def waiting(local: Sharing, i: int, without: int, within: int) -> int:
 
 @compiled
 def gained(local: Sharing, i: int, a: int, b: int) -> float:
-    """What moving a unit of a line from one slot to another saves in handling and waiting."""
-    saved = local.numbers[UNIT, a] - local.numbers[UNIT, b]
+    """What moving a unit of a line from one slot to another saves, its grams aside."""
+    saved = local.each[a, i] - local.each[b, i]
     if local.wanted[i] == 1:
         return float(saved + local.times[a, i] - local.times[b, i])
     return float(saved + waiting(local, i, -1, -1) - waiting(local, i, a, b))

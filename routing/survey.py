@@ -27,6 +27,8 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """`[N, S]`: units available now."""
     total: Ints
     """`[N, S]`: the same and, with backorders, all expected supply."""
+    beyond_minor: Ints
+    """`[N, S]`: worth and risk of a unit."""
     can_ship: Bools
     """`[N, I]`: the node may ship some of the line."""
     can_pickup: Bools
@@ -63,6 +65,7 @@ def survey(problem: Problem) -> Survey:
         nodes=nodes,
         on_hand=on_hand,
         total=total,
+        beyond_minor=_beyond_minor(nodes, index, stock),
         can_ship=can_ship,
         can_pickup=can_pickup,
         stock=stock,
@@ -108,6 +111,17 @@ def _quantities(
             if held.supply and node_id in rows:
                 total[rows[node_id], index[sku]] += sum(s.quantity for s in held.supply)
     return on_hand, total
+
+
+def _beyond_minor(
+    nodes: tuple[Node, ...], index: dict[str, int], stock: dict[tuple[str, str], Stock]
+) -> Ints:
+    rows = {node.node_id: n for n, node in enumerate(nodes)}
+    found = np.zeros((len(nodes), len(index)), np.int64)
+    for (node_id, sku), held in stock.items():
+        if node_id in rows and (held.worth_minor or held.risk_minor):
+            found[rows[node_id], index[sku]] = held.worth_minor + held.risk_minor
+    return found
 
 
 def _lanes(problem: Problem, holding: set[str]) -> dict[str, tuple[Lane, ...]]:

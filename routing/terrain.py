@@ -39,7 +39,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str
     """Of the destination."""
     nodes: tuple[Node, ...]
-    """By id; their `capacity` is empty, as it changes with every order."""
+    """By id; without `capacity` and `surcharge_minor`, which change with every order."""
     lanes: tuple[Lane, ...]
     """By node and service."""
     calendars: tuple[Calendar, ...]
@@ -176,7 +176,9 @@ def destination(
     return Destination(
         time_zone=time_zone,
         nodes=tuple(
-            msgspec.structs.replace(node, capacity=()) if node.capacity else node
+            msgspec.structs.replace(node, capacity=(), surcharge_minor=0)
+            if node.capacity or node.surcharge_minor
+            else node
             for node in sorted(nodes, key=lambda node: node.node_id)
         ),
         lanes=tuple(sorted(lanes, key=lambda lane: (lane.node_id, lane.service))),

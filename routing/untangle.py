@@ -28,7 +28,7 @@ class Money(NamedTuple):
 
     time_minor: Ints
     slot_minor: Ints
-    """`[K]`: handling of a fulfillment and the split."""
+    """`[K]`: price of a fulfillment, parcels aside, and the split."""
     unit_minor: Ints
     step_starts: Ints
     step_grams: Ints
@@ -155,7 +155,7 @@ def parcels(money: Money, states: States, k: int, most: Ints) -> tuple[Ints, Int
             i, units = held[place], digits[place]
             state -= units * states.places[i]
             weight -= units * money.weights_grams[i]
-            price -= units * money.unit_minor[k]
+            price -= units * money.unit_minor[k, i]
             price -= money.time_minor[k, i] * units // states.wanted[i]
             digits[place], step = 0, first
             place -= 1
@@ -164,7 +164,8 @@ def parcels(money: Money, states: States, k: int, most: Ints) -> tuple[Ints, Int
         state += states.places[i]
         weight += money.weights_grams[i]
         waits, wanted = money.time_minor[k, i], states.wanted[i]
-        price += money.unit_minor[k] + waits * (units + 1) // wanted - waits * units // wanted
+        price += money.unit_minor[k, i]
+        price += waits * (units + 1) // wanted - waits * units // wanted
         while money.step_grams[step] < weight:
             step += 1
         found[n], prices[n] = state, price + money.step_minor[step]
@@ -213,11 +214,12 @@ def cost(money: Money, wanted: Ints, units: Ints) -> int:
                 count += units[k, i]
                 weight += units[k, i] * money.weights_grams[i]
                 waits[i] = max(waits[i], money.time_minor[k, i])
+                total += units[k, i] * money.unit_minor[k, i]
         if count:
             step = money.step_starts[k]
             while money.step_grams[step] < weight:
                 step += 1
-            total += money.step_minor[step] + money.slot_minor[k] + money.unit_minor[k] * count
+            total += money.step_minor[step] + money.slot_minor[k]
             opened = 1
     short = (wanted.sum() - units.sum()) * money.shortage_minor
     return int(total + waits.sum() + short - opened * money.split_minor)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from routing.cost import PARCELS_MAX
 from routing.problem import (
+    PRICE_MINOR_MAX,
     Calendar,
     Lane,
     Line,
@@ -21,9 +22,6 @@ from routing.promise import DAYS_MAX
 
 UNITS_MAX = 1_000_000
 """Most units in one order, so that every price stays far inside 64 bits."""
-
-PRICE_MINOR_MAX = 10**12
-"""Largest price of anything, for the same reason."""
 
 
 def validate(problem: Problem) -> None:
@@ -172,6 +170,9 @@ def _node_faults(node: Node, calendars: set[str]) -> Iterator[str]:
     handling = node.handling_order_minor, node.handling_unit_minor
     if not all(0 <= price <= PRICE_MINOR_MAX for price in handling):
         yield f"node {node.node_id} has handling {handling}, outside 0 to {PRICE_MINOR_MAX}"
+    surcharge = node.surcharge_minor
+    if not 0 <= surcharge <= PRICE_MINOR_MAX:
+        yield f"node {node.node_id} has surcharge {surcharge}, outside 0 to {PRICE_MINOR_MAX}"
     if node.cut_off.tzinfo is not None:
         yield f"node {node.node_id} has a cut-off with a zone of its own; give a local time"
 
@@ -209,3 +210,9 @@ def _stock_faults(stock: Stock) -> Iterator[str]:
         yield f"supply {repeated} of {stock.sku} at {stock.node_id} is given twice"
     if any(supply.quantity < 0 for supply in stock.supply):
         yield f"supply of {stock.sku} at {stock.node_id} has a negative quantity"
+    prices = stock.worth_minor, stock.risk_minor
+    if not all(0 <= price <= PRICE_MINOR_MAX for price in prices):
+        yield (
+            f"{stock.sku} at {stock.node_id} has worth and risk {prices},"
+            f" outside 0 to {PRICE_MINOR_MAX}; adding a unit may never lower a price"
+        )

@@ -7,7 +7,7 @@ import numpy as np
 from routing.compiled import compiled
 from routing.facts import Floats
 from routing.grid import Ints
-from routing.sharing import CAP, GRAM, UNIT, Sharing, spread
+from routing.sharing import CAP, GRAM, Sharing, spread
 
 WAYS_MAX = 4_096
 """Most ways to share all lines of one choice, each line on its own."""
@@ -26,11 +26,11 @@ class Ways(NamedTuple):
     counts: Ints
     """`[W, m]`: units in each slot."""
     cost: Ints
-    """`[W]`: handling and waiting."""
+    """`[W]`: price of the units and waiting."""
     load: Floats
     """`[W, m]`: grams."""
     twins: Ints
-    """`[F]`: the first line that is like it in weight, units and slots."""
+    """`[F]`: the first line that is like it in weight, units, slots and prices there."""
     room: Floats
     """`[m]`: grams under the caps that the other lines leave."""
     paid: Ints
@@ -120,7 +120,7 @@ def ways_of(
 
 @compiled
 def way_price(local: Sharing, i: int, counts: Ints) -> float:
-    """Handling, waiting and price of the grams of a line shared so."""
+    """Price of the units of a line shared so, of its waiting and of its grams."""
     price = float(way_cost(local, i, counts))
     for a in range(len(counts)):
         price += counts[a] * local.numbers[GRAM, a] * local.grams[i]
@@ -129,11 +129,11 @@ def way_price(local: Sharing, i: int, counts: Ints) -> float:
 
 @compiled
 def way_cost(local: Sharing, i: int, counts: Ints) -> int:
-    """Handling and waiting of a line shared so."""
+    """Price of the units of a line shared so, and of its waiting."""
     cost, waits = 0, 0
     for a in range(len(counts)):
         if counts[a]:
-            cost += counts[a] * int(local.numbers[UNIT, a])
+            cost += counts[a] * local.each[a, i]
             waits = max(waits, local.times[a, i])
     return int(cost + waits)
 
@@ -150,6 +150,7 @@ def twins_of(local: Sharing, lines: Ints) -> Ints:
             for a in range(len(local.slots)):
                 same = same and local.most[a, i] == local.most[a, j]
                 same = same and local.times[a, i] == local.times[a, j]
+                same = same and local.each[a, i] == local.each[a, j]
             if same:
                 twins[f] = g
                 break

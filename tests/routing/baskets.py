@@ -36,24 +36,25 @@ def decided(problem: Problem) -> Decision:
 
 def basket(problem: Problem, numbering: dict[str, int]) -> Basket:
     """The order of a problem with its stock by node number."""
-    cells: dict[str, list[tuple[int, int]]] = {}
+    cells: dict[str, list[tuple[int, ...]]] = {}
     for each in problem.stock:
         if each.node_id in numbering:
-            cells.setdefault(each.sku, []).append((numbering[each.node_id], each.available))
+            cell = numbering[each.node_id], each.available, each.worth_minor, each.risk_minor
+            cells.setdefault(each.sku, []).append(cell)
+    columns = {sku: np.array(rows, np.int64).T for sku, rows in cells.items()}
+    priced = any(rows[2:].any() for rows in columns.values())
     return Basket(
         now=problem.now,
         lines=problem.lines,
         policy=problem.policy,
         held=held(
             problem.lines,
-            {
-                sku: (
-                    np.array([number for number, _ in rows], np.int32),
-                    np.array([units for _, units in rows], np.int64),
-                )
-                for sku, rows in cells.items()
-            },
+            {sku: (rows[0].astype(np.int32), rows[1].copy()) for sku, rows in columns.items()},
+            {sku: (rows[2], rows[3]) for sku, rows in columns.items()} if priced else None,
         ),
         supply={(each.node_id, each.sku): each.supply for each in problem.stock if each.supply},
         capacity={node.node_id: node.capacity for node in problem.nodes if node.capacity},
+        surcharges={
+            node.node_id: node.surcharge_minor for node in problem.nodes if node.surcharge_minor
+        },
     )

@@ -129,8 +129,14 @@ class Search:
         units, short = self.lines[i].quantity, self.policy.shortage_minor
         if not self.able[i]:
             return units * short
-        unit = min(self.options[k].node.handling_unit_minor for k, _ in self.able[i])
+        unit = min(self._unit(i, k) for k, _ in self.able[i])
         return min(units * short, units * min(short, unit) + min(time for _, time in self.able[i]))
+
+    def _unit(self, i: int, k: int) -> int:
+        """Price of a unit in an option: handling, what it is worth there, and the risk."""
+        node = self.options[k].node
+        stock = self.stock[node.node_id, self.lines[i].sku]
+        return node.handling_unit_minor + stock.worth_minor + stock.risk_minor
 
     def _there(self, node_id: str, sku: str, day: date) -> int:
         stock = self.stock.get((node_id, sku))
@@ -174,7 +180,7 @@ class Search:
         self.drawn.setdefault(key, Counter())[option.start_on] += units
         if not (self._in_stock(key) and self._in_capacity(option) and self._in_shipments()):
             return None
-        return self._price(k) - before
+        return self._price(k) - before + units * self._unit(i, k)
 
     def _undo(self, i: int, k: int, units: int) -> None:
         line, option = self.lines[i], self.options[k]
@@ -183,14 +189,13 @@ class Search:
         self.drawn[option.node.node_id, line.sku][option.start_on] -= units
 
     def _price(self, k: int) -> int:
-        """What an option costs as it is filled now, with its split."""
+        """What an option costs as it is filled now, with its split, its units aside."""
         if not self.units[k]:
             return 0
         option, opened = self.options[k], sum(1 for units in self.units.values() if units)
-        handling = option.node.handling_order_minor
-        handling += option.node.handling_unit_minor * self.units[k]
+        opening = option.node.handling_order_minor + option.node.surcharge_minor
         split = self.policy.split_minor if opened > 1 else 0
-        return parcels(option.brackets, self.weight[k]) + handling + split
+        return parcels(option.brackets, self.weight[k]) + opening + split
 
     def _in_stock(self, key: tuple[str, str]) -> bool:
         drawn = self.drawn[key]

@@ -3,6 +3,8 @@
 import random
 from datetime import UTC, date, datetime, time, timedelta
 
+import msgspec
+
 from routing.problem import (
     Bracket,
     Calendar,
@@ -29,7 +31,37 @@ MOMENTS = (
 
 
 def random_problem(seed: int, *, lines_max: int = 5, nodes_max: int = 7) -> Problem:
-    """A small problem with all constraints in play, the same for the same seed."""
+    """A small problem with all constraints in play, the same for the same seed.
+
+    Half of them have prices beyond money on units, on fulfillments, or on both.
+    """
+    return priced(_random_problem(seed, lines_max, nodes_max), random.Random(seed))
+
+
+def priced(problem: Problem, chance: random.Random) -> Problem:
+    """The problem with worth, risk and surcharges, each in play in some."""
+    worths, risks, surcharges = (chance.random() < 0.3 for _ in range(3))
+    if not (worths or risks or surcharges):
+        return problem
+    replace = msgspec.structs.replace
+    return replace(
+        problem,
+        stock=tuple(
+            replace(
+                stock,
+                worth_minor=chance.choice((0, 10, 35, 120)) if worths else 0,
+                risk_minor=chance.choice((0, 0, 8, 60)) if risks else 0,
+            )
+            for stock in problem.stock
+        ),
+        nodes=tuple(
+            replace(node, surcharge_minor=chance.choice((0, 0, 25, 90, 300)) if surcharges else 0)
+            for node in problem.nodes
+        ),
+    )
+
+
+def _random_problem(seed: int, lines_max: int, nodes_max: int) -> Problem:
     chance = random.Random(seed)
     now = chance.choice(MOMENTS) + timedelta(minutes=chance.randint(-600, 600))
     nodes = [_node(chance, n, now) for n in range(chance.randint(2, nodes_max))]

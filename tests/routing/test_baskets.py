@@ -4,6 +4,7 @@ import random
 from datetime import timedelta
 
 import msgspec
+import numpy as np
 import pytest
 
 from routing.check import check
@@ -100,6 +101,55 @@ def test_a_record_of_an_ordinary_order_takes_about_a_kilobyte() -> None:
         planned = plan_basket(terrain, basket, 250)
 
         assert len(planned.record) < 1_300
+
+
+def test_prices_beyond_money_decide_and_are_in_the_record() -> None:
+    """A reader of the record must be able to say what the units were worth that day."""
+    near, far = small.node("near", handling_order_minor=70, surcharge_minor=20), small.node("far")
+    stocks = (
+        replace(small.stock("near", "apple", 1), worth_minor=45, risk_minor=5),
+        replace(small.stock("far", "apple", 1), worth_minor=1),
+    )
+    problem = small.problem((small.line("a", "apple"),), (near, far), stocks)
+    terrain, basket = on_terrain(problem)
+
+    planned = plan_basket(terrain, basket, 1_000)
+    decision = expand(planned.record, body(terrain))
+
+    assert [f.node_id for f in planned.plan.fulfillments] == ["far"]
+    assert planned.plan.prices.worth_minor == 1
+    assert planned.plan.cost.total_minor == 610
+    assert planned.plan.found_by == "partition"
+    assert set(decision.problem.stock) == set(stocks)
+    assert decision.problem.nodes[1].surcharge_minor == 20
+    assert "comes to 6.55, 0.39 more" in why_not(decision, "near")
+
+
+def test_a_record_does_not_grow_where_there_are_no_prices_beyond_money() -> None:
+    """Most orders have none, and a record is written for each."""
+    problem = small.problem(
+        (small.line("a", "apple"),), (small.node("near"),), (small.stock("near", "apple", 3),)
+    )
+    priced = replace(problem, stock=(replace(problem.stock[0], worth_minor=3),))
+
+    plain = plan_basket(*on_terrain(problem), 1_000).record
+    more = plan_basket(*on_terrain(priced), 1_000).record
+
+    assert len(msgspec.msgpack.decode(more)) == len(msgspec.msgpack.decode(plain)) + 1
+
+
+@pytest.mark.parametrize("prices", [{"worth": [-1]}, {"risk": [10**13]}, {"worth": [1, 2]}])
+def test_prices_that_prove_nothing_are_refused(prices: dict[str, list[int]]) -> None:
+    """That another unit never lowers a price is what every bound rests on."""
+    problem = small.problem(
+        (small.line("a", "apple"),), (small.node("near"),), (small.stock("near", "apple", 3),)
+    )
+    terrain, basket = on_terrain(problem)
+    worth, risk = (np.array(prices.get(name, []), np.int64) for name in ("worth", "risk"))
+    held = basket.held._replace(worth=worth, risk=risk)
+
+    with pytest.raises(ProblemError, match=next(iter(prices))):
+        plan_basket(terrain, replace(basket, held=held), 1_000)
 
 
 def test_a_record_is_read_only_with_the_master_data_it_was_made_on() -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from routing.check import check
-from routing.plan import Cost, Fulfillment, Plan, Promise, Shortfall
+from routing.plan import Broken, Cost, Fulfillment, Plan, Promise, Shortfall
 from routing.problem import Capacity, CapacityUnit, Policy, Problem, Supply
 from routing.solve import solve
 from tests.routing import small
@@ -28,11 +28,11 @@ def case() -> tuple[Problem, Plan]:
     nodes = (
         small.node("east", capacity=(Capacity(work_on=small.TODAY, remaining=1),)),
         small.node("shop"),
-        small.node("west", capabilities=hazmat),
+        small.node("west", capabilities=hazmat, surcharge_minor=40),
     )
     stocks = (
-        small.stock("east", "apple", 2),
-        small.stock("shop", "cheese", 3),
+        replace(small.stock("east", "apple", 2), worth_minor=30),
+        replace(small.stock("shop", "cheese", 3), risk_minor=7),
         replace(small.stock("west", "bread", 0), supply=supply),
         small.stock("west", "dates", 1),
     )
@@ -79,6 +79,11 @@ def part(plan: Plan, node_id: str, **changes: object) -> Plan:
 def twice(plan: Plan) -> Plan:
     """The plan with its first fulfillment repeated."""
     return replace(plan, fulfillments=(*plan.fulfillments, plan.fulfillments[0]))
+
+
+def beyond(plan: Plan, **changes: int) -> Plan:
+    """The plan with other prices beyond money."""
+    return replace(plan, prices=replace(plan.prices, **changes))
 
 
 def later(day: Promise) -> Promise:
@@ -143,6 +148,24 @@ PLANS: dict[str, tuple[str, Callable[[Plan], Plan]]] = {
             p, objective_minor=p.objective_minor - 1, bound_minor=p.objective_minor - 1
         ),
     ),
+    "delay that is not told": ("prices", lambda p: beyond(p, delay_minor=0)),
+    "a shortage nobody has": ("prices", lambda p: beyond(p, shortage_minor=1)),
+    "worth that is not told": ("prices", lambda p: beyond(p, worth_minor=0)),
+    "worth told as risk": (
+        "prices",
+        lambda p: beyond(p, worth_minor=0, risk_minor=p.prices.risk_minor + 60),
+    ),
+    "risk that is not told": ("prices", lambda p: beyond(p, risk_minor=0)),
+    "a surcharge that is not told": ("prices", lambda p: beyond(p, surcharge_minor=0)),
+    "emissions nobody prices": ("prices", lambda p: beyond(p, emissions_minor=1)),
+    "a soft rule nobody set": (
+        "prices",
+        lambda p: replace(p, broken=(Broken("near", None, 5),)),
+    ),
+    "prices that are money": (
+        "cost",
+        lambda p: replace(p, cost=replace(p.cost, handling_minor=p.cost.handling_minor + 60)),
+    ),
     "a bound above the objective": (
         "bound",
         lambda p: replace(p, bound_minor=p.objective_minor + 1),
@@ -173,6 +196,12 @@ def line_changed(problem: Problem, line_id: str, **changes: object) -> Problem:
     """The problem with one line changed."""
     lines = tuple(replace(n, **changes) if n.line_id == line_id else n for n in problem.lines)
     return replace(problem, lines=lines)
+
+
+def stock_changed(problem: Problem, sku: str, **changes: object) -> Problem:
+    """The problem with the stock of a sku changed."""
+    stock = tuple(replace(s, **changes) if s.sku == sku else s for s in problem.stock)
+    return replace(problem, stock=stock)
 
 
 def policy_changed(problem: Problem, **changes: object) -> Problem:
@@ -220,6 +249,14 @@ PROBLEMS: dict[str, tuple[str, Callable[[Problem], Problem]]] = {
     "another split price": ("cost", lambda p: policy_changed(p, split_minor=1)),
     "another lateness price": ("cost", lambda p: policy_changed(p, lateness_minor=1)),
     "another delay price": ("objective", lambda p: policy_changed(p, delay_minor=1)),
+    "another worth": ("prices", lambda p: stock_changed(p, "apple", worth_minor=31)),
+    "another risk": ("prices", lambda p: stock_changed(p, "cheese", risk_minor=8)),
+    "risk of units that had none": (
+        "objective",
+        lambda p: stock_changed(p, "bread", risk_minor=1),
+    ),
+    "another surcharge": ("prices", lambda p: node_changed(p, "west", surcharge_minor=0)),
+    "a surcharge on a pickup": ("objective", lambda p: node_changed(p, "shop", surcharge_minor=9)),
     "another tariff": (
         "cost",
         lambda p: replace(p, lanes=tuple(replace(n, tariff_id="far") for n in p.lanes)),

@@ -148,10 +148,15 @@ def twice(field: str) -> Problem:
     return replace(problem, **{field: getattr(problem, field) * 2})
 
 
+def with_stock(**changes: object) -> Problem:
+    """The problem with its stock record changed."""
+    problem = base()
+    return replace(problem, stock=(replace(problem.stock[0], **changes),))
+
+
 def with_supply(*supply: Supply) -> Problem:
     """The problem with expected supply."""
-    problem = base()
-    return replace(problem, stock=(replace(problem.stock[0], supply=supply),))
+    return with_stock(supply=supply)
 
 
 PO = Supply(supply_id="po", available_on=small.TODAY, quantity=1)
@@ -191,6 +196,9 @@ IMPOSSIBLE: dict[str, tuple[str, Callable[[], Problem]]] = {
     ),
     "negative handling days": ("handling days", lambda: with_node(handling_days=-1)),
     "negative handling": ("has handling", lambda: with_node(handling_unit_minor=-1)),
+    "negative surcharge": ("has surcharge", lambda: with_node(surcharge_minor=-1)),
+    "negative worth": ("has worth and risk", lambda: with_stock(worth_minor=-1)),
+    "negative risk": ("has worth and risk", lambda: with_stock(risk_minor=-1)),
     "zoned cut-off": (
         "local time",
         lambda: with_node(cut_off=time(14, tzinfo=small.NOW.tzinfo)),

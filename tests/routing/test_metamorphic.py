@@ -128,6 +128,23 @@ def test_a_later_wish_never_costs_more() -> None:
         assert solve(easy).objective_minor <= solve(patient).objective_minor <= strict, seed
 
 
+def test_lower_prices_of_units_and_nodes_never_cost_more() -> None:
+    """Every plan costs no more then, so the best one does not either; and money is money alone."""
+    weighed = 0
+    for seed in SEEDS:
+        problem = random_problem(seed)
+        dear = solve(problem)
+        price = dear.objective_minor
+        for name in ("worth_minor", "risk_minor"):
+            stock = tuple(replace(s, **{name: getattr(s, name) // 2}) for s in problem.stock)
+            assert solve(replace(problem, stock=stock)).objective_minor <= price, (seed, name)
+        nodes = tuple(replace(n, surcharge_minor=0) for n in problem.nodes)
+        assert solve(replace(problem, nodes=nodes)).objective_minor <= price, seed
+        beyond = dear.prices.worth_minor + dear.prices.risk_minor + dear.prices.surcharge_minor
+        weighed += beyond > 0
+    assert weighed > 40
+
+
 def test_backorders_shipments_and_partial_orders_only_help() -> None:
     """Each constraint lifted is a larger choice."""
     for seed in SEEDS:
@@ -179,7 +196,7 @@ def well_stocked(problem: Problem) -> Problem:
 def test_pruning_does_not_change_the_optimum() -> None:
     """The proof in the README, by experiment."""
     pruned = 0
-    for seed in range(6_000, 6_400):
+    for seed in range(6_000, 6_450):
         problem = well_stocked(random_problem(seed))
         whole = candidates(problem, prune=False)
         pruned += len(whole.slots) > len(candidates(problem).slots)
