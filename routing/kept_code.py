@@ -40,6 +40,8 @@ REMOVED_MAX = 100
 
 DAY_S = 86_400.0
 
+DAMAGED = (EOFError, pickle.UnpicklingError)
+
 SOURCES = Path(__file__).parent
 IMPORT = re.compile(r"^from routing\.(\w+) import", re.MULTILINE)
 
@@ -49,9 +51,14 @@ class KeptCode:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         """Read nothing yet."""
-        module = function.__module__.rpartition(".")[2]
-        self.folder = f"native-{digest(module)}"
-        self.name = f"{module}.{function.__name__}.{sys.implementation.cache_tag}"
+        source = Path(function.__code__.co_filename)
+        self.folder = f"native-{digest(source)}"
+        self.name = f"{source.stem}.{function.__qualname__}.{sys.implementation.cache_tag}"
+
+    @property
+    def cache_path(self) -> str:
+        """The preferred folder; for `stats` of a compiled function."""
+        return str(places()[0] / self.folder)
 
     def load_overload(self, sig: Any, target_context: Any) -> CompileResult | None:
         """The machine code for some arguments, none where it was never made or cannot be read."""
@@ -60,7 +67,7 @@ class KeptCode:
         for place in places():
             try:
                 found = self._file(place).load(key)
-            except (OSError, EOFError, pickle.UnpicklingError):
+            except (OSError, *DAMAGED):
                 continue
             if found is not None:
                 _mark_used(place / self.folder)
@@ -74,11 +81,20 @@ class KeptCode:
         for place in places():
             try:
                 (place / self.folder).mkdir(parents=True, exist_ok=True)
-                self._file(place).save(key, data._reduce())  # noqa: SLF001
+                self._put(place, key, data._reduce())  # noqa: SLF001
             except OSError:
                 continue
             remove_unused(place)
             return
+
+    def _put(self, place: Path, key: Any, made: Any) -> None:
+        file = self._file(place)
+        try:
+            file.save(key, made)
+        except DAMAGED:
+            # Of its index; what that named is made anew as it is asked for.
+            file.flush()
+            file.save(key, made)
 
     def _file(self, place: Path) -> IndexDataCacheFile:
         # The name of the folder is the stamp.
@@ -131,19 +147,19 @@ def _mark_used(folder: Path) -> None:
 
 
 @lru_cache
-def digest(module: str) -> str:
-    """A name for the sources that a module of this package is made of, and for what compiles them.
+def digest(source: Path) -> str:
+    """A name for the sources that a module is made of, and for what compiles them.
 
-    Numba compiles callees into their caller, so the sources are its own and all it imports.
+    Numba compiles callees into their caller, so they are its own and what it imports from here.
     """
     seen: dict[str, bytes] = {}
-    found = [module]
+    found = [source]
     while found:
-        name = found.pop()
-        path = SOURCES / f"{name}.py"
-        if name not in seen and path.exists():
-            seen[name] = path.read_bytes()
-            found.extend(IMPORT.findall(seen[name].decode()))
+        path = found.pop()
+        if path.name not in seen:
+            seen[path.name] = path.read_bytes()
+            names = IMPORT.findall(seen[path.name].decode())
+            found.extend(SOURCES / f"{name}.py" for name in names)
     versions = f"{numba.__version__} {llvmlite.__version__}".encode()
     made_of = b"".join([versions, *(seen[name] for name in sorted(seen))])
     return hashlib.blake2b(made_of, digest_size=8).hexdigest()
