@@ -153,6 +153,12 @@ def digest_of(record: bytes) -> bytes:
     return msgspec.msgpack.decode(record, type=_Record).digest
 
 
+def strategy_of(record: bytes) -> str:
+    """The strategy whose prices and limits the plan followed, with its version: `fastest@3`."""
+    policy = msgspec.msgpack.decode(record, type=_Record).policy
+    return str(policy[Policy.__struct_fields__.index("strategy")])
+
+
 def expand(record: bytes, body: bytes) -> Decision:
     """The whole decision: the problem, the plan, why each other node is not in it, a runner-up.
 
