@@ -3,7 +3,6 @@
 from datetime import date
 
 import msgspec
-import pytest
 
 from routing.assemble import objective_minor
 from routing.candidates import candidates
@@ -48,11 +47,10 @@ def asked(problem: Problem) -> Problem:
     return small.replace(problem, policy=small.replace(problem.policy, time_limit_ms=10_000))
 
 
-@pytest.mark.parametrize("start", range(0, 120, 30))
-def test_a_change_is_just_enough_on_random_problems(start: int) -> None:
+def test_a_change_is_just_enough_on_random_problems() -> None:
     """A manager who lowers a price by what was said must win the next such order."""
     seen: set[str] = set()
-    for seed in range(start, start + 30):
+    for seed in range(100):
         problem = asked(random_problem(seed))
         plan = solve(problem)
         for node in problem.nodes:
@@ -87,8 +85,7 @@ def test_what_is_not_found_does_not_exist() -> None:
             for what, freed in free.items():
                 least = least_using(freed, node.node_id)
                 wins = least is not None and least < plan.objective_minor
-                assert (what in found) >= wins or what == "stock", (seed, node.node_id, what)
-                assert wins or what not in found or what == "stock", (seed, node.node_id, what)
+                assert (what in found) == wins, (seed, node.node_id, what)
 
 
 def least_using(problem: Problem, node_id: str) -> int | None:
