@@ -229,6 +229,7 @@ def _candidates(decision: Decision) -> list[dict[str, Any]]:
                 "promise": msgspec.to_builtins(slot.promise),
                 "units": {instance.lines[i].line_id: most for i, most in taken.items()},
                 "cost_alone": msgspec.to_builtins(alone.cost) if alone else None,
+                "prices_alone": msgspec.to_builtins(alone.prices) if alone else None,
             }
         )
     return rows
