@@ -79,10 +79,18 @@ class Gathered(msgspec.Struct, frozen=True, eq=False):
     """In order of their ids, as the columns of the grid."""
 
 
-def gather(terrain: Terrain, there: Seen, lines: tuple[Line, ...], policy: Policy) -> Gathered:
+def gather(
+    terrain: Terrain,
+    there: Seen,
+    lines: tuple[Line, ...],
+    policy: Policy,
+    *,
+    pruned: bool = True,
+) -> Gathered:
     """The slots that a basket's plan can use, of which no two have limits in common.
 
-    Each sku is on one line and there is no supply; capacities are not looked at.
+    Each sku is on one line and there is no supply; capacities are not looked at. Without pruning
+    nodes stay that others make needless: at other prices of stock they may be wanted.
     """
     lines = by_id(lines)
     index = {sku: s for s, sku in enumerate(there.skus)}
@@ -91,7 +99,7 @@ def gather(terrain: Terrain, there: Seen, lines: tuple[Line, ...], policy: Polic
     weight = sum(line.quantity * line.weight_grams for line in lines)
     dates = np.array(waits, np.int64)
     cells = Cells(there.rows, there.units, there.counts, table, dates, there.beyond)
-    slots = _unpacked(terrain.packed, cells, terrain.staircases(weight))
+    slots = _unpacked(terrain.packed, cells, terrain.staircases(weight), int(pruned))
     grid = Grid(
         units_max=slots.units_max,
         quantities=table[:, QUANTITY].copy(),
@@ -133,17 +141,19 @@ def columns(terrain: Terrain, line: Line, sku: int) -> tuple[int, ...]:
 
 
 @compiled
-def _unpacked(rows: Ints, cells: Cells, stairs: Ints) -> Slots:
-    return offered(rows_of(rows), cells, stairs_of(stairs))
+def _unpacked(rows: Ints, cells: Cells, stairs: Ints, pruned: int) -> Slots:
+    return offered(rows_of(rows), cells, stairs_of(stairs), pruned)
 
 
 @compiled
-def offered(rows: Rows, cells: Cells, stairs: Stairs) -> Slots:
-    """The slots that a basket's plan can use."""
+def offered(rows: Rows, cells: Cells, stairs: Stairs, pruned: int) -> Slots:
+    """The slots that a basket's plan can use; `pruned` of 0 leaves those of needless nodes."""
     ship, pickup, holding = _held(rows, cells)
     weight = (cells.lines[:, QUANTITY] * cells.lines[:, GRAMS]).sum()
     rivals = _rivals(rows, cells, stairs, (ship, holding), weight)
-    by, _ = needless(rivals, stairs.savings)
+    by = np.full(len(holding), -1, np.int64)
+    if pruned:
+        by, _ = needless(rivals, stairs.savings)
     slot_rows, slot_lanes = _offered(rows, stairs, (by, rivals.holds), pickup, holding)
     return _priced(rows, cells, stairs, (slot_rows, slot_lanes), (ship, pickup, weight))
 

@@ -87,7 +87,7 @@ def _settled(
     rows, most = by_row(packed, (counts, numbers, units), needs)
     waits = order[DELAY : ORDERED_ON + 1]
     cells = Cells(rows, most, counts, lines, waits, beyond_of(order[end:]))
-    slots = offered(known, cells, stairs_of(stairs))
+    slots = offered(known, cells, stairs_of(stairs), 1)
     money = Money(
         slots.time_minor,
         slots.slot_minor + order[SPLIT],

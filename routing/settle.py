@@ -14,7 +14,6 @@ from routing.sharing import (
     CAP,
     Best,
     Sharing,
-    ascending,
     beaten,
     by_gram,
     late,
@@ -137,7 +136,7 @@ def choices(facts: Facts, local: Sharing, ceiling: float) -> tuple[Ints, Floats]
             paid[depth + 1] = paid[depth] + facts.parcels[step]
             held[depth + 1] = held[depth] + facts.limits[step]
             depth += 1
-    order = ascending(prices[:count])
+    order = np.argsort(prices[:count], kind="mergesort")
     return steps[order], prices[order]
 
 

@@ -12,6 +12,8 @@ from routing.plan_basket import plan_basket
 from routing.problem import Bracket, Calendar, Lane, Line, Node, Policy, Tariff
 from routing.search import search
 from routing.terrain import Terrain, destination, prepare
+from routing.window import Waiting, Window
+from routing.window_search import rearrange
 
 NOW = datetime(2026, 5, 12, 9, tzinfo=UTC)
 SEARCH_S = 1.0
@@ -21,8 +23,8 @@ SEARCH_S = 1.0
 def warm() -> None:
     """Run every compiled function once, on small orders made for it.
 
-    Takes a second or so where the machine code is kept (see `kept_code.py`), about a minute where
-    everything is compiled. Call it at the start of a process that plans; later calls cost microseconds.
+    Takes a second or so where the machine code is kept, minutes at most where everything is
+    compiled. Call it at the start of a process that plans; later calls cost microseconds.
     """
     terrain = _terrain()
     for units in (3, 1):
@@ -35,6 +37,25 @@ def warm() -> None:
     twice = tuple(msgspec.structs.replace(line, sku="sku-0") for line in basket.lines)
     one = held(twice, {"sku-0": (basket.held.numbers[:3], basket.held.units[:3])})
     plan_basket(terrain, msgspec.structs.replace(basket, lines=twice, held=one), 1_000)
+
+
+def warm_windows() -> None:
+    """Run every compiled function that only windows need, as `warm` does for orders."""
+    terrain = _terrain()
+    orders = []
+    for number, units in enumerate((3, 1)):
+        basket = _basket(3, units)
+        plan = plan_basket(terrain, basket, 1_000).plan
+        orders.append(
+            Waiting(
+                order_id=str(number),
+                terrain=terrain,
+                lines=basket.lines,
+                policy=basket.policy,
+                plan=plan,
+            )
+        )
+    rearrange(Window(now=NOW, orders=tuple(orders), left={}))
 
 
 def _terrain() -> Terrain:
@@ -96,3 +117,4 @@ def _basket(lines: int, units: int) -> Basket:
 
 if __name__ == "__main__":
     warm()
+    warm_windows()

@@ -1,0 +1,109 @@
+"""All plans of an order that could be worth it, cheapest first.
+
+Around the cheapest plan at some prices others are found by allowing one unit less of something
+that is scarce: a plan that takes no less of anything scarce and costs no less is never needed. What
+is left over when the search for them stops costs at least what it says.
+"""
+
+import heapq
+from typing import NamedTuple
+
+import numpy as np
+
+from routing.facts import Bools
+from routing.grid import Ints
+from routing.window_ground import Column, Order, column_of
+from routing.window_pricing import NEVER, Answer, Choices, priced
+
+__all__ = ["Plans", "plans"]
+
+Scarce = tuple[Bools, Bools]
+"""`[C]` and `[R]`: which cells and capacities could run out."""
+
+
+class Plans(NamedTuple):
+    """Plans of one order."""
+
+    columns: tuple[Column, ...]
+    open_minor: float
+    """Every other plan that is needed costs at least this at the prices asked."""
+    inexact_minor: int
+    """By how much a plan that is needed may cost less than the one found in its stead."""
+
+
+Caps = tuple[tuple[int, int], ...]
+"""Cells and the most units of each, in order."""
+
+
+class _Branch(NamedTuple):
+    """The plans that take no more of some cells than allowed, with the cheapest of them."""
+
+    least: int
+    order: int
+    caps: Caps
+    answer: Answer
+
+
+def plans(
+    order: Order, prices: tuple[Ints, Ints], scarce: Scarce, below: float, most: int
+) -> Plans:
+    """The plans of an order that cost less than `below` at these prices.
+
+    The search for them is left open once about `most` caps have been tried.
+    """
+    choices = order.choices
+    if choices is None:
+        return Plans((), float(NEVER), 0)
+    below += order.first_minor
+    columns: list[Column] = []
+    met: set[Caps] = {()}
+    kinds: set[object] = set()
+    inexact, count = 0, 0
+    first = priced(choices, *prices)
+    waiting = [_Branch(first.least, 0, (), first)]
+    while waiting and waiting[0].least < below:
+        branch = heapq.heappop(waiting)
+        answer = branch.answer
+        fewer = _fewer(choices, answer, branch.caps, scarce)
+        if count >= most or answer.minor >= NEVER or fewer is None:
+            # Nothing is known of the plans that are left but what they cost at least.
+            return Plans(tuple(columns), float(branch.least - order.first_minor), inexact)
+        column = column_of(order, answer)
+        if (column.cells, column.rooms) not in kinds:
+            kinds.add((column.cells, column.rooms))
+            columns.append(column)
+        inexact = max(inexact, answer.paid - answer.least)
+        for caps in fewer:
+            if caps not in met:
+                met.add(caps)
+                count += 1
+                found = priced(_with_caps(choices, caps), *prices)
+                heapq.heappush(waiting, _Branch(found.least, count, caps, found))
+    return Plans(tuple(columns), float(NEVER), inexact)
+
+
+def _fewer(choices: Choices, answer: Answer, caps: Caps, scarce: Scarce) -> list[Caps] | None:
+    """The caps under which plans take less of something scarce; none where caps cannot say that.
+
+    Who takes less of a node's capacity takes less of some sku there, unless it is two parcels of
+    one node that become one.
+    """
+    found: list[Caps] = []
+    nodes = choices.nodes[answer.slots].tolist()
+    for slot, row in zip(answer.slots.tolist(), answer.units.tolist(), strict=True):
+        full = bool(scarce[1][choices.order_rooms[slot]] or scarce[1][choices.unit_rooms[slot]])
+        if full and nodes.count(int(choices.nodes[slot])) > 1:
+            return None
+        for i, units in enumerate(row):
+            cell = int(choices.cells[slot, i])
+            if units and (full or scarce[0][cell]):
+                kept = dict(caps) | {cell: min(dict(caps).get(cell, units), units) - 1}
+                found.append(tuple(sorted(kept.items())))
+    return found
+
+
+def _with_caps(choices: Choices, caps: Caps) -> Choices:
+    most = choices.most.copy()
+    for cell, units in caps:
+        most[choices.cells == cell] = np.minimum(most[choices.cells == cell], units)
+    return choices._replace(most=most)

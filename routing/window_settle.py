@@ -1,0 +1,112 @@
+"""From prices to one plan for each order, and the proof that hardly any other choice is cheaper."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from routing.facts import Bools
+from routing.window_choice import by_turns, chosen
+from routing.window_ground import Column
+from routing.window_master import priced_minor
+from routing.window_plans import Plans
+from routing.window_prices import Clock, Search
+from routing.window_pricing import NEVER
+
+__all__ = ["settle"]
+
+FIRST_CAPS, LAST_CAPS = 8, 300
+"""How often an order is asked for other plans: before there is a choice, and then to prove it."""
+LOOKS_MAX = 8
+"""Most times that plans are looked for, because more turned out to be scarce."""
+LOOKING_SHARE = 0.8
+"""Share of the time after which no more plans are looked for."""
+CHOICE_SHARE = 0.15
+"""Share of the time that a choice may always take."""
+
+
+def settle(search: Search, clock: Clock) -> tuple[list[Column], float]:
+    """One plan for each order, and what no other choice is charged less than.
+
+    A choice that is cheaper uses only plans charged less than the distance between the choice at
+    hand and the bound beyond what their orders are charged at least. Those are looked for; where
+    they all are found, the best choice of them is the best there is.
+    """
+    every = range(len(search.orders))
+    _looked(search, clock, every, float(NEVER), FIRST_CAPS)
+    picked, _ = _picked(search, clock)
+    known: dict[int, Plans] = {}
+    slack, concerned = _total(search, picked) - search.bound, set(every)
+    for _ in range(LOOKS_MAX):
+        if slack < 1:
+            return picked, search.bound
+        scarce = search.scarce()
+        known |= _looked(search, clock, sorted(concerned), slack, LAST_CAPS)
+        concerned = _users(search, scarce)
+        if len(known) < len(every) or not concerned:
+            break
+    picked, bound = _picked(search, clock)
+    if len(known) < len(every) or concerned:
+        return picked, search.bound
+    left = min(each.open_minor for each in known.values())
+    inexact = sum(each.inexact_minor for each in known.values())
+    return picked, min(bound, search.bound + left) - inexact
+
+
+def _looked(
+    search: Search, clock: Clock, orders: Iterable[int], slack: float, most: int
+) -> dict[int, Plans]:
+    """Look for plans of some orders while there is time."""
+    scarce, found = search.scarce(), {}
+    for n in orders:
+        if clock.left_s(LOOKING_SHARE) < 0:
+            break
+        found[n] = search.add_plans(n, scarce, slack, most)
+    return found
+
+
+def _users(search: Search, before: tuple[Bools, Bools]) -> set[int]:
+    """The orders with a plan that takes something scarce which was not scarce before."""
+    found: set[int] = set()
+    for users, new, old in zip(search.master.users, search.scarce(), before, strict=True):
+        for place in np.flatnonzero(new & ~old).tolist():
+            found.update(users[place])
+    return found
+
+
+def _total(search: Search, picked: Sequence[Column]) -> int:
+    return sum(search.charged(each) for each in picked)
+
+
+def _picked(search: Search, clock: Clock) -> tuple[list[Column], float]:
+    """The best choice of the plans known, and what no other choice of them is charged less than.
+
+    A plan whose order is charged too much with it for a choice better than the first is left out.
+    """
+    offered = [[(search.charged(each), each) for each in own] for own in search.master.columns]
+    first = by_turns(offered, search.have, search.rules.moves_max)
+    slack = sum(own[n][0] for own, n in zip(offered, first, strict=True)) - search.bound
+    kept = [
+        [
+            n
+            for n, (minor, each) in enumerate(own)
+            if n in {0, first[order]} or _beyond(search, order, minor, each) < slack
+        ]
+        for order, own in enumerate(offered)
+    ]
+    choice = chosen(
+        [[own[n] for n in those] for own, those in zip(offered, kept, strict=True)],
+        search.have,
+        [those.index(n) for those, n in zip(kept, first, strict=True)],
+        moves_max=search.rules.moves_max,
+        limit_s=max(clock.limit_s * CHOICE_SHARE, clock.left_s(LOOKING_SHARE)),
+        seed=search.rules.seed,
+    )
+    picked = [own[those[n]][1] for own, those, n in zip(offered, kept, choice.picked, strict=True)]
+    return picked, choice.bound
+
+
+def _beyond(search: Search, order: int, charged: int, column: Column) -> float:
+    """What a plan is charged at the best prices beyond the least of its order."""
+    moved = search.best.move if len(column.slots) else 0.0
+    paid = priced_minor(column, search.best) - column.minor
+    return float(charged + paid + moved - search.least[order])
