@@ -54,7 +54,7 @@ run: $(VENV)/.runtime ## Start the service on a database of its own, with a smal
 
 .PHONY: test
 test: lint ## Check everything: lint, types, import contracts, tidiness, tests
-	@echo "Compiling the optimizer where that was never done (about two minutes) …"
+	@echo "Compiling the optimizer where that was never done (about a minute) …"
 	@$(BIN)/python -m routing.warm
 	@$(BIN)/python -m pytest $(PYTEST)
 

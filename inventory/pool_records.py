@@ -144,26 +144,25 @@ async def list_pools(
 
 async def list_quotas(
     connection: asyncpg.Connection,
-    after: tuple[str, str, str],
+    pool_id: str,
+    after: tuple[str, str],
     limit: int,
     *,
-    pool_ids: Sequence[str] | None,
     skus: Sequence[str] | None,
     node_ids: Sequence[str] | None,
 ) -> list[asyncpg.Record]:
-    """Read quotas in order of sku, node and pool, with what is free of their stock records."""
+    """Read a pool's quotas in order of sku and node, with what is free of their stock records."""
     return await connection.fetch(
         f"""
         SELECT {QUOTA}, s.on_hand - s.unavailable - s.reserved AS free
         FROM quota q JOIN stock s USING (sku, node_id)
-        WHERE (q.sku, q.node_id, q.pool_id) > ($1, $2, $3)
-          AND ($4::text[] IS NULL OR q.pool_id = ANY ($4::text[]))
-          AND ($5::text[] IS NULL OR q.sku = ANY ($5::text[]))
-          AND ($6::text[] IS NULL OR q.node_id = ANY ($6::text[]))
-        ORDER BY q.sku, q.node_id, q.pool_id LIMIT $7
+        WHERE q.pool_id = $1 AND (q.sku, q.node_id) > ($2, $3)
+          AND ($4::text[] IS NULL OR q.sku = ANY ($4::text[]))
+          AND ($5::text[] IS NULL OR q.node_id = ANY ($5::text[]))
+        ORDER BY q.sku, q.node_id LIMIT $6
         """,
+        pool_id,
         *after,
-        pool_ids,
         skus,
         node_ids,
         limit,

@@ -1,51 +1,59 @@
 """Inner loops as machine code."""
 
-import hashlib
-import re
-from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
 
-import numba
-from numba.core import config
+from numba.core import config, types
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import CPUDispatcher
+
+from routing.kept_code import KeptCode
+from routing.linking import linked_at_once
 
 __all__ = ["compiled"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-FOLDER = Path(__file__).parent
-IMPORT = re.compile(r"^from routing\.(\w+) import", re.MULTILINE)
+OPTIONS = {"nopython": True, "nogil": True, "no_cfunc_wrapper": True}
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Return `function` compiled by numba at its first call, to run without the interpreter's lock.
 
-    The machine code is kept beside the source, or in the user's cache folder where that cannot be
-    written, so only the first process after an installation pays for compiling. A compiled function
-    works on arrays and numbers only, checks no index, and may call other compiled functions.
+    It is compiled together with the compiled functions it calls, once for each kind of arguments,
+    and the machine code is kept (see `kept_code.py`), so only the first process on a machine pays
+    for that. A compiled function works on arrays and numbers only and checks no index.
     """
-    base = config.CACHE_DIR  # type: ignore[attr-defined]
-    # Numba compiles callees into their caller, but looks for changes in the caller's file alone.
-    sources = _digest(function.__module__.rpartition(".")[2])
-    config.CACHE_DIR = str(Path(base or FOLDER / "__pycache__") / f"native-{sources}")  # type: ignore[attr-defined]
-    try:
-        result: Callable[P, R] = numba.njit(cache=True, nogil=True)(function)
-    finally:
-        config.CACHE_DIR = base  # type: ignore[attr-defined]
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return function
+    result: Callable[P, R] = Compiled(function, targetoptions=OPTIONS)
     return result
 
 
-@lru_cache
-def _digest(module: str) -> str:
-    """A name for the sources that a module of this package is made of, its own and imported."""
-    seen: dict[str, bytes] = {}
-    found = [module]
-    while found:
-        name = found.pop()
-        path = FOLDER / f"{name}.py"
-        if name not in seen and path.exists():
-            seen[name] = path.read_bytes()
-            found.extend(IMPORT.findall(seen[name].decode()))
-    return hashlib.blake2b(b"".join(seen[n] for n in sorted(seen)), digest_size=8).hexdigest()
+class Compiled(CPUDispatcher):
+    """A function that Python calls as machine code of its own, and machine code as a part of it."""
+
+    def __init__(self, function: Callable[..., Any], targetoptions: dict[str, bool]) -> None:
+        """Compile nothing yet."""
+        super().__init__(function, targetoptions=targetoptions)
+        self._cache = KeptCode(function)
+        # Python never calls the part, and what lets it do so takes longest to compile.
+        self.part = CPUDispatcher(
+            function, targetoptions={**targetoptions, "no_cpython_wrapper": True}
+        )
+
+    def compile(self, sig: Any) -> Any:
+        """Make or load machine code for the arguments of a call from Python."""
+        codegen: Any = self.targetctx.codegen()  # type: ignore[attr-defined]
+        with global_compiler_lock, linked_at_once(codegen):
+            return super().compile(sig)
+
+    def get_call_template(self, args: Iterable[Any], kws: Any) -> Any:
+        """What a call from compiled code returns; numba calls this to find out."""
+        # Else a part is compiled anew for every constant that it is called with.
+        return self.part.get_call_template([types.unliteral(each) for each in args], kws)
+
+    def get_overload(self, sig: Any) -> Any:
+        """The part for the arguments of a call from compiled code."""
+        return self.part.get_overload(sig)

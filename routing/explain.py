@@ -6,12 +6,13 @@ and the replay are pure functions of it.
 """
 
 import time
+from collections.abc import Set as AbstractSet
 from datetime import date
 from typing import Any
 
 import msgspec
 
-from routing import sentences
+from routing import sentences, whatif
 from routing.assemble import assemble, objective_minor
 from routing.bound import Bound
 from routing.candidates import Choice, Outlook, candidates, choose, look, verdicts
@@ -21,6 +22,8 @@ from routing.model import improve
 from routing.plan import Plan, Status
 from routing.problem import Problem
 from routing.solve import deadline_of, solve_instance
+from routing.voice import Voice
+from routing.whatif import Changes
 
 NODES_MAX = 24
 """Most nodes a decision keeps in full, those of the plan first, then by what they could cost least."""
@@ -45,6 +48,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     problem: Problem
     """The problem as asked, without the nodes that `verdicts` rules out."""
+    whole: Problem
+    """The problem as asked, with all nodes."""
     verdicts: tuple[Verdict, ...]
     runner_up: Plan | None
     """The best plan of simple rules without the node that fulfills most units of the plan.
@@ -81,6 +86,7 @@ def _decision(outlook: Outlook, choice: Choice, plan: Plan, priced: Bound) -> De
     return Decision(
         plan=plan,
         problem=_cut_down(outlook.surveyed.problem, kept),
+        whole=outlook.surveyed.problem,
         verdicts=verdicts(outlook, choice) + late_verdicts,
         runner_up=_runner_up(outlook, main) if main else None,
         runner_up_without=main,
@@ -123,28 +129,56 @@ def least_using_minor(decision: Decision, node_id: str) -> int | None:
     return None if answer.units is None else objective_minor(instance, answer.units)
 
 
-def why_not(decision: Decision, node_id: str, *, decimals: int = 2) -> str:
+def why_not(decision: Decision, node_id: str, voice: Voice | None = None) -> str:
     """Why `node_id` does not fulfill the order, or what it does, in one sentence with numbers."""
-    if any(f.node_id == node_id for f in decision.plan.fulfillments):
-        return sentences.chosen(decision.plan, node_id, decimals)
+    plan, voice = decision.plan, voice or Voice()
+    if any(f.node_id == node_id for f in plan.fulfillments):
+        return sentences.chosen(plan, node_id, voice)
     for verdict in decision.verdicts:
         if node_id in verdict.node_ids:
             place = verdict.node_ids.index(node_id)
             minor = verdict.minor[place] if verdict.minor else 0
-            objective = decision.plan.objective_minor
-            return sentences.ruled_out(verdict, node_id, minor, objective, decimals)
+            return sentences.ruled_out(verdict, node_id, minor, plan, voice)
     if any(node.node_id == node_id for node in decision.problem.nodes):
-        least = least_using_minor(decision, node_id)
-        return sentences.dearer(decision.plan, node_id, least, decimals)
-    return sentences.unknown(node_id)
+        return sentences.dearer(plan, node_id, least_using_minor(decision, node_id), voice)
+    return sentences.unknown(node_id, voice)
 
 
-def explain(decision: Decision, *, node_id: str | None = None, decimals: int = 2) -> dict[str, Any]:
+def nodes_told(decision: Decision, node_id: str | None = None) -> list[str]:
+    """Nodes that an explanation names, for whoever knows what they are called."""
+    plans = [decision.plan, *([decision.runner_up] if decision.runner_up else [])]
+    named = [f.node_id for plan in plans for f in plan.fulfillments]
+    named += [verdict.by for verdict in decision.verdicts if verdict.by]
+    return sorted({*named, *([node_id] if node_id else [])})
+
+
+def what_if(decision: Decision, node_id: str | None = None) -> tuple[Changes, ...]:
+    """What would have made a cheaper plan with the runner-up's leading node, and with `node_id`.
+
+    Solves the whole problem again with each change, within `whatif.TIME_LIMIT_MS` for each node.
+    """
+    asked = dict.fromkeys(name for name in (_rival(decision), node_id) if name is not None)
+    return tuple(whatif.changes(decision.whole, decision.plan, name) for name in asked)
+
+
+def _rival(decision: Decision) -> str | None:
+    """The node that fulfills most units of the runner-up, of those that the plan does not use."""
+    used = {f.node_id for f in decision.plan.fulfillments}
+    return _main_node(decision.runner_up, but=used) if decision.runner_up else None
+
+
+def explain(
+    decision: Decision, *, node_id: str | None = None, voice: Voice | None = None
+) -> dict[str, Any]:
     """The decision as plain values for a reader: plan, sentences, candidates, verdicts, runner-up.
 
-    With `node_id`, also why that node was not chosen. Money in sentences has `decimals` decimals.
+    Also what would have brought the runner-up's leading node into the plan. With `node_id`, the
+    same of that node, and why it was not chosen. Sentences are in `voice`.
     """
-    plan = decision.plan
+    plan, voice = decision.plan, voice or Voice()
+    changes = what_if(decision, node_id)
+    said = sentences.told(plan, decision.runner_up, decision.runner_up_without, voice)
+    said += [each for every in changes for each in sentences.changed(plan, every, voice)]
     answer: dict[str, Any] = {
         "solver": {
             "status": plan.status,
@@ -153,7 +187,7 @@ def explain(decision: Decision, *, node_id: str | None = None, decimals: int = 2
             "bound_minor": plan.bound_minor,
         },
         "policy": msgspec.to_builtins(decision.problem.policy),
-        "sentences": sentences.told(plan, decision.runner_up, decision.runner_up_without, decimals),
+        "sentences": said,
         "plan": msgspec.to_builtins(plan),
         "candidates": _candidates(decision),
         "ruled_out": [
@@ -168,9 +202,10 @@ def explain(decision: Decision, *, node_id: str | None = None, decimals: int = 2
         ],
         "runner_up": msgspec.to_builtins(decision.runner_up),
         "runner_up_without": decision.runner_up_without,
+        "what_if": msgspec.to_builtins(changes),
     }
     if node_id is not None:
-        answer["why_not"] = why_not(decision, node_id, decimals=decimals)
+        answer["why_not"] = why_not(decision, node_id, voice)
     return answer
 
 
@@ -194,6 +229,7 @@ def _candidates(decision: Decision) -> list[dict[str, Any]]:
                 "promise": msgspec.to_builtins(slot.promise),
                 "units": {instance.lines[i].line_id: most for i, most in taken.items()},
                 "cost_alone": msgspec.to_builtins(alone.cost) if alone else None,
+                "prices_alone": msgspec.to_builtins(alone.prices) if alone else None,
             }
         )
     return rows
@@ -205,11 +241,12 @@ def _fits(instance: Instance, taken: dict[int, int]) -> bool:
     return len(set(skus)) == len(skus)
 
 
-def _main_node(plan: Plan) -> str | None:
+def _main_node(plan: Plan, but: AbstractSet[str] = frozenset()) -> str | None:
     """The node that fulfills most units of the plan, the first by id among equals."""
     units: dict[str, int] = {}
     for f in plan.fulfillments:
-        units[f.node_id] = units.get(f.node_id, 0) + sum(part.quantity for part in f.lines)
+        if f.node_id not in but:
+            units[f.node_id] = units.get(f.node_id, 0) + sum(part.quantity for part in f.lines)
     return min(units, key=lambda node_id: (-units[node_id], node_id), default=None)
 
 

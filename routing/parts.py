@@ -14,7 +14,7 @@ from routing.compiled import compiled
 from routing.facts import MISSING, REAL, Bools, Bytes, Facts, Floats, parcel_minor
 from routing.grid import Ints
 from routing.settle import settle
-from routing.sharing import Best, beaten, late
+from routing.sharing import Best, ascending, beaten, late
 
 PARTS_MAX = 4_096
 """Parts waiting at a time."""
@@ -156,7 +156,7 @@ def explore(
         ranked = np.flatnonzero(status == FREE)
     else:
         ranked = holders(facts, status)
-    ranked = ranked[np.argsort(room.rest[ranked], kind="mergesort")]
+    ranked = ranked[ascending(room.rest[ranked])]
     split(parts, room, best, (status, value, ranked))
 
 

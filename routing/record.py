@@ -18,8 +18,8 @@ from routing.beyond import NOTHING, Bools, noted_beyond, read_beyond
 from routing.explain import Decision, Parts, decision_on
 from routing.grid import Ints
 from routing.plan import Plan, Status
-from routing.problem import Capacity, CapacityUnit, Line, Method, Policy, Supply
-from routing.terrain import Terrain, read_body
+from routing.problem import Capacity, CapacityUnit, Line, Method, Policy, Problem, Supply
+from routing.terrain import Destination, Terrain, read_body
 
 _ENCODER = msgspec.msgpack.Encoder()
 _astuple = msgspec.structs.astuple
@@ -153,11 +153,18 @@ def digest_of(record: bytes) -> bytes:
     return msgspec.msgpack.decode(record, type=_Record).digest
 
 
-def expand(record: bytes, body: bytes) -> Decision:
+def strategy_of(record: bytes) -> str:
+    """The strategy whose prices and limits the plan followed, with its version: `fastest@3`."""
+    policy = msgspec.msgpack.decode(record, type=_Record).policy
+    return str(policy[Policy.__struct_fields__.index("strategy")])
+
+
+def expand(record: bytes, body: bytes, also: str | None = None) -> Decision:
     """The whole decision: the problem, the plan, why each other node is not in it, a runner-up.
 
-    `body` is what `terrain.body` wrote for the record's digest. Raises `RecordError` where they do
-    not belong together or the plan no longer costs what it did.
+    `body` is what `terrain.body` wrote for the record's digest. A node named by `also` is in the
+    problem even if it had nothing of the order, so that it can be asked what it lacked. Raises
+    `RecordError` where they do not belong together or the plan no longer costs what it did.
     """
     read = msgspec.msgpack.decode(record, type=_Record)
     found = blake2b(body, digest_size=len(read.digest)).digest()
@@ -168,6 +175,7 @@ def expand(record: bytes, body: bytes) -> Decision:
     # Records of the time before a field was known end sooner.
     policy = Policy(**dict(zip(Policy.__struct_fields__, read.policy, strict=False)))
     problem = problem_of(served, _seen(read, lines, len(served.nodes)), read.now, lines, policy)
+    problem = _with_node(problem, served, also)
     parts: Parts = {}
     for part in read.parts:
         place = served.nodes[part.row].node_id, part.service, part.work_on
@@ -181,6 +189,18 @@ def expand(record: bytes, body: bytes) -> Decision:
             f"the plan cost {read.objective_minor}, read again {decision.plan.objective_minor}"
         )
     return decision
+
+
+def _with_node(problem: Problem, served: Destination, also: str | None) -> Problem:
+    """The problem with a node that it left out, and the lanes of that node."""
+    known = {node.node_id for node in problem.nodes}
+    nodes = [node for node in served.nodes if node.node_id == also and also not in known]
+    if not nodes:
+        return problem
+    lanes = (lane for lane in served.lanes if lane.node_id == also)
+    return msgspec.structs.replace(
+        problem, nodes=(*problem.nodes, *nodes), lanes=(*problem.lanes, *lanes)
+    )
 
 
 def _unpacked(read: _Record, needs: list[int], nodes: int) -> tuple[Bools, Ints]:

@@ -14,7 +14,7 @@ from routing.grid import Grid, Ints
 from routing.parts import STUCK, WAITING, Parts, advance, whole
 from routing.rules import quickest
 from routing.settle import settle
-from routing.sharing import Best, beaten, late
+from routing.sharing import Best, ascending, beaten, late
 
 __all__ = ["Found", "search"]
 
@@ -60,9 +60,7 @@ def search(
             least_minor=least,
             improved=False,
         )
-    parts = whole(known, _first_prices(known, units))
-    advance(known, ascent(known), parts, best)
-    _closed_longer(known, parts, best)
+    parts = _explored(known, _first_prices(known, units), best)
     return _found(grid, (parts, best), int(known.prices[MISSING]), objective)
 
 
@@ -76,9 +74,18 @@ def _begun(grid: Grid, start: Ints | None, bonds: Bonds | None) -> tuple[Ints, i
 
 
 @compiled
+def _explored(known: Facts, prices: Floats, best: Best) -> Parts:
+    """Look at the whole order, part by part; what is left of it when that ends or time is over."""
+    parts = whole(known, prices)
+    advance(known, ascent(known), parts, best)
+    _closed_longer(known, parts, best)
+    return parts
+
+
+@compiled
 def _closed_longer(known: Facts, parts: Parts, best: Best) -> None:
     """Look longer at the sets of slots that could not be closed, those of the least bound first."""
-    order = np.argsort(parts.stuck_value[: parts.counts[STUCK]], kind="mergesort")
+    order = ascending(parts.stuck_value[: parts.counts[STUCK]])
     for parts_max in CLOSING_LONGER:
         for number in order:
             status, value = parts.stuck_status[number], parts.stuck_value[number]

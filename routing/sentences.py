@@ -1,7 +1,11 @@
 """Sentences a store manager can read about a decision."""
 
+from datetime import date
+
 from routing.instance import Reason, Verdict
 from routing.plan import Fulfillment, Plan
+from routing.voice import Voice, between, counted, listed, on
+from routing.whatif import Change, Changes
 
 MEANINGS: dict[Reason, str] = {
     "no_stock": "holds none of the order's items",
@@ -16,51 +20,38 @@ MEANINGS: dict[Reason, str] = {
 }
 
 
-def money(minor: int, decimals: int) -> str:
-    """An amount with `decimals` decimals, such as 13.80."""
-    return f"{minor / 10**decimals:.{decimals}f}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _part(f: Fulfillment, decimals: int) -> str:
-    units = _counted(sum(part.quantity for part in f.lines), "unit")
-    lines = _counted(len({part.line_id for part in f.lines}), "line")
-    later = [part.available_on for part in f.lines if part.source == "supply"]
-    waits = f", with supply expected by {max(later)}" if later else ""
-    price = money(f.cost.total_minor, decimals)
+def _part(f: Fulfillment, voice: Voice) -> str:
+    node, price = voice.node(f.node_id), voice.money(f.cost.total_minor)
+    units = voice.units((part.sku, part.quantity) for part in f.lines)
+    later: list[date] = [part.available_on for part in f.lines if part.source == "supply"]
+    waits = f", some of it expected by {on(max(later))}" if later else ""
     if f.method == "pickup":
-        return (
-            f"{f.node_id} hands over {units} of {lines}, ready on {f.promise.latest}{waits},"
-            f" for {price}."
-        )
+        return f"{node} hands over {units}, ready on {on(f.promise.latest)}{waits}, for {price}."
     return (
-        f"{f.node_id} ships {units} of {lines} by {f.service}, leaving on {f.work_on} and arriving"
-        f" between {f.promise.earliest} and {f.promise.latest}{waits}, for {price}."
+        f"{node} ships {units} by {f.service}, leaving on {on(f.work_on)} and arriving"
+        f" {between(f.promise.earliest, f.promise.latest)}{waits}, for {price}."
     )
 
 
-def told(plan: Plan, runner_up: Plan | None, without: str | None, decimals: int) -> list[str]:
+def told(plan: Plan, runner_up: Plan | None, without: str | None, voice: Voice) -> list[str]:
     """The plan, its price, its proof and its runner-up, one sentence each."""
-    found = [_part(f, decimals) for f in plan.fulfillments]
-    cost = plan.cost
+    money, cost = voice.money, plan.cost
+    found = [_part(f, voice) for f in plan.fulfillments]
     found.append(
-        f"In all {money(cost.total_minor, decimals)}: parcels {money(cost.parcels_minor, decimals)},"
-        f" handling {money(cost.handling_minor, decimals)},"
-        f" split {money(cost.split_minor, decimals)},"
-        f" lateness {money(cost.lateness_minor, decimals)}."
+        f"In all {money(cost.total_minor)}: parcels {money(cost.parcels_minor)},"
+        f" handling {money(cost.handling_minor)}, split {money(cost.split_minor)},"
+        f" lateness {money(cost.lateness_minor)}."
     )
-    found += _weighed(plan, decimals)
-    found += [f"Line {s.line_id} is {_counted(s.quantity, 'unit')} short." for s in plan.shortfalls]
-    found.append(_proof(plan, decimals))
+    found += _weighed(plan, voice)
+    found += _broken(plan, voice)
+    found += [f"Line {s.line_id} is {counted(s.quantity, 'unit')} short." for s in plan.shortfalls]
+    found.append(_proof(plan, voice))
     if runner_up is not None and without is not None:
-        found.append(_second(plan, runner_up, without, decimals))
+        found.append(_second(plan, runner_up, without, voice))
     return found
 
 
-def _weighed(plan: Plan, decimals: int) -> list[str]:
+def _weighed(plan: Plan, voice: Voice) -> list[str]:
     """What was weighed beyond money, beside waiting and shortage; nothing where nothing was."""
     prices = plan.prices
     named = (
@@ -70,68 +61,103 @@ def _weighed(plan: Plan, decimals: int) -> list[str]:
         (prices.emissions_minor, "for emissions"),
         (prices.soft_minor, "for rules that were broken"),
     )
-    parts = [f"{money(minor, decimals)} {what}" for minor, what in named if minor]
+    parts = [f"{voice.money(minor)} {what}" for minor, what in named if minor]
     return [f"Beyond money it weighed {', '.join(parts)}."] if parts else []
 
 
-def _proof(plan: Plan, decimals: int) -> str:
-    price = money(plan.objective_minor, decimals)
+def _broken(plan: Plan, voice: Voice) -> list[str]:
+    """The soft rules that the plan breaks, and what each counts."""
+    return [
+        f"It breaks the rule {each.rule}"
+        f"{f' at {voice.node(each.node_id)}' if each.node_id else ''},"
+        f" which counts {voice.money(each.price_minor)}."
+        for each in plan.broken
+    ]
+
+
+def _proof(plan: Plan, voice: Voice) -> str:
+    price = voice.money(plan.objective_minor)
     if plan.status == "optimal":
-        counted = "all that it weighed" if _weighed(plan, decimals) else "delay and shortage"
-        return f"No plan is cheaper: with the prices of {counted} it comes to {price}."
-    bound = money(plan.bound_minor, decimals)
+        what = "all that it weighed" if _weighed(plan, voice) else "delay and shortage"
+        return f"No plan is cheaper: with the prices of {what} it comes to {price}."
+    bound = voice.money(plan.bound_minor)
     return f"Cheaper plans were not ruled out: this one comes to {price}, none is below {bound}."
 
 
-def _second(plan: Plan, runner_up: Plan, without: str, decimals: int) -> str:
-    names = " and ".join(dict.fromkeys(f.node_id for f in runner_up.fulfillments)) or "nobody"
-    more = runner_up.objective_minor - plan.objective_minor
+def _second(plan: Plan, runner_up: Plan, without: str, voice: Voice) -> str:
+    nodes = dict.fromkeys(f.node_id for f in runner_up.fulfillments)
+    names = listed([voice.node(node_id) for node_id in nodes]) or "nobody"
+    what = f"Without {voice.node(without)} the next best rule would use {names}"
     short = sum(s.quantity for s in runner_up.shortfalls)
-    lacks = f" and leave {_counted(short, 'unit')} short" if short else ""
-    return (
-        f"Without {without} the next best rule would use {names}{lacks},"
-        f" at {money(more, decimals)} more."
-    )
+    if short > sum(s.quantity for s in plan.shortfalls):
+        # The price of a shortfall is there to outweigh all else; nobody would pay it.
+        return f"{what} and leave {counted(short, 'unit')} short."
+    more = voice.money(runner_up.objective_minor - plan.objective_minor)
+    return f"{what}, at {more} more."
 
 
-def chosen(plan: Plan, node_id: str, decimals: int) -> str:
+def chosen(plan: Plan, node_id: str, voice: Voice) -> str:
     """What a node of the plan does."""
-    parts = [_part(f, decimals) for f in plan.fulfillments if f.node_id == node_id]
-    return " ".join([f"{node_id} is in the plan.", *parts])
+    parts = [_part(f, voice) for f in plan.fulfillments if f.node_id == node_id]
+    return " ".join([f"{voice.node(node_id)} is in the plan.", *parts])
 
 
-def ruled_out(
-    verdict: Verdict, node_id: str, minor: int, objective_minor: int, decimals: int
-) -> str:
+def ruled_out(verdict: Verdict, node_id: str, minor: int, plan: Plan, voice: Voice) -> str:
     """What kept a node from being a candidate."""
-    meaning = MEANINGS[verdict.reason]
+    node, meaning = voice.node(node_id), MEANINGS[verdict.reason]
     if verdict.reason == "dominated":
-        less = f"for at least {money(minor, decimals)} less per parcel" if minor else "for no more"
-        return f"{node_id} {meaning}: whatever it could ship, {verdict.by} ships {less}."
+        less = f"for at least {voice.money(minor)} less per parcel" if minor else "for no more"
+        by = voice.node(verdict.by or "")
+        return f"{node} {meaning}: whatever it could ship, {by} ships {less}."
     if verdict.reason == "priced_out":
         return (
-            f"{node_id} {meaning}: every plan with it comes to at least {money(minor, decimals)},"
-            f" the chosen one to {money(objective_minor, decimals)}."
+            f"{node} {meaning}: every plan with it comes to at least {voice.money(minor)},"
+            f" the chosen one to {voice.money(plan.objective_minor)}."
         )
-    return f"{node_id} {meaning}."
+    return f"{node} {meaning}."
 
 
-def dearer(plan: Plan, node_id: str, least_minor: int | None, decimals: int) -> str:
+def dearer(plan: Plan, node_id: str, least_minor: int | None, voice: Voice) -> str:
     """What the best plan with a candidate would have cost."""
+    node = voice.node(node_id)
     if least_minor is None:
-        return f"{node_id} was a candidate, but no plan that uses it could be found."
+        return f"{node} was a candidate, but no plan that uses it could be found."
     more = least_minor - plan.objective_minor
     if more > 0:
-        best = f"comes to {money(least_minor, decimals)}, {money(more, decimals)} more"
-        return f"{node_id} was a candidate: the best plan that uses it {best} than the chosen one."
+        best = f"comes to {voice.money(least_minor)}, {voice.money(more)} more"
+        return f"{node} was a candidate: the best plan that uses it {best} than the chosen one."
     if more == 0:
-        return f"{node_id} was a candidate: the best plan that uses it costs exactly the same."
+        return f"{node} was a candidate: the best plan that uses it costs exactly the same."
     return (
-        f"{node_id} was a candidate: with more time than the order had, a plan that uses it was"
-        f" found {money(-more, decimals)} cheaper."
+        f"{node} was a candidate: with more time than the order had, a plan that uses it was"
+        f" found {voice.money(-more)} cheaper."
     )
 
 
-def unknown(node_id: str) -> str:
+def unknown(node_id: str, voice: Voice) -> str:
     """For a node the problem did not contain."""
-    return f"{node_id} was not offered to the optimizer: it held none of the order's items."
+    return f"{voice.node(node_id)} was not offered to the optimizer: it held nothing of the order."
+
+
+def changed(plan: Plan, changes: Changes, voice: Voice) -> list[str]:
+    """What would have brought a node into a plan, or more of the order to it."""
+    node = voice.node(changes.node_id)
+    used = any(f.node_id == changes.node_id for f in plan.fulfillments)
+    found = [_change(plan, each, voice, used=used) for each in changes.found]
+    if found or used or not changes.proven:
+        return found
+    return [f"Neither lower prices of {node} nor more stock there would have made a cheaper plan."]
+
+
+def _change(plan: Plan, change: Change, voice: Voice, *, used: bool) -> str:
+    node = voice.node(change.node_id)
+    less, saved = voice.money(change.less_minor), plan.objective_minor - change.objective_minor
+    if change.what == "handling":
+        return f"{node} would have been chosen at {less} less handling for an order."
+    if change.what == "parcels":
+        return f"{node} would have been chosen at {less} less for each of its parcels."
+    more = voice.units(change.units)
+    saving = f"saved {voice.money(saved)}"
+    if used:
+        return f"{more} more at {node} would have {saving}."
+    return f"{node} would have been chosen with {more} more, which would have {saving}."

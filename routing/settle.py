@@ -14,6 +14,7 @@ from routing.sharing import (
     CAP,
     Best,
     Sharing,
+    ascending,
     beaten,
     by_gram,
     late,
@@ -136,7 +137,7 @@ def choices(facts: Facts, local: Sharing, ceiling: float) -> tuple[Ints, Floats]
             paid[depth + 1] = paid[depth] + facts.parcels[step]
             held[depth + 1] = held[depth] + facts.limits[step]
             depth += 1
-    order = np.argsort(prices[:count], kind="mergesort")
+    order = ascending(prices[:count])
     return steps[order], prices[order]
 
 

@@ -23,8 +23,8 @@ SEARCH_S = 1.0
 def warm() -> None:
     """Run every compiled function once, on small orders made for it.
 
-    Takes a second or so where the machine code is kept, minutes at most where everything is
-    compiled. Call it at the start of a process that plans; later calls cost microseconds.
+    Takes a second or so where the machine code is kept (see `kept_code.py`), about a minute where
+    everything is compiled. Call it at the start of a process that plans; later calls cost microseconds.
     """
     terrain = _terrain()
     for units in (3, 1):

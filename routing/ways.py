@@ -7,7 +7,7 @@ import numpy as np
 from routing.compiled import compiled
 from routing.facts import Floats
 from routing.grid import Ints
-from routing.sharing import CAP, GRAM, Sharing, spread
+from routing.sharing import CAP, GRAM, Sharing, ascending, spread
 
 WAYS_MAX = 4_096
 """Most ways to share all lines of one choice, each line on its own."""
@@ -112,7 +112,7 @@ def ways_of(
         if a >= 0:
             counts[a] += 1
             placed += 1
-    order = np.argsort(extra[first:end], kind="mergesort")
+    order = ascending(extra[first:end])
     ways[first:end] = ways[first:end][order]
     extra[first:end] = extra[first:end][order]
     return end, True

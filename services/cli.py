@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit": ("services.commands.audit", "Check that movements, stock and promises agree."),
     "backup": ("services.commands.backup", "Write a consistent copy of the database to a file."),
     "restore": ("services.commands.restore", "Load such a copy into an empty database."),
+    "explain": ("services.commands.explain", "Say why an order went where it went."),
     "replay": ("services.commands.replay", "Decide a recorded allocation again, and compare."),
     "demo": ("services.demo.command", "Replay real baskets over a real network."),
 }

@@ -1,6 +1,6 @@
 """The optimizer's machine code, compiled while the database starts.
 
-It takes about two minutes, once per installation; after that, the worker processes load it in a second.
+It takes about a minute, once for a user and version; after that, processes load it in a second.
 """
 
 import signal
@@ -40,7 +40,7 @@ def wait(process: "subprocess.Popen[bytes]") -> None:
     try:
         code = process.wait(PATIENCE_S)
     except subprocess.TimeoutExpired:
-        log.info("compiling the optimizer for this machine, once; this takes about two minutes")
+        log.info("compiling the optimizer for this machine, once; this takes about a minute")
         code = process.wait()
     if code:
         log.warning("the optimizer could not be compiled ahead; see above", exit_code=code)

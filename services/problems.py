@@ -62,6 +62,8 @@ KINDS: dict[str, Kind] = {
     "too-many-units": Kind(409, "More units than the work has left"),
     "waiting-for-supply": Kind(409, "The units are expected and have not been received"),
     "wrong-pickup-code": Kind(409, "This is not the customer's pickup code"),
+    "channel-in-pool": Kind(409, "The channel takes from another pool"),
+    "quota-used": Kind(409, "Orders have more of the pool than it would keep"),
     "version-mismatch": Kind(412, "It has changed since the version that If-Match names"),
     "body-too-large": Kind(413, "The body is too large"),
     "unsupported-media-type": Kind(415, "The body must be JSON"),

@@ -28,6 +28,7 @@ NOUNS: dict[str, str] = {
     "/v1/orders/{order_id}/timeline": "timelines",
     "/v1/partner-events": "work",
     "/v1/partner/work": "work",
+    "/v1/pools": "items",
     "/v1/promises": "availability",
     "/v1/quotes": "availability",
     "/v1/rejection-reasons": "reasons",

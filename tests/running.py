@@ -18,7 +18,7 @@ from typing import Any
 PATIENCE_S = 600
 """How long anything may take before the test is given up; never a measure of speed.
 
-A first start compiles the optimizer, which takes minutes on a small machine.
+A first start compiles the optimizer, which takes a minute, and more on a busy machine.
 """
 
 

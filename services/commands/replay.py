@@ -5,10 +5,10 @@ from uuid import UUID
 
 import click
 
-from routing.explain import Decision, replay
+from routing.explain import Decision
 from services.commands.session import with_database
 from services.database import Database
-from services.orders.decisions import find_decision
+from services.orders.decisions import decide_again, find_decision
 from services.problems import Refused
 
 
@@ -17,7 +17,8 @@ from services.problems import Refused
 def command(allocation_id: UUID) -> None:
     """Decide an allocation again from its decision record; exit 0 if the plan is the same.
 
-    A proven plan comes out the same to the last byte. One that ran into its time limit may differ.
+    What was seen then counts, stock and master data: what has changed since changes nothing. A
+    proven plan is proven again; one that ran into its time limit is put together again.
     """
 
     async def work(database: Database) -> Decision:
@@ -28,11 +29,10 @@ def command(allocation_id: UUID) -> None:
         decision = with_database(work)
     except Refused as refused:
         raise click.ClickException(refused.detail) from refused
-    again = replay(decision)
-    same = again == decision.plan
+    found = decide_again(decision)
     click.echo(
-        f"{'The same plan' if same else 'Another plan'}: objective {again.objective_minor}, "
-        f"recorded {decision.plan.objective_minor}; status {again.status}, recorded "
-        f"{decision.plan.status}."
+        f"{'The same plan' if found.is_same else 'Another plan'}: objective "
+        f"{found.again.objective_minor}, recorded {found.recorded.objective_minor}; status "
+        f"{found.again.status}, recorded {found.recorded.status}."
     )
-    sys.exit(0 if same else 1)
+    sys.exit(0 if found.is_same else 1)

@@ -130,6 +130,44 @@ class OfTransfer(Payloads, frozen=True, kw_only=True):
     reservation_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
+# --- pools
+
+
+class PoolLine(Payloads, frozen=True, kw_only=True):
+    """What a pool has of one sku at one node."""
+
+    pool_id: str
+    sku: str
+    node_id: str
+    quantity: int
+    left: int
+
+
+@tells(pool__changed="Pool {pool_id} is kept for {channels}.")
+class PoolChanged(Payloads, frozen=True, kw_only=True):
+    """Other channels take from a pool, or it is new."""
+
+    pool_id: str
+    channels: list[str]
+
+
+@tells(pool__allocated="Pool {pool_id} was given other shares of stock.")
+class PoolAllocated(Payloads, frozen=True, kw_only=True):
+    """A pool has other quotas."""
+
+    pool_id: str
+    lines: list[PoolLine]
+
+
+@tells(pool__reallocated="Pool {pool_id} gave shares of stock up.")
+class PoolReallocated(Payloads, frozen=True, kw_only=True):
+    """Units were moved from a pool to another, or to the common stock."""
+
+    pool_id: str
+    to_pool_id: str | None
+    lines: list[PoolLine]
+
+
 # --- partners
 
 

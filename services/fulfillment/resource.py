@@ -23,7 +23,7 @@ from services import records as shared_records
 from services.database import Database
 from services.fulfillment import exceptions_records
 from services.orders.lifecycle import find as find_allocation
-from services.orders.strategies import ruled
+from services.orders.strategies import decided_by, ruled
 from services.planning.network import Network, Zone, distance_km
 
 EXCLUDING = ("excluded", "node excluded")
@@ -80,6 +80,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     items: dict[str, Item]
     cells: list[Cell]
     capacity: list[CapacityLeft]
+    strategy: str | None = None
+    """By name, the one that decided the order; none where that is not known."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,6 +145,7 @@ async def read_facts(connection: asyncpg.Connection, network: Network, need: Nee
         now=now,
         channel=row.channel,
         zone=network.zones.get(row.zone_id or "") or zone_near(network, need.near),
+        strategy=await decided_by(connection, need.allocation_id),
         items={item.sku: item for item in await get_items(connection, skus)},
         cells=cells,
         capacity=await read_capacity(connection, limited, since, CAPACITY_DAYS) if limited else [],
@@ -161,11 +164,13 @@ def unbound(cell: Cell) -> Cell:
 def best(network: Network, need: Need, facts: Facts, time_limit_ms: int) -> Found:
     """Return the plan that leaves the fewest units short, is least late, then best by the strategy.
 
-    That is the one the rules give such an order now: a name that it gave itself, or tags, are not
-    kept with it. First one parcel for everything is tried, then any number. Pure.
+    That is the one that decided the order, as it is in force now; the one the rules give such an
+    order where that is not known or not there any more. First one parcel for everything is tried,
+    then any number. Pure.
     """
+    followed = network.playbook.policies.get(facts.strategy or "")
     policy = msgspec.structs.replace(
-        ruled(network, facts.channel, facts.zone),
+        followed or ruled(network, facts.channel, facts.zone),
         backorder=need.backorder,
         ship_complete=False,
         shipments_max=None,

@@ -38,7 +38,7 @@ class AvailabilityRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
     skus: Annotated[list[Id], Meta(min_length=1, max_length=SKUS_MAX)]
     node_ids: Annotated[list[Id], Meta(min_length=1, max_length=NODES_MAX)] | None = None
-    channel: Annotated[Id, Meta(description="Whose buffers count.")] = "web"
+    channel: Annotated[Id, Meta(description="Whose pool and buffers count.")] = "web"
     destination: Annotated[
         Destination | None, Meta(description="Without one there are no delivery dates.")
     ] = None

@@ -1,6 +1,5 @@
 """Calls of the checkout: quotes and allocations."""
 
-import asyncio
 from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,7 +13,6 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 
-from routing.explain import explain
 from services.fulfillment import cancel as called_off
 from services.fulfillment import create
 from services.fulfillment.answers import AllocationWithWork
@@ -23,7 +21,7 @@ from services.http.answers import BODY, WRITE, Write, raises, respond
 from services.keys import Principal
 from services.orders import lifecycle
 from services.orders.answers import AllocationAnswer, QuoteAnswer
-from services.orders.decisions import find_decision
+from services.orders.decisions import explained
 from services.orders.idempotency import Answer, Claim, answer, claim, once
 from services.orders.request import AllocationRequest, QuoteRequest
 from services.problems import Refused
@@ -193,13 +191,12 @@ async def get_decision(
 ) -> dict[str, Any]:
     """Explain an allocation: candidates, what each lacked or cost, bound, runner-up.
 
-    With `node`, also why that node was not chosen.
+    Also what would have brought the runner-up's leading node into the plan: how much less handling,
+    how much cheaper parcels, or which units more, each found by solving the order again. With
+    `node`, the same of that node, and why it was not chosen.
     """
     runtime: Runtime = state.runtime
-    async with runtime.database.connect() as connection:
-        decision = await find_decision(connection, allocation_id)
-    # In a thread, since counterfactuals are solved when they are asked for.
-    return await asyncio.to_thread(explain, decision, node_id=node)
+    return await explained(runtime.database, allocation_id, node, runtime.settings.currency)
 
 
 @post(

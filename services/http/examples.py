@@ -48,6 +48,8 @@ SAID: dict[str, str] = {
     "too-many-units": "Line 1 has 2 left to pick, and 3 were picked; send at most 2.",
     "waiting-for-supply": "Line 1: 0 of server-600 are received and not picked yet; 2 are expected on 2026-03-12 (po-17). Receive them first.",
     "wrong-pickup-code": "That is not the code of this order; 4 more tries. The customer has it in the message that said the goods are ready.",
+    "channel-in-pool": "Channel app takes from pool online; take it out of that one first.",
+    "quota-used": "Pool online has 10 of mug-enamel at new-york: 3 are in orders, 4 have left, and 3 can be taken from it. Nothing has changed.",
     "version-mismatch": "The fulfillment order is at version 3; read it and decide again.",
     "body-too-large": "Request Entity Too Large.",
     "unsupported-media-type": "Send the body as application/json.",

@@ -85,7 +85,7 @@ Channel = Annotated[
         min_length=1,
         max_length=ID_LENGTH_MAX,
         pattern=ID_PATTERN,
-        description="Whose buffers count.",
+        description="Whose pool and buffers count.",
     ),
 ]
 Cursor = Annotated[

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from inventory import nodes
 from inventory.nodes import Capacity, CapacityLeft, Node
-from services.http import items, network
+from services.http import items, network, pools
 from services.http.access import EVERYONE, allow
 from services.http.answers import BODY, raises
 from services.http.fields import (
@@ -275,5 +275,6 @@ handlers = [
     put_capacity,
     get_capacity,
     *items.handlers,
+    *pools.handlers,
     *network.handlers,
 ]

@@ -105,14 +105,13 @@ async def hold(connection: asyncpg.Connection, asked: Asked, *, actor: str) -> R
             "more.",
             available=refusal.available,
         )
-    transfer_id = await bring(connection, asked, holder, actor)
     fields = (
         holder,
         asked.node_id,
         asked.from_node_id,
         asked.delivery,
         asked.customer,
-        transfer_id,
+        await bring(connection, asked, holder, actor),
     )
     await handover_records.insert_counter(connection, fields)
     held = await find(connection, holder)

@@ -1,22 +1,84 @@
-"""Decision records, read back with the facts they refer to."""
+"""Decision records, read back with the facts they refer to, and decided again."""
 
+import asyncio
 import zlib
+from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
-from routing.explain import Decision
+from inventory.items import get_items
+from inventory.nodes import get_nodes
+from routing.explain import Decision, explain, nodes_told, replay
+from routing.plan import Plan
 from routing.record import digest_of, expand
+from routing.voice import Voice
+from services.database import Database
 from services.orders import records
 from services.problems import Refused
 
 
-async def find_decision(connection: asyncpg.Connection, allocation_id: UUID) -> Decision:
-    """Return why an allocation's plan is what it is; raises `not-found` where that is not kept."""
+class Replayed(msgspec.Struct, frozen=True):
+    """A recorded plan beside the one that comes out when the order is decided again."""
+
+    recorded: Plan
+    again: Plan
+
+    @property
+    def is_same(self) -> bool:
+        """Whether they are the same to the last byte."""
+        encode = msgspec.msgpack.encode
+        return encode(self.recorded) == encode(self.again)
+
+
+async def find_decision(
+    connection: asyncpg.Connection, allocation_id: UUID, also: str | None = None
+) -> Decision:
+    """Return why an allocation's plan is what it is; raises `not-found` where that is not kept.
+
+    A node named by `also` can be asked about even if it had nothing of the order.
+    """
     record = await records.find_decision(connection, allocation_id)
     if record is None:
         raise Refused("not-found", f"There is no decision record of allocation {allocation_id}.")
     body = await records.find_terrain(connection, digest_of(record))
     if body is None:
         raise RuntimeError(f"allocation {allocation_id} refers to facts that are not kept")
-    return expand(record, zlib.decompress(body))
+    return expand(record, zlib.decompress(body), also)
+
+
+async def explained(
+    database: Database, allocation_id: UUID, node_id: str | None, currency: str
+) -> dict[str, Any]:
+    """Return the explanation of an allocation, by the names of today, and of a node in it.
+
+    Raises `not-found`.
+    """
+    async with database.connect() as connection:
+        decision = await find_decision(connection, allocation_id, node_id)
+        voice = await voice_for(connection, decision, node_id, currency)
+    # In a thread, since counterfactuals are solved when they are asked for.
+    return await asyncio.to_thread(explain, decision, node_id=node_id, voice=voice)
+
+
+async def voice_for(
+    connection: asyncpg.Connection, decision: Decision, node_id: str | None, currency: str
+) -> Voice:
+    """Return the names of what a decision tells of."""
+    skus = sorted({line.sku for line in decision.problem.lines})
+    nodes = await get_nodes(connection, nodes_told(decision, node_id))
+    return Voice(
+        currency=currency,
+        nodes={node.node_id: node.name for node in nodes},
+        items={item.sku: item.name for item in await get_items(connection, skus)},
+    )
+
+
+def decide_again(decision: Decision) -> Replayed:
+    """Decide a recorded order again, on what was seen then and the master data of then.
+
+    A proven plan is proven again, and comes out the same. One that ran into its time limit is put
+    together again from its parts, at the same cost and with the same status.
+    """
+    return Replayed(decision.plan, replay(decision))

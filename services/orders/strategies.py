@@ -1,6 +1,12 @@
 """Which strategy an order is routed by: the one it names, else the one the rules give it."""
 
+from uuid import UUID
+
+import asyncpg
+
 from routing.problem import Policy
+from routing.record import strategy_of as strategy_recorded
+from services.orders import records
 from services.orders.request import AllocationRequest, QuoteRequest
 from services.planning.network import Network, Zone
 from services.planning.strategies import Traits
@@ -24,3 +30,12 @@ def ruled(network: Network, channel: str, zone: Zone | None, tags: tuple[str, ..
         tags=tags,
     )
     return network.playbook.choose(traits)
+
+
+async def decided_by(connection: asyncpg.Connection, allocation_id: UUID) -> str | None:
+    """Return the name of the strategy that decided an allocation; none where that is not kept.
+
+    Imported orders and those made at a counter were not decided by routing.
+    """
+    record = await records.find_decision(connection, allocation_id)
+    return strategy_recorded(record).rpartition("@")[0] if record is not None else None

@@ -1,7 +1,7 @@
 """Where units of an order could come from, some of them being its own already.
 
 Planned outside any transaction by the same means that give rejected work another node: rows read
-now, the strategy that the rules give such an order. Nothing is held by it.
+now, the strategy that decided the order. Nothing is held by it.
 """
 
 import asyncio

@@ -430,20 +430,6 @@ async def test_32_callers_of_two_channels_sell_exactly_what_is_there(connect: Co
                 else:
                     kept.append(order)
 
-    async def plan(connection: asyncpg.Connection) -> None:
-        for turn in range(20):
-            shift = Shift(
-                sku="lamp",
-                node_id="store",
-                from_pool_id=None if turn % 2 else "online",
-                to_pool_id="online" if turn % 2 else None,
-                quantity=2,
-            )
-            try:
-                await run(connection, reallocate, [shift])
-            except QuotaUsedError:
-                continue
-
     await asyncio.gather(
         *(shop(caller, seed) for seed, caller in enumerate(callers[:CALLERS])),
         plan(callers[CALLERS]),
@@ -454,6 +440,22 @@ async def test_32_callers_of_two_channels_sell_exactly_what_is_there(connect: Co
     on_hand, reserved, *_ = await counters(connection, *LAMP)
     assert (on_hand, reserved) == (60, 60)
     await assert_silent(connection)
+
+
+async def plan(connection: asyncpg.Connection) -> None:
+    """Move the quota up and down."""
+    for turn in range(20):
+        shift = Shift(
+            sku="lamp",
+            node_id="store",
+            from_pool_id=None if turn % 2 else "online",
+            to_pool_id="online" if turn % 2 else None,
+            quantity=2,
+        )
+        try:
+            await run(connection, reallocate, [shift])
+        except QuotaUsedError:
+            continue
 
 
 async def test_units_kept_for_one_channel_are_never_sold_to_another(connect: Connect) -> None:

@@ -20,6 +20,7 @@ from services.orders.records import HOLD_ORDERS
 from services.planning.stock_view import StockFollower
 from services.settings import Settings
 from tests.inventory.world import assert_silent, keep, quota, stock_up
+from tests.services.caller import Caller, basket, problem_type
 from tests.services.test_commit import counted, order, outcomes
 
 MUG = ("MUG", "EAST")
@@ -165,3 +166,138 @@ async def test_audits_agree_after_orders_of_pools(
     """The audit reads what was written by the hot step as by any other."""
     await commit(database, [asked("web", (*MUG, 3)), asked("till", (*MUG, 1))], Settings())
     assert await audit(connection) == []
+
+
+# Over HTTP, on the small network: 210 mugs, 100 of them in the east's warehouse
+
+
+ONLINE = {"name": "Online", "channels": ["web", "app"]}
+LAMPS = {"sku": "LAMP", "node_id": "WH-EAST"}
+
+
+async def shown(caller: Caller, channel: str) -> int:
+    """Return how many lamps may be shipped to New York for a channel."""
+    body = {
+        "skus": ["LAMP"],
+        "channel": channel,
+        "destination": {"country": "US", "postal_code": "10001"},
+    }
+    units: int = (await caller.post("/v1/availability", body)).json()["skus"][0]["ship"][
+        "available"
+    ]
+    return units
+
+
+async def test_a_planner_keeps_units_for_a_channel_and_others_are_sold_the_rest(
+    caller: Caller,
+) -> None:
+    """From the call that allocates them to the order that is refused: all by the same figures."""
+    assert (await caller.put("/v1/pools/online", ONLINE)).json()["channels"] == ["app", "web"]
+    kept = {"quotas": [LAMPS | {"quantity": 9}, LAMPS | {"node_id": "WH-WEST", "quantity": 10}]}
+    put = await caller.put("/v1/pools/online/quotas", kept)
+    assert [(each["node_id"], each["left"]) for each in put.json()["quotas"]] == [
+        ("WH-EAST", 9),
+        ("WH-WEST", 10),
+    ]
+    await caller.catch_up()
+    assert (await shown(caller, "web"), await shown(caller, "market")) == (20, 1)
+    no = await caller.post("/v1/allocations", basket("m-1", ("LAMP", 2), channel="market"))
+    assert (no.status_code, no.json()["shortfalls"]) == (201, [{"line_id": "1", "quantity": 1}])
+    yes = await caller.post("/v1/allocations", basket("w-1", ("LAMP", 12), channel="web"))
+    assert (yes.status_code, yes.json()["status"]) == (201, "held")
+    page = await caller.get("/v1/pools/online/quotas", role="store", params={"sku": "LAMP"})
+    assert sum(each["used"] for each in page.json()["quotas"]) == 12
+    assert sum(each["backed"] for each in page.json()["quotas"]) == 7
+
+
+async def test_what_is_reckoned_from_is_shown_with_what_it_comes_to(caller: Caller) -> None:
+    """A store that wonders why it may not sell what it sees on the shelf finds the reason."""
+    await caller.put("/v1/pools/online", ONLINE)
+    await caller.put("/v1/pools/online/quotas", {"quotas": [LAMPS | {"quantity": 30}]})
+    await caller.catch_up()
+    question = {"skus": ["LAMP", "MUG"], "channel": "market", "matrix": True}
+    answer = (await caller.post("/v1/availability", question)).json()
+    cells = {(each["sku"], each["node_id"]): each for each in answer["matrix"]}
+    found = cells["LAMP", "WH-EAST"]
+    assert (found["on_hand"], found["protected"], found["available"]) == (10, 10, 0)
+    assert cells["MUG", "WH-EAST"]["protected"] == 0
+    params = LAMPS | {"channel": "market"}
+    (record,) = (await caller.get("/v1/stock", role="planner", params=params)).json()["stock"]
+    assert (record["protected"], record["available"]) == (10, 0)
+
+
+async def test_shares_are_added_moved_and_taken_back_once(caller: Caller) -> None:
+    """Allocate, reallocate, query; the same key twice has one effect."""
+    await caller.put("/v1/pools/online", ONLINE)
+    await caller.put("/v1/pools/market", {"channels": ["market"]})
+    for _ in range(2):
+        more = await caller.post(
+            "/v1/pools/online/quotas",
+            {"quotas": [LAMPS | {"quantity": 6}]},
+            role="planner",
+            key="more",
+        )
+        assert [each["quantity"] for each in more.json()["quotas"]] == [6]
+    moves = {"to_pool_id": "market", "quotas": [LAMPS | {"quantity": 4}]}
+    moved = await caller.post("/v1/pools/online/moves", moves, role="planner")
+    assert {each["pool_id"]: each["left"] for each in moved.json()["quotas"]} == {
+        "online": 2,
+        "market": 4,
+    }
+    again = await caller.post("/v1/pools/online/moves", moves, role="planner")
+    assert (again.status_code, problem_type(again), again.json()["left"]) == (409, "quota-used", 2)
+    back = {"to_pool_id": None, "quotas": [LAMPS | {"quantity": 4}]}
+    assert (await caller.post("/v1/pools/market/moves", back, role="planner")).status_code == 200
+    page = (await caller.get("/v1/pools/market/quotas", role="planner")).json()
+    assert [each["quantity"] for each in page["quotas"]] == [0]
+
+
+async def test_what_planners_get_wrong_is_refused_and_changes_nothing(caller: Caller) -> None:
+    """A channel of two pools, goods nobody knows, less than orders have, a key of the wrong role."""
+    await caller.put("/v1/pools/online", ONLINE)
+    refusals = [
+        (await caller.put("/v1/pools/market", {"channels": ["web"]}), "channel-in-pool"),
+        (await caller.put("/v1/pools/twice", {"channels": ["a", "a"]}), "duplicate-entry"),
+        (
+            await caller.put("/v1/pools/none/quotas", {"quotas": [LAMPS | {"quantity": 1}]}),
+            "not-found",
+        ),
+        (
+            await caller.put(
+                "/v1/pools/online/quotas", {"quotas": [{**LAMPS, "sku": "PEN", "quantity": 1}]}
+            ),
+            "unknown-sku",
+        ),
+        (
+            await caller.put(
+                "/v1/pools/online/quotas", {"quotas": [{**LAMPS, "node_id": "X", "quantity": 1}]}
+            ),
+            "unknown-node",
+        ),
+        (await caller.put("/v1/pools/online/quotas", {"quotas": []}), "invalid-field"),
+        (await caller.put("/v1/pools/online", ONLINE, role="store"), "forbidden"),
+        (await caller.get("/v1/pools/none", role="planner"), "not-found"),
+    ]
+    assert [problem_type(answer) for answer, _ in refusals] == [kind for _, kind in refusals]
+    assert (await caller.get("/v1/pools", role="operator")).json()["pools"][0][
+        "pool_id"
+    ] == "online"
+    await caller.put("/v1/pools/online/quotas", {"quotas": [LAMPS | {"quantity": 5}]})
+    await caller.catch_up()
+    await caller.post("/v1/allocations", basket("w-1", ("LAMP", 3), channel="web"))
+    less = await caller.put("/v1/pools/online/quotas", {"quotas": [LAMPS | {"quantity": 2}]})
+    assert (problem_type(less), less.json()["left"]) == ("quota-used", 2)
+
+
+async def test_a_channel_that_joins_a_pool_takes_from_it_and_one_that_leaves_does_not(
+    caller: Caller,
+) -> None:
+    """Whom a pool is for is policy, and changes without a word about its quotas."""
+    await caller.put("/v1/pools/online", ONLINE)
+    await caller.put("/v1/pools/online/quotas", {"quotas": [LAMPS | {"quantity": 10}]})
+    await caller.catch_up()
+    before = [await shown(caller, channel) for channel in ("web", "app", "market")]
+    await caller.put("/v1/pools/online", {"channels": ["app", "market"]})
+    await caller.catch_up()
+    after = [await shown(caller, channel) for channel in ("web", "app", "market")]
+    assert (before, after) == ([20, 20, 10], [10, 20, 20])

@@ -129,6 +129,27 @@ async def test_more_and_new_lines_are_supplements_of_the_same_order(
     await assert_all_agrees(database)
 
 
+async def test_what_is_added_follows_the_strategy_that_decided_the_order(
+    caller: Caller, database: Database
+) -> None:
+    """A customer who paid for speed gets the lamp by air as well; whoever did not does not."""
+    air = msgspec.structs.replace(
+        lanes()[0], service="air", tariff_id="far", transit_days_min=1, transit_days_max=1
+    )
+    async with database.transaction() as connection:
+        await put_lanes(connection, [air])
+        await bump_version(connection)
+    await caller.catch_up()
+    await ruled(caller, {"strategy": "fastest", "tags": ["rush"]})
+    services = []
+    wishes: list[dict[str, Any]] = [{}, {"tags": ["rush"]}, {"policy": {"strategy": "fastest"}}]
+    for number, wish in enumerate(wishes):
+        await confirmed(caller, f"o-{number}", ("MUG", 1), **wish)
+        answer = await caller.post(f"/v1/orders/o-{number}/amend", {"add": [lamps()]})
+        services.append([each["service"] for each in answer.json()["fulfillments"]])
+    assert services == [["ground"], ["air"], ["air"]]
+
+
 async def test_one_cancel_ends_supplements_too(caller: Caller, database: Database) -> None:
     """That is why they belong to the same allocation."""
     found = await confirmed(caller, "o-1", ("MUG", 2))
