@@ -58,9 +58,9 @@ class Duals(NamedTuple):
     """Those that were looked at, to begin the next time with."""
 
     @property
-    def converged(self) -> bool:
-        """Whether cost and bound meet."""
-        return self.cost_minor - self.bound_minor <= GAP * max(1.0, abs(self.bound_minor))
+    def gap(self) -> float:
+        """How far cost and bound are apart, as a share of the bound."""
+        return (self.cost_minor - self.bound_minor) / max(1.0, abs(self.bound_minor))
 
 
 def whole_order_duals(
@@ -69,13 +69,14 @@ def whole_order_duals(
     ways: Sequence[Way],
     propose: Callable[[Floats], Sequence[Way]],
     rounds_max: int = ROUNDS_MAX,
+    gap: float = GAP,
 ) -> Duals:
     """Prices of R resources for K kinds of orders of which `demand[k]` are expected.
 
     `ways` are some to begin with, at least one of each kind that uses no resource that can run out
     (a shortfall has its price), so that there is always a solution. `propose(prices)` gives the
     cheapest way of each kind, all K of them, at prices per unit of each resource; rounds end when
-    no way improves on what is known, or after `rounds_max`. Prices of the best bound are returned. Raises
+    no way improves on what is known or cost and bound are within `gap`, or after `rounds_max`. Prices of the best bound are returned. Raises
     `ValueError` where a kind has no way without resources.
     """
     known = dict.fromkeys(ways)
@@ -96,7 +97,7 @@ def whole_order_duals(
                 break
         else:
             break
-        if cost - bound <= GAP * max(1.0, abs(bound)):
+        if cost - bound <= gap * max(1.0, abs(bound)):
             break
         known |= dict.fromkeys(fresh)
     return Duals(best, cost, bound, rounds, tuple(known))

@@ -114,7 +114,7 @@ def test_a_unit_is_worth_what_the_next_order_would_pay_more_without_it() -> None
     """Ten units near both kinds: those who have a second choice at 2 more should take it."""
     first = [Way(0, 100, ()), Way(1, 100, ())]
     found = whole_order_duals(np.array([10.0, 50.0]), np.array([8.0, 8.0]), first, two_nodes)
-    assert found.converged
+    assert found.gap < 1e-3
     assert found.cost_minor == pytest.approx(8 * 5 + 2 * 5 + 6 * 7)
     assert found.prices_minor.tolist() == pytest.approx([2.0, 0.0])
 

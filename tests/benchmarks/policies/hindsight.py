@@ -1,0 +1,213 @@
+"""What a period costs at least, for somebody who knows everything that will be asked.
+
+Stock and capacity are given prices, and each order and each walk-in then chooses for itself:
+
+    sum over orders of the cheapest plan in money and prices
+    + sum over walk-ins of min(price of the unit, what it costs to lose them)
+    - sum of price x stock - sum of price x capacity
+
+is at most the cost of any plan that keeps to stock and capacity, whatever the prices, in whatever
+order things happen (Lagrangian relaxation). Hindsight may refuse anybody. Prices move by the volume
+algorithm (Barahona and Anbil, Mathematical Programming 87, 2000): the plans of all steps, averaged
+with falling weights, come near to a solution of the linear program, so besides the bound there is
+an estimate from above, and the distance tells whether prices have settled.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tests.benchmarks.policies.exact import Asked, State, Table, cheapest, compiled, money
+from tests.benchmarks.policies.simulate import begin
+from tests.benchmarks.policies.world import UNLIMITED, Events, Floats, Ints, Network, Period, online
+
+STEPS_MAX = 400
+SETTLED = 0.005
+"""Distance between the bound and the estimate from above, as a share, at which prices are settled."""
+AVERAGED = 0.1
+"""Weight of the newest plans in the average, at most."""
+REACH = 80.0
+
+
+class Hindsight(NamedTuple):
+    """A lower bound on what a period can cost."""
+
+    bound_minor: float
+    estimate_minor: float
+    """Cost of the averaged plans, with what they take too much at its full value."""
+    worth: Floats
+    """`[S, N]`: the prices of stock."""
+    surcharge: Floats
+    """`[N, D]`: the prices of capacity."""
+    steps: int
+
+    @property
+    def gap(self) -> float:
+        """Distance between the bound and the estimate."""
+        return (self.estimate_minor - self.bound_minor) / max(1.0, self.bound_minor)
+
+    @property
+    def converged(self) -> bool:
+        """Whether prices have settled."""
+        return self.gap <= SETTLED
+
+
+class Demand(NamedTuple):
+    """What is asked, without its order in time. O online orders."""
+
+    starts: Ints
+    """`[O + 1]`"""
+    skus: Ints
+    zone: Ints
+    day: Ints
+    wish: Ints
+    weight: Floats
+    """`[O]`: how often each order counts."""
+    walk_ins: Floats
+    """`[S, N]`"""
+
+
+class Chosen(NamedTuple):
+    """What all choose at some prices."""
+
+    bound_minor: float
+    money_minor: float
+    stock: Floats
+    """`[S, N]`: units taken."""
+    room: Floats
+    """`[N, D]`: parcels sent."""
+
+
+def demand_of(events: Events, skus: int, nodes: int) -> Demand:
+    """The demand of a period, each order once."""
+    orders = online(events)
+    starts, ends = events.starts[orders], events.starts[orders + 1]
+    walk_ins = np.zeros((skus, nodes))
+    walked = np.flatnonzero(events.node >= 0)
+    np.add.at(walk_ins, (events.skus[events.starts[walked]], events.node[walked]), 1.0)
+    flat = [events.skus[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+    return Demand(
+        starts=np.concatenate([[0], np.cumsum(ends - starts)]),
+        skus=np.concatenate([np.zeros(0, np.int64), *flat]),
+        zone=events.zone[orders],
+        day=events.at_days[orders].astype(np.int64),
+        wish=events.wish[orders],
+        weight=np.ones(len(orders)),
+        walk_ins=walk_ins,
+    )
+
+
+def hindsight(network: Network, period: Period, days: int, steps_max: int = STEPS_MAX) -> Hindsight:
+    """The bound of a period."""
+    running = begin(network, period, days)
+    demand = demand_of(period.events, *period.stock.shape)
+    return priced(running.table, network.value_minor, demand, (running.stock, running.room), steps_max)
+
+
+def priced(
+    table: Table,
+    value_minor: Ints,
+    demand: Demand,
+    limits: tuple[Ints, Ints],
+    steps_max: int,
+    first: tuple[Floats, Floats] | None = None,
+) -> Hindsight:
+    """Bound and prices of a demand against stock `[S, N]` and capacity `[N, D]`."""
+    stock, room = limits
+    finite = room < UNLIMITED // 2
+    value = value_minor.astype(float)[:, None]
+    most = np.maximum(value, table.shortage_minor)
+    if first is None:
+        # A unit that walk-ins want at least as many of as there are is worth what they lose.
+        wanted = demand.walk_ins >= np.maximum(stock, 1)
+        first = np.where(wanted, value, 0.0), np.zeros(room.shape)
+    prices = best = first
+    found = mean = chosen(table, value, demand, (stock, room), prices)
+    bound, estimate, steps = found.bound_minor, np.inf, 0
+    seen = [np.full(p.shape, 1e-9) for p in prices]
+    while steps < steps_max:
+        steps += 1
+        slopes = found.stock - stock, np.where(finite, found.room - room, 0.0)
+        moved = []
+        for price, slope, past in zip(prices, slopes, seen, strict=True):
+            slope = np.where((slope < 0) & (price <= 0), 0, slope)
+            past += slope**2
+            moved.append(np.maximum(0, price + REACH * slope / np.sqrt(past) ))
+        crossed = (moved[0] - value) * (prices[0] - value) < 0
+        prices = np.where(crossed, value, np.minimum(moved[0], most)), moved[1]
+        found = chosen(table, value, demand, (stock, room), prices)
+        mean = averaged(mean, found)
+        over = ((mean.stock - stock).clip(0) * most).sum()
+        estimate = min(estimate, mean.money_minor + float(over))
+        if found.bound_minor > bound:
+            bound, best = found.bound_minor, prices
+    return Hindsight(bound, estimate, best[0], best[1], steps)
+
+
+def averaged(mean: Chosen, found: Chosen) -> Chosen:
+    """The average of all plans, the newest counting most."""
+    keep, new = 1 - AVERAGED, AVERAGED
+    return Chosen(
+        found.bound_minor,
+        keep * mean.money_minor + new * found.money_minor,
+        keep * mean.stock + new * found.stock,
+        keep * mean.room + new * found.room,
+    )
+
+
+def chosen(
+    table: Table,
+    value: Floats,
+    demand: Demand,
+    limits: tuple[Ints, Ints],
+    prices: tuple[Floats, Floats],
+) -> Chosen:
+    """What all choose, and the bound that follows."""
+    stock, room = limits
+    worth, surcharge = prices
+    paid, spent, taken, sent = _orders(table, demand, (stock, room), prices)
+    # At the very price of losing them walk-ins are indifferent and take what orders leave.
+    served = np.where(worth < value, demand.walk_ins, 0.0)
+    served = np.where(worth == value, np.clip(stock - taken, 0, demand.walk_ins), served)
+    walked = np.minimum(value, worth) * demand.walk_ins
+    dual = float((worth * stock).sum() + (surcharge * np.where(surcharge > 0, room, 0)).sum())
+    return Chosen(
+        paid + float(walked.sum()) - dual,
+        spent + float((value * (demand.walk_ins - served)).sum()),
+        taken + served,
+        sent,
+    )
+
+
+@compiled
+def _orders(
+    table: Table, demand: Demand, limits: tuple[Ints, Ints], prices: tuple[Floats, Floats]
+) -> tuple[float, float, Floats, Floats]:
+    """All orders: priced cost, money, units and parcels taken."""
+    stock, room = limits
+    worth, surcharge = prices
+    taken, sent = np.zeros(stock.shape), np.zeros(room.shape)
+    paid, spent = 0.0, 0.0
+    for order in range(len(demand.zone)):
+        skus = demand.skus[demand.starts[order] : demand.starts[order + 1]]
+        asked = Asked(skus, demand.zone[order], demand.day[order], demand.wish[order])
+        state = State(stock[skus], room, worth[skus], surcharge)
+        made = cheapest(table, state, asked)
+        weight = demand.weight[order]
+        paid += weight * made.priced
+        minor, _, _ = money(table, asked, made.nodes, made.days)
+        short = 0
+        for i in range(len(skus)):
+            node = made.nodes[i]
+            if node < 0:
+                short += 1
+                continue
+            taken[skus[i], node] += weight
+            first = True
+            for j in range(i):
+                if made.nodes[j] == node and made.days[j] == made.days[i]:
+                    first = False
+            if first:
+                sent[node, made.days[i]] += weight
+        spent += weight * (minor + short * table.shortage_minor)
+    return paid, spent, taken, sent

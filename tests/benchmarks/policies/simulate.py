@@ -1,0 +1,200 @@
+"""A period as it goes: people walk in, baskets are decided one by one, stock and capacity run out.
+
+What a decision took is taken from the simulator's own stock, which refuses what is not there, and
+its money is counted by the simulator's own table, so that no policy keeps its own books.
+"""
+
+import time
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from tests.benchmarks.policies.exact import SHIFT_MAX, Asked, Table, compiled, money, table
+from tests.benchmarks.policies.world import ONLINE, Events, Floats, Ints, Network, Period, online
+
+GRAMS_MAX = 60_000
+
+
+class Running(NamedTuple):
+    """A period under way; its arrays change."""
+
+    network: Network
+    table: Table
+    days: int
+    stock: Ints
+    """`[S, N]`"""
+    room: Ints
+    """`[N, D]`: parcels that each node can still take on each day."""
+    sold: Ints
+    """`[S, N]`: units that walk-ins got."""
+    gone_at: Floats
+    """`[S, N]`: days since the beginning when the last unit went, else the length of the period."""
+
+
+class Policy(Protocol):
+    """Who decides which node sends which line."""
+
+    def renew(self, running: Running, day: int) -> None:
+        """A new day begins: time to work out prices anew."""
+
+    def decide(self, running: Running, asked: Asked, at_days: float) -> tuple[Ints, Ints]:
+        """The node and the day for each line, -1 where nobody sends it."""
+
+
+class Outcome(NamedTuple):
+    """What a period came to. Money in minor units."""
+
+    online_minor: int
+    """Parcels, handling, splits and lateness."""
+    shortage_minor: int
+    lost_minor: int
+    """What walk-ins who found nothing cost."""
+    orders: int
+    split: int
+    """Orders in more than one parcel."""
+    late: int
+    """Lines."""
+    short: int
+    """Units of online orders that nobody sent."""
+    walk_ins: int
+    lost: int
+    """Walk-ins who found nothing."""
+    times_us: Floats
+    """How long each decision took."""
+
+    @property
+    def total_minor(self) -> int:
+        """All that is paid and lost."""
+        return self.online_minor + self.shortage_minor + self.lost_minor
+
+
+class Past(NamedTuple):
+    """What the seller's books say of a period: sales that were made, and days with stock."""
+
+    sold: Ints
+    """`[S, N]`"""
+    exposure_days: Floats
+    """`[S, N]`"""
+
+
+def begin(network: Network, period: Period, days: int) -> Running:
+    """A period about to begin."""
+    room = np.repeat(network.capacity[:, None], days + SHIFT_MAX + 1, axis=1)
+    gone = np.where(period.stock > 0, float(days), 0.0)
+    return Running(
+        network,
+        table(network, GRAMS_MAX),
+        days,
+        period.stock.copy(),
+        room,
+        np.zeros_like(period.stock),
+        gone,
+    )
+
+
+def simulate(
+    network: Network, period: Period, days: int, policy: Policy
+) -> tuple[Outcome, Running]:
+    """Run a policy through a period. Raises `ValueError` for a plan that takes what is not there."""
+    running, events = begin(network, period, days), period.events
+    tally = np.zeros(5, np.int64)
+    orders = online(events)
+    times = np.zeros(len(orders))
+    lost_minor, lost, done, today = 0, 0, 0, -1
+    for number, event in enumerate(orders.tolist()):
+        found = walk_ins(running, events, done, event)
+        lost_minor, lost, done = lost_minor + found[0], lost + found[1], event + 1
+        at = float(events.at_days[event])
+        while today < int(at):
+            today += 1
+            policy.renew(running, today)
+        asked = asked_for(events, event)
+        start = time.perf_counter()
+        nodes, shipped = policy.decide(running, asked, at)
+        times[number] = time.perf_counter() - start
+        settle(running, asked, (nodes, shipped), tally, at)
+    found = walk_ins(running, events, done, len(events.node))
+    paid, split, late, short = tally[:4].tolist()
+    outcome = Outcome(
+        online_minor=paid,
+        shortage_minor=short * network.shortage_minor,
+        lost_minor=lost_minor + found[0],
+        orders=len(orders),
+        split=split,
+        late=late,
+        short=short,
+        walk_ins=int((events.node != ONLINE).sum()),
+        lost=lost + found[1],
+        times_us=times * 1e6,
+    )
+    return outcome, running
+
+
+def asked_for(events: Events, event: int) -> Asked:
+    """An online order as it is asked."""
+    return Asked(
+        events.skus[events.starts[event] : events.starts[event + 1]],
+        int(events.zone[event]),
+        int(events.at_days[event]),
+        int(events.wish[event]),
+    )
+
+
+def settle(
+    running: Running, asked: Asked, made: tuple[Ints, Ints], tally: Ints, at_days: float
+) -> None:
+    """Take what a plan takes, and count it. Raises `ValueError` where it is not there."""
+    nodes, days = made
+    for n, d, s in zip(nodes.tolist(), days.tolist(), asked.skus.tolist(), strict=True):
+        if n >= 0:
+            if running.stock[s, n] < 1 or d < asked.day:
+                raise ValueError(f"node {n} has {running.stock[s, n]} of {s} on day {d}")
+            running.stock[s, n] -= 1
+            if running.stock[s, n] == 0:
+                running.gone_at[s, n] = at_days
+    for n, d in {(n, d) for n, d in zip(nodes.tolist(), days.tolist(), strict=True) if n >= 0}:
+        if running.room[n, d] < 1:
+            raise ValueError(f"node {n} has no room on day {d}")
+        running.room[n, d] -= 1
+    paid, parcels, late = money(running.table, asked, nodes, days)
+    tally += np.array([paid, parcels > 1, late, int((nodes < 0).sum()), parcels])
+
+
+def walk_ins(running: Running, events: Events, first: int, last: int) -> tuple[int, int]:
+    """Serve those who walk in between two events: what the lost ones cost, and how many."""
+    return _walk_ins(
+        (running.stock, running.sold, running.gone_at, running.network.value_minor),
+        (events.at_days, events.node, events.starts, events.skus),
+        first,
+        last,
+    )
+
+
+@compiled
+def _walk_ins(
+    shop: tuple[Ints, Ints, Floats, Ints],
+    events: tuple[Floats, Ints, Ints, Ints],
+    first: int,
+    last: int,
+) -> tuple[int, int]:
+    stock, sold, gone_at, value_minor = shop
+    at_days, node, starts, skus = events
+    minor, lost = 0, 0
+    for e in range(first, last):
+        if node[e] < 0:
+            continue
+        n, s = node[e], skus[starts[e]]
+        if stock[s, n] > 0:
+            stock[s, n] -= 1
+            sold[s, n] += 1
+            if stock[s, n] == 0:
+                gone_at[s, n] = at_days[e]
+        else:
+            lost += 1
+            minor += value_minor[s]
+    return minor, lost
+
+
+def books(running: Running) -> Past:
+    """What the seller knows of a period that has ended."""
+    return Past(running.sold, running.gone_at)
