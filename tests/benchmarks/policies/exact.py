@@ -44,6 +44,7 @@ class Table(NamedTuple):
     split_minor: int
     lateness_minor: int
     shortage_minor: int
+    nowhere: int
 
 
 class Asked(NamedTuple):
@@ -104,6 +105,7 @@ def table(network: Network, grams_max: int) -> Table:
         network.split_minor,
         network.lateness_minor,
         network.shortage_minor,
+        network.nowhere,
     )
 
 
@@ -112,7 +114,8 @@ def late_minor(table: Table, node: int, asked: Asked, shift: int) -> int:
     """What one line pays for being late when sent so many days after the order's."""
     if asked.wish == NO_WISH:
         return 0
-    return max(0, table.days[node, asked.zone] + shift - asked.wish) * table.lateness_minor
+    late: int = max(0, table.days[node, asked.zone] + shift - asked.wish)
+    return late * table.lateness_minor
 
 
 @compiled
@@ -138,33 +141,22 @@ def shifts(table: Table, state: State, node: int, asked: Asked, lines: int) -> t
 def cheapest(table: Table, state: State, asked: Asked) -> Made:
     """The plan of least money and prices together."""
     lines = len(asked.skus)
-    full = 1 << lines
-    step, count = np.zeros(full, np.int64), np.zeros(full, np.int64)
-    for sub in range(1, full):
-        grams = 0
-        for i in range(lines):
-            if sub >> i & 1:
-                grams += table.grams[asked.skus[i]]
-                count[sub] += 1
-        step[sub] = np.searchsorted(table.grid, grams)
+    step, count = _subsets(table, asked)
+    full = len(step)
     least, sender = np.full(full, np.inf), np.full(full, -1)
-    fixed, worth = np.empty(lines + 1), np.zeros(full)
+    fixed, units = np.empty(lines + 1), np.zeros(full)
     for node in range(len(table.order_minor)):
-        tariff = table.tariff[node, asked.zone]
-        has = 0
-        for i in range(lines):
-            if state.stock[i, node] > 0:
-                has |= 1 << i
+        tariff, has = table.tariff[node, asked.zone], held(state.stock, node)
         if tariff < 0 or has == 0:
             continue
         for c in range(1, lines + 1):
             fixed[c] = shifts(table, state, node, asked, c)[1] + table.order_minor[node]
         for i in range(lines):
             for sub in range(1 << i):
-                worth[sub | 1 << i] = worth[sub] + table.unit_minor[node] + state.worth[i, node]
+                units[sub | 1 << i] = units[sub] + table.unit_minor[node] + state.worth[i, node]
         sub = has
         while sub:
-            paid = fixed[count[sub]] + table.price[tariff, step[sub]] + worth[sub]
+            paid = fixed[count[sub]] + table.price[tariff, step[sub]] + units[sub]
             if paid < least[sub]:
                 least[sub], sender[sub] = paid, node
             sub = (sub - 1) & has
@@ -172,9 +164,32 @@ def cheapest(table: Table, state: State, asked: Asked) -> Made:
 
 
 @compiled
-def _parted(
-    table: Table, state: State, asked: Asked, parcels: tuple[Floats, Ints, Ints]
-) -> Made:
+def _subsets(table: Table, asked: Asked) -> tuple[Ints, Ints]:
+    """The price step and the number of lines of each subset of an order."""
+    lines = len(asked.skus)
+    step, count = np.zeros(1 << lines, np.int64), np.zeros(1 << lines, np.int64)
+    for sub in range(1, 1 << lines):
+        grams = 0
+        for i in range(lines):
+            if sub >> i & 1:
+                grams += table.grams[asked.skus[i]]
+                count[sub] += 1
+        step[sub] = np.searchsorted(table.grid, grams)
+    return step, count
+
+
+@compiled
+def held(stock: Ints, node: int) -> int:
+    """The lines that a node has, as bits; `stock` is `[I, N]`."""
+    has = 0
+    for i in range(len(stock)):
+        if stock[i, node] > 0:
+            has |= 1 << i
+    return has
+
+
+@compiled
+def _parted(table: Table, state: State, asked: Asked, parcels: tuple[Floats, Ints, Ints]) -> Made:
     """The cheapest partition into parcels, of which the first pays no split."""
     least, sender, count = parcels
     lines = len(asked.skus)

@@ -1,7 +1,7 @@
 """What priced policies believe of the demand to come: learned from books of the past, or told."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -10,11 +10,16 @@ from routing.prices_chosen import blended_minor
 from routing.prices_duals import Way
 from routing.prices_learned import learned_rates
 from tests.benchmarks.policies.exact import Asked
+from tests.benchmarks.policies.hindsight import Demand, priced
 from tests.benchmarks.policies.kinds import Kind, duals_of
 from tests.benchmarks.policies.simulate import Past, Running
 from tests.benchmarks.policies.world import Floats, Ints, Network
 
 RATE_MAX, UNITS_MAX = 200.0, 60
+LINES_MAX = 6
+"""Longer baskets are left out of the orders that duals are made of: they have too many plans."""
+RENEWALS, STEPS = 4, 10
+"""How often duals of past orders are renewed in a period, and steps of their prices each time."""
 
 
 class Belief(NamedTuple):
@@ -41,6 +46,34 @@ def learned(network: Network, books: Sequence[Past]) -> Belief:
     return belief(rates)
 
 
+class Prices(Protocol):
+    """What stock and capacity are worth to others."""
+
+    def renew(self, running: Running, day: int) -> None:
+        """Work them out anew."""
+
+    def worth_minor(self, running: Running, asked: Asked, at_days: float) -> Floats:
+        """`[I, N]`: the price of a unit of each line at each node."""
+
+    def surcharge_minor(self, running: Running) -> Floats:
+        """`[N, D]`: the price of a parcel of each node on each day."""
+
+
+class Free:
+    """Everything is free: each order for itself."""
+
+    def renew(self, running: Running, day: int) -> None:
+        """Nothing changes."""
+
+    def worth_minor(self, running: Running, asked: Asked, _at_days: float) -> Floats:
+        """Nothing."""
+        return np.zeros((len(asked.skus), len(running.room)))
+
+    def surcharge_minor(self, running: Running) -> Floats:
+        """Nothing."""
+        return np.zeros(running.room.shape)
+
+
 class Rationing:
     """The chance that a walk-in will want the unit, times what it costs to lose them."""
 
@@ -53,42 +86,80 @@ class Rationing:
         """Chances are looked up for each order and never grow old."""
 
     def worth_minor(self, running: Running, asked: Asked, at_days: float) -> Floats:
-        """chance x value, by the units of the moment and the days to the next replenishment."""
+        """Chance x value, by the units of the moment and the days to the next replenishment."""
         chances = self.chances(running, asked, at_days)
         value: Ints = running.network.value_minor[asked.skus][:, None]
-        return blended_minor(value, chances, np.zeros(chances.shape), self.weight).astype(float)
+        return blended_minor(value, chances, np.zeros(chances.shape)).astype(float)
 
     def chances(self, running: Running, asked: Asked, at_days: float) -> Floats:
-        """`[I, N]`: that walk-ins will want the last unit."""
+        """`[I, N]`: that walk-ins will want the last unit, times the weight, at most 1."""
         left = max(0.0, running.days - at_days)
         classes = self.known.table.classes(self.known.rates[asked.skus] * left)
-        return self.known.table.at(classes, running.stock[asked.skus])
+        chances = self.known.table.at(classes, running.stock[asked.skus])
+        found: Floats = np.minimum(1, self.weight * chances)
+        return found
 
     def surcharge_minor(self, running: Running) -> Floats:
         """Capacity is free."""
         return np.zeros(running.room.shape)
 
 
-class WholeOrders:
-    """Duals of a linear program over whole orders, renewed every day for what is left."""
+class Blend(Rationing):
+    """Rationing for walk-ins, duals for orders to come and for capacity, renewed several times.
 
-    def __init__(self, expected: dict[Kind, float]) -> None:
-        """Prices for so many orders of each kind in a whole period."""
-        self.expected = expected
-        self.worth = np.zeros((0, 0))
+    Where the same kinds of orders come again, duals are those of the whole-order program of all
+    kinds. Else the orders of an earlier period stand for those to come: those of its days that are
+    still ahead are given prices as in `hindsight.priced`, a few steps from where prices were.
+    """
+
+    def __init__(
+        self, known: Belief, weight: float, demand: Demand, kinds: dict[Kind, float]
+    ) -> None:
+        """Prices by a belief in walk-ins, and by orders of an earlier period or of all kinds."""
+        super().__init__(known, weight)
+        self.demand = demand
+        self.kinds = kinds
+        self.worth: Floats = np.zeros((0, 0))
+        self.surcharge: Floats = np.zeros((0, 0))
         self.ways: tuple[Way, ...] = ()
 
     def renew(self, running: Running, day: int) -> None:
-        """Solve the program for the rest of the period."""
-        left = 1 - day / running.days
-        due = {kind: count * left for kind, count in self.expected.items()}
-        found = duals_of(running.table, running.stock, due, self.ways)
-        self.worth, self.ways = found.prices_minor.reshape(running.stock.shape), found.ways
+        """Prices for the rest of the period, on what is left."""
+        if self.kinds:
+            left = 1 - day / running.days
+            due = {kind: count * left for kind, count in self.kinds.items()}
+            solved = duals_of(running.table, running.stock, due, self.ways)
+            self.worth = solved.prices_minor.reshape(running.stock.shape)
+            self.surcharge, self.ways = np.zeros(running.room.shape), solved.ways
+        elif day % max(1, running.days // RENEWALS) == 0:
+            first = (self.worth, self.surcharge) if day else None
+            limits, value = (running.stock, running.room), running.network.value_minor
+            ahead = from_day(self.demand, day)
+            priced_now = priced(running.table, value, ahead, limits, STEPS, first)
+            self.worth, self.surcharge = priced_now.worth, priced_now.surcharge
 
     def worth_minor(self, running: Running, asked: Asked, at_days: float) -> Floats:
-        """The dual of each cell."""
-        return self.worth[asked.skus]
+        """Chance x value + (1 - chance) x dual."""
+        chances = self.chances(running, asked, at_days)
+        value: Ints = running.network.value_minor[asked.skus][:, None]
+        return blended_minor(value, chances, self.worth[asked.skus]).astype(float)
 
-    def surcharge_minor(self, running: Running) -> Floats:
-        """Capacity is free."""
-        return np.zeros(running.room.shape)
+    def surcharge_minor(self, _running: Running) -> Floats:
+        """The duals of capacity."""
+        return self.surcharge
+
+
+def from_day(demand: Demand, day: int) -> Demand:
+    """The orders of a period from one of its days on, without walk-ins and very long baskets."""
+    kept = np.flatnonzero((demand.day >= day) & (np.diff(demand.starts) <= LINES_MAX))
+    bounds = zip(demand.starts[kept].tolist(), demand.starts[kept + 1].tolist(), strict=True)
+    baskets = [demand.skus[first:last] for first, last in bounds]
+    return Demand(
+        starts=np.concatenate([[0], np.cumsum([len(each) for each in baskets])]).astype(np.int64),
+        skus=np.concatenate([demand.skus[:0], *baskets]),
+        zone=demand.zone[kept],
+        day=demand.day[kept],
+        wish=demand.wish[kept],
+        weight=demand.weight[kept],
+        walk_ins=np.zeros_like(demand.walk_ins),
+    )

@@ -125,6 +125,7 @@ def _network(miles: Floats) -> Network:
         lateness_minor=0,
         shortage_minor=1_000_000,
         names=(*(f"{n}-{center[0]}" for n, center in enumerate(CENTERS)), "9-nowhere"),
+        nowhere=len(CENTERS),
     )
 
 
@@ -156,9 +157,7 @@ def _drawn(chance: Chance, miles: Floats) -> Drawn:
 def _events(drawn: Drawn, chance: Chance) -> Events:
     """A sequence of arrivals; periods without one are left out."""
     count = len(drawn.types)
-    types = chance.choice(
-        count + 1, PERIODS, p=[*drawn.chances, max(0.0, 1 - drawn.chances.sum())]
-    )
+    types = chance.choice(count + 1, PERIODS, p=[*drawn.chances, max(0.0, 1 - drawn.chances.sum())])
     zones = chance.choice(len(drawn.people), PERIODS, p=drawn.people)
     came = np.flatnonzero(types < count)
     sizes = [len(drawn.types[t]) for t in types[came].tolist()]

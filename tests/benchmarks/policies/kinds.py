@@ -62,9 +62,7 @@ def duals_of(
         minor, _, _ = money(table, asked, made.nodes, made.days)
         short = int((made.nodes < 0).sum())
         uses = tuple(
-            (s * nodes + n, 1)
-            for s, n in zip(kind[1], made.nodes.tolist(), strict=True)
-            if n >= 0
+            (s * nodes + n, 1) for s, n in zip(kind[1], made.nodes.tolist(), strict=True) if n >= 0
         )
         return Way(number, minor + short * table.shortage_minor, uses)
 

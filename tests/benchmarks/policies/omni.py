@@ -35,8 +35,8 @@ class Omni(NamedTuple):
     orders_a_day: float = 160.0
     walk_ins_a_day: float = 320.0
     past_periods: int = 9
-    told_periods: int = 9
-    """As many more of the same kind for policies that are told the truth."""
+    told_periods: int = 1
+    """More of the same kind for policies that are told the truth."""
     warehouse_share: float = 0.7
     """Chance that a warehouse carries a sku."""
     store_share: float = 0.2
@@ -207,9 +207,7 @@ def _events(known: Omni, drawn: Drawn, chance: Chance) -> Events:
     """Online orders and walk-ins of a period."""
     orders = chance.poisson(known.days * known.orders_a_day)
     sizes = chance.choice(len(known.basket), orders, p=known.basket) + 1
-    baskets = [
-        chance.choice(known.skus, size, replace=False, p=drawn.sku_share) for size in sizes
-    ]
+    baskets = [chance.choice(known.skus, size, replace=False, p=drawn.sku_share) for size in sizes]
     wish = chance.integers(known.wish_days[0], known.wish_days[1] + 1, orders)
     wish[chance.random(orders) >= known.wish_share] = NO_WISH
     counts = chance.poisson(known.days * drawn.walk_ins)

@@ -17,9 +17,9 @@ from routing.plan_basket import plan_basket
 from routing.problem import Bracket, Calendar, Capacity, Lane, Line, Node, Policy, Tariff
 from routing.terrain import Terrain, destination, prepare
 from tests.benchmarks.policies.exact import SHIFT_MAX, Asked
-from tests.benchmarks.policies.policies import Prices
+from tests.benchmarks.policies.forecast import Prices
 from tests.benchmarks.policies.simulate import Running
-from tests.benchmarks.policies.world import Ints, Network
+from tests.benchmarks.policies.world import Floats, Ints, Network
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -55,9 +55,7 @@ def ground(network: Network) -> Ground:
         lanes = [_lane(network, n, zone) for n in range(len(nodes)) if network.tariff[n, zone] >= 0]
         used = {lane.tariff_id for lane in lanes}
         known = [each for each in tariffs if each.tariff_id in used]
-        terrains.append(
-            prepare(destination(nodes, lanes, [EVERY_DAY], known, "UTC"), numbers, NOW)
-        )
+        terrains.append(prepare(destination(nodes, lanes, [EVERY_DAY], known, "UTC"), numbers, NOW))
     policy = Policy(
         split_minor=network.split_minor,
         lateness_minor=network.lateness_minor,
@@ -119,7 +117,7 @@ class Optimizer:
     def plan(self, running: Running, asked: Asked, at_days: float) -> Plan:
         """The plan of an order on the stock of the moment."""
         worth = np.rint(self.prices.worth_minor(running, asked, at_days)).astype(np.int64)
-        surcharge = self.prices.surcharge_minor(running)[:, asked.day]
+        soonest, surcharge = _days(running, asked, self.prices.surcharge_minor(running))
         basket = Basket(
             now=NOW,
             lines=tuple(
@@ -128,7 +126,7 @@ class Optimizer:
             ),
             policy=self.ground.policy,
             held=_held(self.ground, running, asked, worth),
-            capacity=_full(running, asked),
+            capacity=_room(running, asked, soonest),
             surcharges={
                 running.network.names[n]: round(surcharge[n])
                 for n in np.flatnonzero(surcharge > 0).tolist()
@@ -167,13 +165,31 @@ def _held(known: Ground, running: Running, asked: Asked, worth: Ints) -> Held:
     )
 
 
-def _full(running: Running, asked: Asked) -> dict[str, tuple[Capacity, ...]]:
-    """Nodes with no room today, and what they can take on the days after."""
-    none = np.flatnonzero(running.room[:, asked.day] < 1).tolist()
+def _days(running: Running, asked: Asked, surcharge: Floats) -> tuple[Ints, Floats]:
+    """By node, how many days after the order's it should send it, and the surcharge of that day.
+
+    An order that can wait leaves today's room to those that cannot: the day is that of the least
+    surcharge and lateness of the whole order, among those with room.
+    """
+    network, shifts = running.network, np.arange(SHIFT_MAX + 1)
+    ahead = slice(asked.day, asked.day + SHIFT_MAX + 1)
+    paid = np.where(running.room[:, ahead] > 0, surcharge[:, ahead], np.inf)
+    if asked.wish >= 0:
+        late = (network.days[:, asked.zone][:, None] + shifts - asked.wish).clip(0)
+        paid = paid + late * network.lateness_minor * len(asked.skus)
+    best = paid.argmin(axis=1)
+    return best, surcharge[np.arange(len(best)), asked.day + best]
+
+
+def _room(running: Running, asked: Asked, soonest: Ints) -> dict[str, tuple[Capacity, ...]]:
+    """What nodes that should not send the order today can take, from when they should."""
     return {
         running.network.names[n]: tuple(
-            Capacity(work_on=_on(shift), remaining=int(running.room[n, asked.day + shift]))
+            Capacity(
+                work_on=_on(shift),
+                remaining=int(running.room[n, asked.day + shift]) if shift >= soonest[n] else 0,
+            )
             for shift in range(SHIFT_MAX + 1)
         )
-        for n in none
+        for n in np.flatnonzero((soonest > 0) | (running.room[:, asked.day] < 1)).tolist()
     }

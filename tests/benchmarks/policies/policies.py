@@ -5,7 +5,7 @@ exact ones take the cheapest plan in money and in the prices of `forecast.Prices
 optimizer that is shipped or, to simulate the past quickly, by `exact.cheapest`.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,39 +16,11 @@ from tests.benchmarks.policies.exact import (
     Table,
     cheapest,
     compiled,
-    late_minor,
     shifts,
 )
+from tests.benchmarks.policies.forecast import Prices
 from tests.benchmarks.policies.simulate import Running
-from tests.benchmarks.policies.world import Floats, Ints
-
-
-class Prices(Protocol):
-    """What stock and capacity are worth to others."""
-
-    def renew(self, running: Running, day: int) -> None:
-        """Work them out anew."""
-
-    def worth_minor(self, running: Running, asked: Asked, at_days: float) -> Floats:
-        """`[I, N]`: the price of a unit of each line at each node."""
-
-    def surcharge_minor(self, running: Running) -> Floats:
-        """`[N, D]`: the price of a parcel of each node on each day."""
-
-
-class Free:
-    """Everything is free: each order for itself."""
-
-    def renew(self, running: Running, day: int) -> None:
-        """Nothing changes."""
-
-    def worth_minor(self, running: Running, asked: Asked, at_days: float) -> Floats:
-        """Nothing."""
-        return np.zeros((len(asked.skus), len(running.room)))
-
-    def surcharge_minor(self, running: Running) -> Floats:
-        """Nothing."""
-        return np.zeros(running.room.shape)
+from tests.benchmarks.policies.world import Ints
 
 
 class Rule(NamedTuple):
@@ -59,9 +31,11 @@ class Rule(NamedTuple):
     def renew(self, running: Running, day: int) -> None:
         """Rules know no days."""
 
-    def decide(self, running: Running, asked: Asked, at_days: float) -> tuple[Ints, Ints]:
+    def decide(self, running: Running, asked: Asked, _at_days: float) -> tuple[Ints, Ints]:
         """Each line from the first node that has it."""
-        return by_rule(running.table, (running.stock[asked.skus], running.room), asked, self.nearest)
+        return by_rule(
+            running.table, (running.stock[asked.skus], running.room), asked, self.nearest
+        )
 
 
 class Exact(NamedTuple):
@@ -102,32 +76,41 @@ def by_rule(
     lines = len(asked.skus)
     nodes, days = np.full(lines, -1), np.full(lines, -1)
     state = State(stock, room, np.zeros((1, 1)), np.zeros(room.shape))
-    used = np.zeros(len(room), np.bool_)
     while True:
-        best, best_day = -1, -1
-        key = np.full(3, np.inf)
+        best, best_day, key = -1, -1, (np.inf, np.inf)
         for node in range(len(room)):
-            tariff = table.tariff[node, asked.zone]
-            has, grams = 0, 0
-            for i in range(lines):
-                if nodes[i] < 0 and stock[i, node] > 0:
-                    has += 1
-                    grams += table.grams[asked.skus[i]]
-            if used[node] or tariff < 0 or has == 0:
+            day, first, second = _offer(table, state, asked, nodes, node)
+            if day < 0:
                 continue
-            shift, late = shifts(table, state, node, asked, has)
-            if shift < 0:
-                continue
-            paid = table.price[tariff, np.searchsorted(table.grid, grams)] + late
-            paid += table.order_minor[node] + has * table.unit_minor[node]
-            first = table.days[node, asked.zone] + shift if nearest else -has
-            second = table.price[tariff, 0] if nearest else paid
-            if first < key[0] or (first == key[0] and second < key[1]):
-                best, best_day = node, asked.day + shift
-                key[0], key[1] = first, second
+            if node == table.nowhere:
+                first, second = np.inf, 0.0
+            elif nearest:
+                first = table.days[node, asked.zone] + day - asked.day
+                second = table.price[table.tariff[node, asked.zone], 0]
+            if (first, second) < key:
+                best, best_day, key = node, day, (first, second)
         if best < 0:
             return nodes, days
-        used[best] = True
         for i in range(lines):
             if nodes[i] < 0 and stock[i, best] > 0:
                 nodes[i], days[i] = best, best_day
+
+
+@compiled
+def _offer(
+    table: Table, state: State, asked: Asked, nodes: Ints, node: int
+) -> tuple[int, float, float]:
+    """When a node could send what it has of the lines left, -1: never; lines, negative; cost."""
+    tariff, has, grams = table.tariff[node, asked.zone], 0, 0
+    for i in range(len(nodes)):
+        if nodes[i] < 0 and state.stock[i, node] > 0:
+            has += 1
+            grams += table.grams[asked.skus[i]]
+    if tariff < 0 or has == 0:
+        return -1, 0.0, 0.0
+    shift, paid = shifts(table, state, node, asked, has)
+    if shift < 0:
+        return -1, 0.0, 0.0
+    paid += table.price[tariff, np.searchsorted(table.grid, grams)]
+    paid += table.order_minor[node] + has * table.unit_minor[node]
+    return asked.day + shift, float(-has), paid

@@ -111,7 +111,7 @@ def _drawn(chance: Chance) -> tuple[list[tuple[int, tuple[int, ...]]], Network, 
         drawing.greed(each)
     nodes = len(drawing.prices)
     tariff = np.full((nodes, drawing.zones), -1)
-    tariffs = []
+    tariffs: list[tuple[tuple[int, int], ...]] = []
     for n, prices in enumerate(drawing.prices):
         for zone, minor in prices.items():
             tariff[n, zone] = len(tariffs)

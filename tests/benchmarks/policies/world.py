@@ -48,6 +48,8 @@ class Network(NamedTuple):
     """Each unit of an online order that nobody sends."""
     names: tuple[str, ...]
     """Of the nodes, in alphabetical order."""
+    nowhere: int = -1
+    """The node that stands for nobody having it, if there is one: rules turn to it last."""
 
 
 class Events(NamedTuple):

@@ -1,0 +1,213 @@
+"""What is run: which policies in which worlds, and what becomes of each."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from routing.prices_chosen import chosen_weight
+from tests.benchmarks.policies.forecast import (
+    Belief,
+    Blend,
+    Free,
+    Prices,
+    Rationing,
+    belief,
+    learned,
+)
+from tests.benchmarks.policies.hindsight import Demand, demand_of, hindsight
+from tests.benchmarks.policies.jasin_sinha import jasin_sinha_world
+from tests.benchmarks.policies.kinds import Kind, counted, duals_of, expected
+from tests.benchmarks.policies.omni import WORLDS, omni_world
+from tests.benchmarks.policies.optimizer import Optimizer
+from tests.benchmarks.policies.policies import Exact, Rule
+from tests.benchmarks.policies.simulate import (
+    Outcome,
+    Policy,
+    asked_for,
+    begin,
+    books,
+    simulate,
+)
+from tests.benchmarks.policies.traps import traps_world
+from tests.benchmarks.policies.world import Period, World, online
+from tests.benchmarks.policies.year import year_world
+
+MAKERS: Mapping[str, Callable[[int], World]] = {
+    **{name: (lambda seed, name=name: omni_world(name, seed)) for name in WORLDS},  # type: ignore[misc]
+    "jasin-sinha": jasin_sinha_world,
+    "traps": traps_world,
+    "year": year_world,
+}
+STEPS = {"omni": 60, "online": 60, "peak": 60, "towns": 100}
+"""Of the hindsight bound."""
+YEAR = "year"
+RECURRING = {"jasin-sinha", "traps"}
+"""Worlds in which the same few kinds of orders come again and again."""
+WEIGHTS = (0.5, 1.0, 1.5)
+"""Of rationing, tried beside 0 on the last periods of the past."""
+VALIDATED = 2
+NOT_SETTLED = 1e9
+"""In place of a distance from above where none is known."""
+BOUND_GAP = 1e-5
+MYOPIC, BEST, TOLD = "optimum", "prices, learned", "prices, told"
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """One policy in one world of one seed."""
+
+    world: str
+    seed: int
+    policy: str
+    total_minor: int
+    online_minor: int
+    orders: int
+    split: int
+    late: int
+    short: int
+    walk_ins: int
+    lost: int
+    p50_us: float
+    p99_us: float
+
+
+class Bounded(msgspec.Struct, frozen=True):
+    """The bound of one world of one seed."""
+
+    world: str
+    seed: int
+    bound_minor: float
+    gap: float
+    """Distance from an estimate from above, as a share; `NOT_SETTLED` where there is none."""
+
+
+def run(name: str, seed: int) -> Iterator[Ran | Bounded]:
+    """Run every policy of a world, and find its bound."""
+    world = MAKERS[name](seed)
+    yield bounded(world, seed)
+    for policy, make in policies(world).items():
+        outcome, _ = simulate(world.network, world.period, world.days, make())
+        yield ran(world.name, seed, policy, outcome)
+
+
+def policies(world: World) -> dict[str, Callable[[], Policy]]:
+    """The policies of a world, each made when its turn comes."""
+    known = forecast(world, world.past)
+    found: dict[str, Callable[[], Policy]] = {
+        "nearest": lambda: Rule(nearest=True),
+        "fewest splits": lambda: Rule(nearest=False),
+        MYOPIC: lambda: Optimizer(world.network, Free()),
+    }
+    if world.walk_in_rates.any():
+        rationing = Rationing(known.belief, known.weight)
+        found["rationing, learned"] = lambda: Optimizer(world.network, rationing)
+    found[BEST] = lambda: Optimizer(world.network, known.prices())
+    if world.told:
+        told = told_truly(world, known)
+        found[TOLD] = lambda: Optimizer(world.network, told.prices())
+    return found
+
+
+class Forecast(NamedTuple):
+    """What is expected of a period."""
+
+    belief: Belief
+    weight: float
+    """Of the chance that a walk-in comes, by what it was worth in the past."""
+    demand: Demand
+    """Past orders that stand for those to come."""
+    kinds: dict[Kind, float]
+    """Orders of each kind in a period, where the same kinds come again and again; else empty."""
+
+    def prices(self) -> Blend:
+        """Prices by this forecast."""
+        return Blend(self.belief, self.weight, self.demand, self.kinds)
+
+
+def forecast(world: World, past: tuple[Period, ...]) -> Forecast:
+    """What the books of some periods say, which went as they do without prices."""
+    demands = [demand_of(each.events, *each.stock.shape) for each in past]
+    if world.name in RECURRING:
+        return Forecast(belief(world.walk_in_rates), 1.0, demands[-1], expected(demands))
+    ended = [simulate(world.network, each, world.days, fast(world, Free())) for each in past]
+    known = [books(running) for _, running in ended]
+    weight = 1.0
+    if any(each.sold.any() for each in known):
+        held_out = VALIDATED if len(past) > VALIDATED + 1 else 1
+        earlier = learned(world.network, known[:-held_out])
+        free = [float(outcome.total_minor) for outcome, _ in ended[-held_out:]]
+        costs = {
+            each: tested(world, past[-held_out:], Rationing(earlier, each)) for each in WEIGHTS
+        }
+        weight = chosen_weight({0.0: free, **costs})
+    return Forecast(learned(world.network, known), weight, demands[-1], {})
+
+
+def told_truly(world: World, known: Forecast) -> Forecast:
+    """The same forecast with the true rates, and orders of periods never seen."""
+    if world.name in RECURRING:
+        return forecast(world, world.told)
+    last = world.told[-1]
+    demand = demand_of(last.events, *last.stock.shape)
+    return known._replace(belief=belief(world.walk_in_rates), demand=demand)
+
+
+def tested(world: World, past: tuple[Period, ...], prices: Prices) -> list[float]:
+    """What past periods would have cost at some prices."""
+    runs = [simulate(world.network, each, world.days, fast(world, prices)) for each in past]
+    return [float(outcome.total_minor) for outcome, _ in runs]
+
+
+def fast(world: World, prices: Prices) -> Policy:
+    """The cheapest plans at some prices; real baskets are too long to look at all plans."""
+    return Optimizer(world.network, prices) if world.name == YEAR else Exact(prices)
+
+
+def bounded(world: World, seed: int) -> Bounded:
+    """The hindsight bound of a world: a linear program over kinds where they recur."""
+    if world.name == YEAR:
+        return Bounded(world.name, seed, free_bound(world), NOT_SETTLED)
+    if world.name not in RECURRING:
+        found = hindsight(world.network, world.period, world.days, STEPS[world.name])
+        return Bounded(world.name, seed, found.bound_minor, found.gap)
+    start = begin(world.network, world.period, world.days)
+    demand = demand_of(world.period.events, *world.period.stock.shape)
+    solved = duals_of(start.table, world.period.stock, counted(demand), gap=BOUND_GAP)
+    return Bounded(world.name, seed, solved.bound_minor, solved.gap)
+
+
+def free_bound(world: World) -> float:
+    """What a period costs where every order has all the opening stock to itself.
+
+    The bound at prices of nothing: real baskets are too long for more.
+    """
+    start = begin(world.network, world.period, world.days)
+    events, stock = world.period.events, world.period.stock
+    optimizer = Optimizer(world.network, Free())
+    alone = [
+        optimizer.plan(start, asked_for(events, event), float(events.at_days[event])).bound_minor
+        for event in online(events).tolist()
+    ]
+    over = (demand_of(events, *stock.shape).walk_ins - stock).clip(0)
+    return float(sum(alone)) + float((over * world.network.value_minor[:, None]).sum())
+
+
+def ran(world: str, seed: int, policy: str, outcome: Outcome) -> Ran:
+    """An outcome as a row."""
+    p50, p99 = np.percentile(outcome.times_us, (50, 99)).tolist()
+    return Ran(
+        world=world,
+        seed=seed,
+        policy=policy,
+        total_minor=outcome.total_minor,
+        online_minor=outcome.online_minor,
+        orders=outcome.orders,
+        split=outcome.split,
+        late=outcome.late,
+        short=outcome.short,
+        walk_ins=outcome.walk_ins,
+        lost=outcome.lost,
+        p50_us=p50,
+        p99_us=p99,
+    )
