@@ -17,7 +17,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 
 .PHONY: help
 help: ## Print this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST)
 
 # One environment, filled in steps: what only some commands need is installed when they are asked
@@ -85,6 +85,11 @@ bench: $(VENV)/.dev ## Measure the service beside what it is compared with (BENC
 .PHONY: bench-check
 bench-check: $(VENV)/.dev ## Compare a short run's ratios with the committed baseline
 	@$(BIN)/python -m tests.benchmarks check $(BENCH)
+
+.PHONY: bench-routing
+bench-routing: $(VENV)/.demo $(VENV)/.dev ## Compare policies with perfect hindsight (POLICIES="--seeds 5")
+	@$(BIN)/python -m routing.warm
+	@$(BIN)/python -m tests.benchmarks.policies $(POLICIES)
 
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet \
 	--universal --python-version 3.11 --generate-hashes --strip-extras --no-annotate \

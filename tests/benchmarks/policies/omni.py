@@ -117,9 +117,9 @@ class Drawn(NamedTuple):
     sku_share: Floats
 
 
-def omni_world(name: str, seed: int) -> World:
-    """The world of a name in `WORLDS`, the same for the same seed."""
-    known = WORLDS[name]
+def omni_world(name: str, seed: int, known: Omni | None = None) -> World:
+    """The world of a name in `WORLDS`, or of other parameters; the same for the same seed."""
+    known = known or WORLDS[name]
     place, told, past, now = (np.random.default_rng([seed, part]) for part in range(4))
     drawn = _drawn(known, place)
     return World(
