@@ -137,6 +137,63 @@ async def move(
     return None
 
 
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """What one holder gives up, and what it takes instead."""
+
+    holder: UUID
+    parts: Sequence[Part]
+    demand: Demand
+    spared: Sequence[CapacityTake] = ()
+
+
+async def exchange(connection: asyncpg.Connection, exchanges: Sequence[Exchange]) -> Refusal | None:
+    """Let holders that wait for what others of them have change places, all or none of them.
+
+    Everything both ends touch is locked first. Then all sources are freed and all destinations
+    taken through the guarded step, which nobody can come in between; a refusal undoes all of it.
+    Raises ValueError where a demand is not its holder's own or a holder is named twice, and what
+    `give_back` raises.
+    """
+    holders = sorted(each.holder for each in exchanges)
+    if len(set(holders)) < len(holders) or any(
+        each.demand.holder_id != each.holder for each in exchanges
+    ):
+        raise ValueError(f"each of {holders} exchanges once, and for itself")
+    try:
+        async with connection.transaction():
+            await records.lock_reservations(connection, holders, LIVE)
+            await _exchange(connection, exchanges)
+    except _NoRoomError as no:
+        return no.refusal
+    return None
+
+
+async def _exchange(connection: asyncpg.Connection, exchanges: Sequence[Exchange]) -> None:
+    freed = [await _choose(connection, each.holder, each.parts, each.spared) for each in exchanges]
+    held = [
+        await _held_capacity(connection, each.holder, own)
+        for each, own in zip(exchanges, freed, strict=True)
+    ]
+    demands = [each.demand for each in exchanges]
+    slots = {(c.node_id, c.work_on, c.slot) for each in demands for c in each.capacity}
+    if slots:
+        await records.ensure_capacity(connection, *transpose(sorted(slots)))
+    takes = [take for each in demands for take in each.takes]
+    locked = await lock(
+        connection,
+        stock={key for own in freed for key in own.stock}
+        | {(each.sku, each.node_id) for each in takes},
+        supply={key for own in freed for key in own.supply}
+        | {(each.sku, each.supply_id) for each in takes if each.supply_id is not None},
+        capacity={key for own in held for key in own} | slots,
+    )
+    for each, own, rooms in zip(exchanges, freed, held, strict=True):
+        await _write(connection, each.holder, own, rooms, locked, keeps=True)
+    refused = [each for each in await reserve(connection, demands, state="confirmed") if each]
+    if refused:
+        raise _NoRoomError(refused[0])
+
+
 class _NoRoomError(Exception):
     """Ends the savepoint of a move whose destination does not fit."""
 

@@ -154,6 +154,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a worker trusts a key it has looked up; a revoked key stops working after it."""
     release_window_s: int = 0
     """How long after a confirm the work for its nodes can still be changed before it is submitted."""
+    rearrange_ms: int = 60_000
+    """Pause between two looks for better places of work that is not submitted yet."""
+    rearrange_limit_ms: int = 10_000
+    """Time that planning it anew may take. Work released within twice of that is left alone."""
+    rearrange_orders_max: int = 1_000
+    """Orders that are planned anew together."""
+    rearrange_moves_max: int = 0
+    """Most orders that move in one look; 0 for any number."""
+    rearrange_saving_minor: int = 1
+    """What every move has to save on average."""
     answer_limit_s: int = 0
     """How long a node may take to accept or reject what is submitted to it; 0 for any time."""
     collect_days: int = 7

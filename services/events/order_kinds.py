@@ -256,17 +256,6 @@ class AnswerIgnored(OfWork, frozen=True, kw_only=True):
     tracking: str
 
 
-@tells(fulfillment_order__moved="{lines} moved from {from_node_id} to {node_id}.")
-class WorkMoved(OfWork, frozen=True, kw_only=True):
-    """Another node took over units."""
-
-    replaces: str
-    from_node_id: str
-    lines: list[Units]
-    promise_latest: str
-    worse: list[str]
-
-
 class Given(Payloads, frozen=True, kw_only=True):
     """Units of one line of an order."""
 

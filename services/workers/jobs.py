@@ -5,6 +5,7 @@ from functools import partial
 from services.events.sequencer import number_events
 from services.fulfillment.corrections import end_exclusions
 from services.fulfillment.create import submit_due
+from services.fulfillment.rearranging import Rearranging
 from services.fulfillment.sweeps import Resourcing
 from services.orders import counter, lifecycle
 from services.partners.callbacks import apply_all_parked
@@ -25,6 +26,7 @@ PARKED_MS = 5_000
 def all_jobs(settings: Settings) -> list[Job]:
     """Return every job of the background worker."""
     resourcing = Resourcing(settings)
+    rearranging = Rearranging(settings, Resourcing(settings))
     return [
         Job("expire allocations", settings.sweep_ms, lifecycle.expire_due),
         Job("expire counter reservations", settings.sweep_ms, counter.expire_due),
@@ -33,6 +35,7 @@ def all_jobs(settings: Settings) -> list[Job]:
         Job("follow rejections", settings.shortage_sweep_ms, resourcing.follow_rejections),
         Job("retry exceptions", settings.exceptions_retry_ms, resourcing.retry),
         Job("mind silence", settings.exceptions_retry_ms, resourcing.mind_silence),
+        Job("rearrange work", settings.rearrange_ms, rearranging.run),
         Job("end exclusions", settings.shortage_sweep_ms, end_exclusions),
         Job("number events", settings.event_poll_ms, number_events),
         Job("write messages", settings.event_poll_ms, write_messages),
