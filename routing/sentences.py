@@ -24,7 +24,7 @@ def _part(f: Fulfillment, voice: Voice) -> str:
     node, price = voice.node(f.node_id), voice.money(f.cost.total_minor)
     units = voice.units((part.sku, part.quantity) for part in f.lines)
     later: list[date] = [part.available_on for part in f.lines if part.source == "supply"]
-    waits = f", some of it expected by {on(max(later))}" if later else ""
+    waits = f", with supply expected by {on(max(later))}" if later else ""
     if f.method == "pickup":
         return f"{node} hands over {units}, ready on {on(f.promise.latest)}{waits}, for {price}."
     return (

@@ -92,7 +92,7 @@ async def test_a_supplier_slips_a_week_and_the_customer_is_told(story: Story) ->
     order = await story.customer_orders("1 SOFA", backorder=True)
     order.is_planned("newark ships 1 SOFA of PO-1 on 9 March, to arrive on 10 March")
     order.costs("16.10", parcels="15.00", handling="1.10")
-    await order.is_explained(f"some of it expected by {in_full('9 March')}")
+    await order.is_explained(f"with supply expected by {in_full('9 March')}")
     await order.is_paid()
 
     await story.are_expected(NEWARK, "2 SOFA", "16 March")
