@@ -25,6 +25,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     cut_off: time
     handling_days: int = 0
     capabilities: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    """Names by which strategies take nodes together, such as `outlet`."""
     handling_order_minor: int = 0
     handling_unit_minor: int = 0
     enabled: bool = True
@@ -131,4 +133,5 @@ async def read_set_capacity(
 
 
 def _node(row: asyncpg.Record) -> Node:
-    return Node(**{**row, "capabilities": tuple(row["capabilities"])})
+    lists = {name: tuple(row[name]) for name in ("capabilities", "groups")}
+    return Node(**{**row, **lists})

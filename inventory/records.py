@@ -960,12 +960,18 @@ async def view_nodes(connection: asyncpg.Connection) -> list[asyncpg.Record]:
     return await connection.fetch("SELECT node_id FROM node ORDER BY node_id")
 
 
+VIEWED_ITEM = (
+    "SELECT sku, weight_grams, requires,"
+    " coalesce(length_mm::bigint * width_mm * height_mm, 0) AS volume_mm3 FROM item"
+)
+
+
 async def view_items(
     connection: asyncpg.Connection, after: str, limit: int
 ) -> list[asyncpg.Record]:
     """Read items in order of their sku, from the one after `after`."""
     return await connection.fetch(
-        "SELECT sku, weight_grams, requires FROM item WHERE sku > $1 ORDER BY sku LIMIT $2",
+        f"{VIEWED_ITEM} WHERE sku > $1 ORDER BY sku LIMIT $2",
         after,
         limit,
     )
@@ -1033,9 +1039,7 @@ async def find_viewed_items(
     connection: asyncpg.Connection, skus: Sequence[str]
 ) -> list[asyncpg.Record]:
     """Read what a view holds of these items."""
-    return await connection.fetch(
-        "SELECT sku, weight_grams, requires FROM item WHERE sku = ANY ($1::text[])", skus
-    )
+    return await connection.fetch(f"{VIEWED_ITEM} WHERE sku = ANY ($1::text[])", skus)
 
 
 async def find_viewed_buffers(
@@ -1099,13 +1103,14 @@ async def put_nodes(connection: asyncpg.Connection, nodes: str) -> None:
     await connection.execute(
         """
         INSERT INTO node (node_id, kind, name, country, latitude, longitude, time_zone,
-                          calendar_id, cut_off, handling_days, capabilities,
+                          calendar_id, cut_off, handling_days, capabilities, groups,
                           handling_order_minor, handling_unit_minor, enabled, capacity_unit,
                           capacity_planned, capacity_maximum, partner_id)
         SELECT * FROM jsonb_to_recordset($1::text::jsonb) AS r (
             node_id text, kind text, name text, country text, latitude float8, longitude float8,
             time_zone text, calendar_id text, cut_off time, handling_days int,
-            capabilities text[], handling_order_minor int8, handling_unit_minor int8,
+            capabilities text[], groups text[], handling_order_minor int8,
+            handling_unit_minor int8,
             enabled boolean, capacity_unit text, capacity_planned int8, capacity_maximum int8,
             partner_id text)
         ORDER BY node_id
@@ -1114,7 +1119,7 @@ async def put_nodes(connection: asyncpg.Connection, nodes: str) -> None:
             latitude = excluded.latitude, longitude = excluded.longitude,
             time_zone = excluded.time_zone, calendar_id = excluded.calendar_id,
             cut_off = excluded.cut_off, handling_days = excluded.handling_days,
-            capabilities = excluded.capabilities,
+            capabilities = excluded.capabilities, groups = excluded.groups,
             handling_order_minor = excluded.handling_order_minor,
             handling_unit_minor = excluded.handling_unit_minor,
             capacity_unit = excluded.capacity_unit,
@@ -1133,8 +1138,8 @@ async def read_nodes(
     return await connection.fetch(
         """
         SELECT node_id, kind, name, country, latitude, longitude, time_zone, calendar_id, cut_off,
-               handling_days, capabilities, handling_order_minor, handling_unit_minor, enabled,
-               capacity_unit, capacity_planned, capacity_maximum, partner_id
+               handling_days, capabilities, groups, handling_order_minor, handling_unit_minor,
+               enabled, capacity_unit, capacity_planned, capacity_maximum, partner_id
         FROM node
         WHERE ($1::text[] IS NULL OR node_id = ANY ($1::text[])) AND node_id > $2
         ORDER BY node_id LIMIT $3

@@ -81,6 +81,7 @@ node = sa.Table(
     sa.Column("cut_off", sa.Time, nullable=False),
     sa.Column("handling_days", sa.Integer, nullable=False, server_default=ZERO),
     sa.Column("capabilities", pg.ARRAY(sa.Text), nullable=False, server_default="{}"),
+    sa.Column("groups", pg.ARRAY(sa.Text), nullable=False, server_default="{}"),
     sa.Column("handling_order_minor", sa.BigInteger, nullable=False, server_default=ZERO),
     sa.Column("handling_unit_minor", sa.BigInteger, nullable=False, server_default=ZERO),
     sa.Column("enabled", sa.Boolean, nullable=False, server_default=sa.true()),

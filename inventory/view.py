@@ -244,7 +244,7 @@ class StockView:
         self.capacities.apply(rows)
 
     def apply_items(self, rows: Sequence[Any], *, replace: bool) -> None:
-        """Put items (sku, weight_grams, requires) in; those known stay without `replace`.
+        """Put items (sku and the fields of `ItemFacts`) in; those known stay without `replace`.
 
         Items carry no version: only the follower, whose reads come in order, may replace them.
         """
@@ -252,10 +252,10 @@ class StockView:
             return
         if replace:
             self._remember("apply_items", rows)
-        for sku, weight_grams, requires in rows:
+        for sku, weight_grams, requires, *volume in rows:
             slot = self.slot(sku)
             if replace or self.facts[slot] is None:
-                facts = ItemFacts(weight_grams, tuple(requires))
+                facts = ItemFacts(weight_grams, tuple(requires), *volume)
                 self.facts[slot] = self._shared_facts.setdefault(facts, facts)
                 self.slices.touch(slot)
 

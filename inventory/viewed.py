@@ -17,6 +17,8 @@ class ItemFacts(msgspec.Struct, frozen=True):
     weight_grams: int
     requires: tuple[str, ...]
     """Capabilities a node must have to handle it."""
+    volume_mm3: int = 0
+    """Of one unit; 0 where its size is not known."""
 
 
 class ViewedSupply(msgspec.Struct, frozen=True):

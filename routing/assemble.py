@@ -8,6 +8,7 @@ import msgspec
 from routing import cost
 from routing.instance import Assignment, Instance
 from routing.plan import (
+    Broken,
     Cost,
     Fulfillment,
     FulfillmentLine,
@@ -47,7 +48,7 @@ def objective_minor(instance: Instance, units: Assignment) -> int:
         for i, quantity in taken.items():
             short -= quantity
             total += quantity * each[i]
-            weight += quantity * lines[i].weight_grams
+            weight += quantity * lines[i].priced_grams
             time[i] = max(time[i], times[i])
         total += instance.slots[k].steps.price_minor(weight) + instance.opening_minor[k]
     return total + sum(time) + cost.shortage_minor(policy, short)
@@ -94,6 +95,11 @@ def assemble(
         ),
         cost=total,
         prices=prices,
+        broken=tuple(
+            Broken(soft.rule, instance.slots[k].node.node_id, soft.minor)
+            for k in sorted(units)
+            for soft in instance.slots[k].broken
+        ),
         objective_minor=objective,
         bound_minor=min(bound_minor, objective),
         status="optimal" if bound_minor >= objective else unproven,
@@ -116,6 +122,17 @@ def _prices(instance: Instance, units: Assignment, delay_minor: int, short: int)
         worth_minor=worth,
         risk_minor=risk,
         surcharge_minor=sum(instance.slots[k].node.surcharge_minor for k in units),
+        emissions_minor=sum(_emissions(instance, k, units[k]) for k in units),
+        soft_minor=sum(soft.minor for k in units for soft in instance.slots[k].broken),
+    )
+
+
+def _emissions(instance: Instance, k: int, taken: Mapping[int, int]) -> int:
+    """The price of what sending these units from a slot emits."""
+    slot = instance.slots[k]
+    return slot.emissions_minor + sum(
+        quantity * slot.unit_emissions_minor(instance.lines[i].priced_grams)
+        for i, quantity in taken.items()
     )
 
 
@@ -127,11 +144,13 @@ def _fulfillment(
 ) -> Fulfillment:
     slot = instance.slots[k]
     weight = sum(instance.lines[i].weight_grams * units for i, units in taken.items())
-    money: Cost = cost.fulfillment_cost(slot.node, slot.steps, sum(taken.values()), weight)
+    priced = sum(instance.lines[i].priced_grams * units for i, units in taken.items())
+    money: Cost = cost.fulfillment_cost(slot.node, slot.steps, sum(taken.values()), priced)
     return Fulfillment(
         node_id=slot.node.node_id,
         method=slot.method,
         service=slot.service,
+        pickup_node=slot.pickup_node,
         work_on=slot.work_on,
         ship_by=slot.ship_by,
         promise=slot.promise,

@@ -221,25 +221,24 @@ def expected(terrain: Terrain, basket: Basket) -> tuple[tuple[int, int, tuple[Su
 def problem_of(
     served: Destination, there: Seen, now: datetime, lines: tuple[Line, ...], policy: Policy
 ) -> Problem:
-    """The problem that a basket poses: the nodes that hold anything of it, in full."""
+    """The problem that a basket poses: the nodes that hold anything of it or where it is sent."""
     nodes = served.nodes
     expected = {(row, s): supply for row, s, supply in there.supply}
     sku_of = np.repeat(np.arange(len(there.skus)), there.counts).tolist()
-    cells = {
-        (row, s): units
-        for row, s, units in zip(there.rows.tolist(), sku_of, there.units.tolist(), strict=True)
-        if row >= 0 and (units > 0 or (row, s) in expected)
-    }
-    cells |= dict.fromkeys(expected.keys() - cells.keys(), 0)
+    cells = _given(there, sku_of, {*expected})
     beyond = _by_cell(there, sku_of)
-    holding = sorted({row for row, _ in cells})
-    names = {nodes[row].node_id for row in holding}
+    names = {nodes[row].node_id for row, _ in cells}
+    collecting = {line.pickup_node for line in lines if "ship_to_store" in line.methods}
     limits = dict(there.capacity)
     return Problem(
         now=now,
         destination_time_zone=served.time_zone,
         lines=lines,
-        nodes=tuple(_as_found(nodes[row], row, limits, there.beyond) for row in holding),
+        nodes=tuple(
+            _as_found(node, row, limits, there.beyond)
+            for row, node in enumerate(nodes)
+            if node.node_id in names or node.node_id in collecting
+        ),
         stock=tuple(
             Stock(
                 node_id=nodes[row].node_id,
@@ -251,11 +250,27 @@ def problem_of(
             )
             for (row, s), units in sorted(cells.items())
         ),
-        lanes=tuple(lane for lane in served.lanes if lane.node_id in names),
+        lanes=tuple(
+            lane
+            for lane in served.lanes
+            if lane.node_id in names and (lane.to_node is None or lane.to_node in collecting)
+        ),
         calendars=served.calendars,
         tariffs=served.tariffs,
         policy=policy,
     )
+
+
+def _given(
+    there: Seen, sku_of: list[int], expected: set[tuple[int, int]]
+) -> dict[tuple[int, int], int]:
+    """Units by row and sku, of the cells that have any or expect some."""
+    cells = {
+        (row, s): units
+        for row, s, units in zip(there.rows.tolist(), sku_of, there.units.tolist(), strict=True)
+        if row >= 0 and (units > 0 or (row, s) in expected)
+    }
+    return cells | dict.fromkeys(expected - cells.keys(), 0)
 
 
 def _by_cell(there: Seen, sku_of: list[int]) -> dict[tuple[int, int], tuple[int, int]]:

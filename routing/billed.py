@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from routing import filters
 from routing.compiled import compiled
-from routing.gather import GRAMS, LATENESS, QUANTITY, REQUESTED_ON, SKU, Cells, Gathered, Slots
+from routing.gather import Gathered, Slots
 from routing.grid import Ints
+from routing.holding import GRAMS, LATENESS, QUANTITY, REQUESTED_ON, SKU, Cells, emissions_minor
 from routing.plan import (
+    Broken,
     Cost,
     Fulfillment,
     FulfillmentLine,
@@ -20,15 +23,18 @@ from routing.plan import (
     Shortfall,
     Status,
 )
-from routing.problem import Line
+from routing.problem import Line, Policy, method_of
 from routing.promise import pickup_promise
 from routing.terrain import Rows, Terrain
 
-OBJECTIVE, PARCELS, HANDLING, SPLIT, LATE, DELAY, SHORT, WORTH, RISK, SURCHARGE, HEAD = range(11)
-"""Columns of a bill's head, money and then prices beyond it; the parts of its fulfillments follow."""
+OBJECTIVE, PARCELS, HANDLING, SPLIT, LATE, DELAY, SHORT, WORTH, RISK, SURCHARGE, LEANING, HEAD = (
+    range(12)
+)
+"""Columns of a bill's head, money and then prices beyond it, last emissions and soft rules together;
+the parts of its fulfillments follow."""
 ROW, LANE, SENDING, WORK, LOAD, UNITS = range(6)
-"""Columns of a part: row, lane or -1 for a pickup, price of parcels and of handling, weight, and
-then the units of each line."""
+"""Columns of a part: row, lane or -1 for a pickup, price of parcels and of handling, priced
+weight, and then the units of each line."""
 
 
 class Proof(NamedTuple):
@@ -46,7 +52,11 @@ def parts(figures: Sequence[int], lines: int) -> list[Sequence[int]]:
 
 
 def plan_of(
-    terrain: Terrain, lines: tuple[Line, ...], figures: Sequence[int], proof: Proof
+    terrain: Terrain,
+    policy: Policy,
+    lines: tuple[Line, ...],
+    figures: Sequence[int],
+    proof: Proof,
 ) -> Plan:
     """The plan that a bill stands for; `lines` are in order of their ids.
 
@@ -59,6 +69,7 @@ def plan_of(
             short[i] -= units
         made.append(_fulfillment(terrain, lines, part))
     objective, parcels, handling, split, late, delay, missing, *beyond = figures[:HEAD]
+    broken = _broken(terrain, policy, parts(figures, len(lines))) if figures[LEANING] else ()
     return Plan(
         fulfillments=tuple(made),
         shortfalls=tuple(
@@ -81,7 +92,10 @@ def plan_of(
             worth_minor=beyond[0],
             risk_minor=beyond[1],
             surcharge_minor=beyond[2],
+            emissions_minor=beyond[3] - sum(rule.price_minor for rule in broken),
+            soft_minor=sum(rule.price_minor for rule in broken),
         ),
+        broken=broken,
         objective_minor=objective,
         bound_minor=min(proof.bound_minor, objective),
         status="optimal" if proof.bound_minor >= objective else proof.unproven,
@@ -89,20 +103,33 @@ def plan_of(
     )
 
 
+def _broken(terrain: Terrain, policy: Policy, made: Sequence[Sequence[int]]) -> tuple[Broken, ...]:
+    """The soft rules that the parts of a bill break."""
+    found = []
+    for part in made:
+        node = terrain.destination.nodes[part[ROW]]
+        lane = None if part[LANE] < 0 else terrain.lanes[part[LANE]]
+        rules = filters.broken(policy, node, lane)
+        found += [Broken(soft.rule, node.node_id, soft.minor) for soft in rules]
+    return tuple(found)
+
+
 def _fulfillment(terrain: Terrain, lines: tuple[Line, ...], part: Sequence[int]) -> Fulfillment:
     row, lane = part[ROW], part[LANE]
-    first = terrain.dispatches[row]
+    first = terrain.dispatches[row] if lane < 0 else terrain.departures[lane]
     if first is None:
         raise ValueError(f"row {row} never works and has no slot")
     today = terrain.todays[row]
-    pickup = lane < 0
+    sent = None if lane < 0 else terrain.lanes[lane]
+    node_id = terrain.destination.nodes[row].node_id
     return Fulfillment(
-        node_id=terrain.destination.nodes[row].node_id,
-        method="pickup" if pickup else "ship",
-        service=None if pickup else terrain.lanes[lane].service,
+        node_id=node_id,
+        method=method_of(sent),
+        service=None if sent is None else sent.service,
+        pickup_node=node_id if sent is None else sent.to_node,
         work_on=first.work_on,
         ship_by=first.ship_by,
-        promise=pickup_promise(first.work_on) if pickup else terrain.promises[lane],
+        promise=pickup_promise(first.work_on) if sent is None else terrain.promises[lane],
         lines=tuple(
             [
                 FulfillmentLine(
@@ -117,7 +144,9 @@ def _fulfillment(terrain: Terrain, lines: tuple[Line, ...], part: Sequence[int])
                 if units
             ]
         ),
-        weight_grams=part[LOAD],
+        weight_grams=sum(
+            units * line.weight_grams for line, units in zip(lines, part[UNITS:], strict=True)
+        ),
         cost=Cost(
             parcels_minor=part[SENDING],
             handling_minor=part[WORK],
@@ -162,6 +191,7 @@ def bill(rows: Rows, cells: Cells, slots: Slots, units: Ints, prices: tuple[int,
         figures[at + SENDING] = slots.step_minor[step]
         figures[at + WORK] = rows.order_minor[row] + rows.unit_minor[row] * taken
         _beyond(figures, cells, row, units[k])
+        figures[LEANING] += _leaning(rows, cells, (row, lane), units[k])
         figures[PARCELS] += figures[at + SENDING]
         figures[HANDLING] += figures[at + WORK]
         opened += 1
@@ -175,6 +205,18 @@ def bill(rows: Rows, cells: Cells, slots: Slots, units: Ints, prices: tuple[int,
     figures[DELAY], figures[SHORT] = waits.sum() - figures[LATE], short * shortage_minor
     figures[OBJECTIVE] = figures[PARCELS:HEAD].sum()
     return figures[:at].copy()
+
+
+@compiled
+def _leaning(rows: Rows, cells: Cells, slot: tuple[int, int], units: Ints) -> int:
+    """What the soft rules that a slot breaks and its emissions cost."""
+    row, lane = slot
+    if lane < 0:
+        return int(rows.pickup_opening[row])
+    found = rows.lane_opening[lane]
+    for i in range(len(units)):
+        found += units[i] * emissions_minor(rows, lane, cells.lines[i, GRAMS])
+    return int(found)
 
 
 @compiled

@@ -1,25 +1,24 @@
 """From a problem to an instance: which slots there are, and a verdict on every node without one.
 
-A slot is (node, method, service, start date). A node offers the first work date that counts and,
+A slot is (node, method, pickup node, service, start date). A node offers the first work date that counts and,
 with backorders, the first work date from each supply date on. Where a capacity may not take all
 that this order could ask, later work dates follow until one can, at most `LATER_DATES_MAX`.
 A later start without such a reason is never cheaper, since promises only get later.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 
 import msgspec
 import numpy as np
 
-from routing import cost, promise
+from routing import cost, filters, promise
 from routing.dates import Dates, First
-from routing.dominance import Dominated, Offers, dominated, offers
-from routing.instance import Instance, OpenLimit, Reason, Slot, UnitLimit, Verdict
+from routing.dominance import Dominated, Offers, brings, dominated, offers
+from routing.instance import Instance, OpenLimit, Reason, Slot, UnitLimit, Verdict, slot_of
 from routing.later import LATER_DATES_MAX
-from routing.plan import Promise
-from routing.problem import Capacity, Lane, Method, Node, Problem, Stock
-from routing.survey import Survey, survey
+from routing.problem import Capacity, Lane, Node, Problem, Stock
+from routing.survey import Bools, Survey, survey
 
 
 class Outlook(msgspec.Struct, frozen=True):
@@ -43,7 +42,7 @@ def look(problem: Problem) -> Outlook:
     Raises `ProblemError` for a reference to a calendar or tariff that is not given.
     """
     surveyed = survey(problem)
-    dates = Dates(problem.now, problem.destination_time_zone, problem.calendars)
+    dates = Dates(problem.now, problem.destination_time_zone, problem.calendars, problem.nodes)
     return Outlook(surveyed, dates, offers(surveyed, dates))
 
 
@@ -57,11 +56,11 @@ def choose(
     surveyed, offered = outlook.surveyed, outlook.offered
     usable = np.array([node.node_id not in without for node in surveyed.nodes], np.bool_)
     needless = dominated(surveyed, offered, usable) if prune else []
-    gone = {each.node for each in needless}
+    gone = {(each.node, each.to_node) for each in needless}
     slots: list[Slot] = []
     units_max: list[tuple[int, ...]] = []
     for n in np.flatnonzero(usable).tolist():
-        lanes = () if n in gone else offered.kept[n]
+        lanes = tuple(lane for lane in offered.kept[n] if (n, lane.to_node) not in gone)
         if lanes or surveyed.can_pickup[n].any():
             for slot in _node_slots(outlook, n, lanes):
                 units = _units_max(surveyed, n, slot)
@@ -76,56 +75,69 @@ def candidates(problem: Problem, *, prune: bool = True) -> Instance:
     return choose(look(problem), prune=prune).instance
 
 
-def _node_slots(outlook: Outlook, n: int, lanes: tuple[Lane, ...]) -> Iterator[Slot]:
+def _node_slots(outlook: Outlook, n: int, lanes: tuple[Lane, ...]) -> list[Slot]:
+    """The slots of a node by start, method, pickup node and service."""
     surveyed = outlook.surveyed
-    node = surveyed.nodes[n]
+    node, policy = surveyed.nodes[n], surveyed.problem.policy
     collects = bool(surveyed.can_pickup[n].any())
-    for start in _starts(surveyed, outlook.dates, n, len(lanes) + collects):
-        if collects:
-            yield _slot(node, "pickup", start, promise.pickup_promise(start.work_on))
-        yield from _shipments(outlook, n, lanes, start)
+    kinds = len(lanes) + collects
+    slots: list[Slot] = []
+    if collects:
+        for start in _starts(surveyed, outlook.dates, n, kinds, None):
+            promised = promise.pickup_promise(start.work_on)
+            slots.append(slot_of(policy, node, None, start, promised, cost.NO_PARCEL))
+    by_start: dict[date, list[tuple[Lane, First]]] = {}
+    starts = {
+        cut_off: _starts(surveyed, outlook.dates, n, kinds, cut_off)
+        for cut_off in {lane.cut_off for lane in lanes}
+    }
+    for lane in lanes:
+        for start in starts[lane.cut_off]:
+            by_start.setdefault(start.start_on, []).append((lane, start))
+    for offered in by_start.values():
+        slots += _shipments(outlook, n, offered)
+    return sorted(slots, key=lambda slot: slot.start_on)
 
 
-def _slot(node: Node, method: Method, start: First, promised: Promise) -> Slot:
-    return Slot(
-        node=node,
-        method=method,
-        service=None,
-        start_on=start.start_on,
-        work_on=start.work_on,
-        ship_by=start.ship_by,
-        promise=promised,
-        steps=cost.NO_PARCEL,
-    )
-
-
-def _shipments(outlook: Outlook, n: int, lanes: tuple[Lane, ...], start: First) -> list[Slot]:
-    """One slot per service, without services that are neither cheaper nor sooner than another."""
+def _shipments(outlook: Outlook, n: int, lanes: list[tuple[Lane, First]]) -> list[Slot]:
+    """One slot per service, without those neither cheaper nor sooner than another to there."""
     surveyed, dates, offered = outlook.surveyed, outlook.dates, outlook.offered
-    weight = sum(line.quantity * line.weight_grams for line in surveyed.lines)
+    node, policy = surveyed.nodes[n], surveyed.problem.policy
+    weight = sum(line.quantity * line.priced_grams for line in surveyed.lines)
     slots: list[tuple[int, Slot]] = []
-    for place, lane in enumerate(lanes):
+    for lane, start in lanes:
         promised = dates.delivery(lane, start.ship_by)
         if promised is not None:
             steps = cost.parcel_steps(surveyed.tariffs[lane.tariff_id].brackets, weight)
-            slot = _slot(surveyed.nodes[n], "ship", start, promised)
-            slot = msgspec.structs.replace(slot, service=lane.service, steps=steps)
-            slots.append((int(offered.tariff[n, place]), slot))
+            tariff = int(offered.tariff[n, offered.kept[n].index(lane)])
+            slots.append((tariff, slot_of(policy, node, lane, start, promised, steps)))
     kept = [*range(len(slots))]
     for a, (tariff, slot) in enumerate(slots):
         rivals = (slots[b] for b in kept if b != a)
-        if any(
-            offered.savings[tariff, other] >= 0 and rival.promise.latest <= slot.promise.latest
-            for other, rival in rivals
-        ):
+        if any(_beats(rival, slot, offered.savings[tariff, other]) for other, rival in rivals):
             kept.remove(a)
     return [slots[k][1] for k in kept]
 
 
-def _starts(surveyed: Survey, dates: Dates, n: int, kinds: int) -> list[First]:
-    """The start dates the node offers, ascending; `kinds` slots may be opened on each."""
+def _beats(rival: Slot, slot: Slot, saving_minor: int) -> bool:
+    """Whether another slot of a node on the same start is no dearer at any weight and no later."""
+    return bool(
+        rival.pickup_node == slot.pickup_node
+        and rival.promise.latest <= slot.promise.latest
+        and rival.emissions_rate <= slot.emissions_rate
+        and saving_minor + slot.opening_minor >= rival.opening_minor
+    )
+
+
+def _starts(
+    surveyed: Survey, dates: Dates, n: int, kinds: int, collected: time | None
+) -> list[First]:
+    """The start dates the node offers, ascending; `kinds` slots may be opened on each.
+
+    `collected` is when a carrier collects, where that has a time of its own.
+    """
     node = surveyed.nodes[n]
-    first = dates.start(node)
+    first = dates.start(node, collected)
     if first is None:
         return []
     wanted = {first, *_supply_dates(surveyed, n, first)}
@@ -134,7 +146,7 @@ def _starts(surveyed: Survey, dates: Dates, n: int, kinds: int) -> list[First]:
     for day in sorted(wanted):
         start_on: date | None = _worked(dates, node, day)
         for _ in range(LATER_DATES_MAX + 1):
-            dispatched = dates.dispatch(node, start_on) if start_on else None
+            dispatched = dates.dispatch(node, start_on, collected) if start_on else None
             if start_on is None or dispatched is None:
                 break
             work_on, ship_by = dispatched
@@ -189,7 +201,7 @@ def available_by(stock: Stock | None, day: date, *, backorder: bool) -> int:
 
 
 def _units_max(surveyed: Survey, n: int, slot: Slot) -> tuple[int, ...]:
-    able = surveyed.can_pickup[n] if slot.method == "pickup" else surveyed.can_ship[n]
+    able = _able(surveyed, n, slot)
     if surveyed.problem.policy.backorder:
         node_id = slot.node.node_id
         there = np.array(
@@ -203,6 +215,15 @@ def _units_max(surveyed: Survey, n: int, slot: Slot) -> tuple[int, ...]:
         there = surveyed.on_hand[n]
     units = np.minimum(surveyed.quantities, there[surveyed.sku_of]) * able
     return tuple(units.tolist())
+
+
+def _able(surveyed: Survey, n: int, slot: Slot) -> Bools:
+    """`[I]`: the lines of which the slot may give any."""
+    able: Bools = surveyed.can_pickup if slot.method == "pickup" else surveyed.can_ship
+    if slot.method == "ship_to_store":
+        able = brings(surveyed, slot.pickup_node)
+    one: Bools = able[n]
+    return one
 
 
 def _instance(
@@ -226,7 +247,7 @@ def _instance(
         unit_limits.extend(_stock_limits(surveyed, slots, units_max, indices, coupled))
         for limit in _capacity_limits(slots, units_max, indices):
             (unit_limits if isinstance(limit, UnitLimit) else open_limits).append(limit)  # type: ignore[arg-type]
-    shipments = tuple(k for k, slot in enumerate(slots) if slot.method == "ship")
+    shipments = tuple(k for k, slot in enumerate(slots) if slot.method != "pickup")
     if problem.policy.shipments_max is not None and len(shipments) > problem.policy.shipments_max:
         open_limits.append(OpenLimit("shipments", problem.policy.shipments_max, shipments))
     return Instance(
@@ -234,7 +255,7 @@ def _instance(
         lines=surveyed.lines,
         slots=slots,
         units_max=units_max,
-        opening_minor=tuple(cost.opening_minor(slot.node) for slot in slots),
+        opening_minor=tuple(slot.opening_minor for slot in slots),
         unit_minor=_unit_minor(surveyed, slots),
         time_minor=_time_minor(surveyed, slots),
         unit_limits=tuple(unit_limits),
@@ -254,7 +275,15 @@ def _unit_minor(surveyed: Survey, slots: tuple[Slot, ...]) -> tuple[tuple[int, .
         )
         for slot in slots
     }
-    return tuple(by_node[slot.node.node_id] for slot in slots)
+    return tuple(
+        tuple(
+            price + slot.unit_emissions_minor(line.priced_grams)
+            for price, line in zip(by_node[slot.node.node_id], surveyed.lines, strict=True)
+        )
+        if slot.emissions_rate
+        else by_node[slot.node.node_id]
+        for slot in slots
+    )
 
 
 def _time_minor(surveyed: Survey, slots: tuple[Slot, ...]) -> tuple[tuple[int, ...], ...]:
@@ -347,11 +376,15 @@ def verdicts(outlook: Outlook, choice: Choice) -> tuple[Verdict, ...]:
 def _reason(outlook: Outlook, n: int) -> Reason:
     surveyed, offered = outlook.surveyed, outlook.offered
     node = surveyed.nodes[n]
+    if not filters.takes_node(surveyed.problem.policy, node):
+        return "left_out"
     if offered.closed[n]:
         return "closed"
-    if not (surveyed.can_ship[n].any() or surveyed.can_pickup[n].any()):
-        ships = any("ship" in line.methods for line in surveyed.lines)
-        return "incapable" if ships else "not_asked"
-    if surveyed.can_ship[n].any() and not offered.kept[n]:
-        return "closed" if surveyed.lanes.get(node.node_id) else "no_lane"
+    sends = surveyed.can_ship[n].any() or surveyed.can_send[n].any()
+    if not (sends or surveyed.can_pickup[n].any()):
+        asked = any(line.methods != ("pickup",) for line in surveyed.lines)
+        return "incapable" if asked else "not_asked"
+    if sends and not offered.kept[n]:
+        bar = surveyed.bars.get(node.node_id)
+        return "closed" if surveyed.lanes.get(node.node_id) else bar or "no_lane"
     return "full"

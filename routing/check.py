@@ -7,23 +7,18 @@ its own, written the slow and obvious way. Rules are numbered as in README.md wh
 import math
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from routing.plan import Cost, Fulfillment, FulfillmentLine, Plan, Prices, Promise
+from routing import check_strategy
+from routing.check_strategy import Violation
+from routing.plan import Cost, Fulfillment, FulfillmentLine, Plan, Promise
 from routing.problem import Calendar, Lane, Line, Node, Problem
 
 _DAYS_MAX = 400
-
-
-class Violation(msgspec.Struct, frozen=True):
-    """A rule a plan breaks, and where."""
-
-    rule: str
-    message: str
 
 
 class _Lookup:
@@ -34,13 +29,14 @@ class _Lookup:
         self.lines = {line.line_id: line for line in problem.lines}
         self.nodes = {node.node_id: node for node in problem.nodes}
         self.stock = {(s.node_id, s.sku): s for s in problem.stock}
-        self.lanes = {(lane.node_id, lane.service): lane for lane in problem.lanes}
+        self.lanes = {(e.node_id, e.to_node, e.service): e for e in problem.lanes}
         self.calendars = {c.calendar_id: c for c in problem.calendars}
         self.tariffs = {t.tariff_id: t for t in problem.tariffs}
 
     def lane(self, fulfillment: Fulfillment) -> Lane | None:
         """The lane a shipment uses."""
-        return self.lanes.get((fulfillment.node_id, fulfillment.service or ""))
+        to_node = fulfillment.pickup_node
+        return self.lanes.get((fulfillment.node_id, to_node, fulfillment.service or ""))
 
 
 def check(problem: Problem, plan: Plan) -> list[Violation]:
@@ -53,6 +49,7 @@ def check(problem: Problem, plan: Plan) -> list[Violation]:
         *_balance(lookup, plan),
         *_stock(lookup, plan),
         *_eligible(lookup, plan),
+        *check_strategy.left_out(problem, plan),
         *_dates(lookup, plan),
         *_capacity(lookup, plan),
         *_wishes(lookup, plan),
@@ -63,7 +60,7 @@ def check(problem: Problem, plan: Plan) -> list[Violation]:
 
 def _shape(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
     """References that lead nowhere, repeated parts and quantities that are none."""
-    keys = Counter((f.node_id, f.method, f.service, f.work_on) for f in plan.fulfillments)
+    keys = Counter((f.node_id, f.pickup_node, f.service, f.work_on) for f in plan.fulfillments)
     for key, count in keys.items():
         if count > 1:
             yield Violation("shape", f"{count} fulfillments are the same one: {key}")
@@ -77,10 +74,15 @@ def _shape(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
 def _fulfillment_shape(lookup: _Lookup, f: Fulfillment) -> Iterator[Violation]:
     if f.node_id not in lookup.nodes:
         yield Violation("shape", f"node {f.node_id} is not in the problem")
-    if f.method == "ship" and lookup.lane(f) is None:
-        yield Violation("shape", f"node {f.node_id} has no lane {f.service}")
+    if f.method != "pickup" and lookup.lane(f) is None:
+        yield Violation("shape", f"node {f.node_id} has no lane {f.service} to {f.pickup_node}")
     if f.method == "pickup" and f.service is not None:
         yield Violation("shape", f"a pickup at {f.node_id} names the service {f.service}")
+    if f.method == "pickup" and f.pickup_node != f.node_id:
+        yield Violation("shape", f"a pickup at {f.node_id} is collected at {f.pickup_node}")
+    nowhere = f.pickup_node not in {None, *lookup.nodes}
+    if nowhere or (f.method == "ship") != (f.pickup_node is None):
+        yield Violation("shape", f"{f.method} from {f.node_id} is collected at {f.pickup_node}")
     if not f.lines:
         yield Violation("shape", f"the fulfillment at {f.node_id} has no lines")
     for part in f.lines:
@@ -152,11 +154,23 @@ def _eligible(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
             line = lookup.lines[part.line_id]
             if f.method not in line.methods:
                 yield Violation("method", f"{line.line_id} may not be {f.method}")
-            if f.method == "pickup" and line.pickup_node != f.node_id:
-                yield Violation("pickup", f"{line.line_id} is not collected at {f.node_id}")
+            if f.pickup_node is not None:
+                yield from _collected(lookup, f, line)
             missing = [name for name in (f.method, *line.requires) if name not in able]
             if missing:
                 yield Violation("capability", f"{f.node_id} lacks {missing} for {line.line_id}")
+
+
+def _collected(lookup: _Lookup, f: Fulfillment, line: Line) -> Iterator[Violation]:
+    """What is collected is collected where it was asked for, at a node that may hand it over."""
+    if line.pickup_node != f.pickup_node:
+        yield Violation("pickup", f"{line.line_id} is not collected at {f.pickup_node}")
+    if f.method == "ship_to_store" and f.node_id == f.pickup_node:
+        yield Violation("pickup", f"{f.node_id} sends {line.line_id} to itself")
+    able = lookup.nodes[f.pickup_node or ""].capabilities
+    missing = [name for name in ("pickup", *line.requires) if name not in able]
+    if missing:
+        yield Violation("capability", f"{f.pickup_node} lacks {missing} for {line.line_id}")
 
 
 def _works(calendar: Calendar | None, day: date, zone: str) -> bool:
@@ -179,14 +193,14 @@ def _worked_dates(calendar: Calendar | None, first: date, zone: str) -> list[dat
     return [day for day in days if _works(calendar, day, zone)]
 
 
-def _cut_off(node: Node, day: date) -> datetime:
-    """The last instant at which the node's clock shows the cut-off on `day`.
+def _cut_off(node: Node, day: date, at: time | None = None) -> datetime:
+    """The last instant at which the node's clock shows the cut-off, or `at`, on `day`.
 
     Tries every offset in force around the day; where the clock skips the cut-off, the offset from
     before the skip tells when it would have been.
     """
     zone = ZoneInfo(node.time_zone)
-    wall = datetime.combine(day, node.cut_off)
+    wall = datetime.combine(day, at or node.cut_off)
     noon = datetime.combine(day, datetime.min.time(), UTC)
     offsets = [
         (noon + timedelta(hours=hours)).astimezone(zone).utcoffset() or timedelta()
@@ -197,11 +211,16 @@ def _cut_off(node: Node, day: date) -> datetime:
     return max(shown or instants)
 
 
-def _earliest_dispatch(lookup: _Lookup, node: Node, ready: date) -> date | None:
-    """The first date on which goods there from `ready` on can leave `node`."""
+def _earliest_dispatch(
+    lookup: _Lookup, node: Node, ready: date, collected: time | None
+) -> date | None:
+    """The first date on which goods there from `ready` on can leave `node`.
+
+    A carrier that comes before the cut-off, at `collected`, takes only what was accepted by then.
+    """
     calendar = lookup.calendars[node.calendar_id]
     today = lookup.problem.now.astimezone(ZoneInfo(node.time_zone)).date()
-    if lookup.problem.now > _cut_off(node, today):
+    if lookup.problem.now > min(_cut_off(node, today), _cut_off(node, today, collected)):
         today += timedelta(days=1)
     worked = _worked_dates(calendar, max(today, ready), node.time_zone)
     return worked[node.handling_days] if len(worked) > node.handling_days else None
@@ -210,14 +229,15 @@ def _earliest_dispatch(lookup: _Lookup, node: Node, ready: date) -> date | None:
 def _dates(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
     """Work date, `ship_by` and promise of every fulfillment."""
     for f in plan.fulfillments:
-        node = lookup.nodes[f.node_id]
+        node, lane = lookup.nodes[f.node_id], lookup.lane(f)
+        collected = lane.cut_off if lane else None
         if not _works(lookup.calendars[node.calendar_id], f.work_on, node.time_zone):
             yield Violation("calendar", f"{f.node_id} does not work on {f.work_on}")
         for part in f.lines:
-            earliest = _earliest_dispatch(lookup, node, part.available_on)
+            earliest = _earliest_dispatch(lookup, node, part.available_on, collected)
             if earliest is None or f.work_on < earliest:
                 yield Violation("work date", f"{part} cannot leave on {f.work_on}: {earliest}")
-        if f.ship_by != _cut_off(node, f.work_on):
+        if f.ship_by != _cut_off(node, f.work_on, collected):
             yield Violation("ship_by", f"{f.ship_by} is not the cut-off on {f.work_on}")
         promised = _promise(lookup, f)
         if f.promise != promised:
@@ -231,10 +251,19 @@ def _promise(lookup: _Lookup, f: Fulfillment) -> Promise | None:
     if lane is None:
         return None
     calendar = lookup.calendars[lane.calendar_id] if lane.calendar_id else None
-    cut_off = _cut_off(lookup.nodes[f.node_id], f.work_on)
-    zone = lookup.problem.destination_time_zone
+    cut_off = _cut_off(lookup.nodes[f.node_id], f.work_on, lane.cut_off)
+    place = lookup.nodes.get(lane.to_node or "")
+    zone = place.time_zone if place else lookup.problem.destination_time_zone
     moves = _worked_dates(calendar, cut_off.astimezone(ZoneInfo(zone)).date(), zone)
-    return Promise(earliest=moves[lane.transit_days_min], latest=moves[lane.transit_days_max])
+    first, last = moves[lane.transit_days_min], moves[lane.transit_days_max]
+    if place is None:
+        return Promise(earliest=first, latest=last)
+    store = lookup.calendars[place.calendar_id]
+    # A parcel may come before or after the store's cut-off of its day.
+    return Promise(
+        earliest=_worked_dates(store, first, zone)[place.handling_days],
+        latest=_worked_dates(store, last + timedelta(days=1), zone)[place.handling_days],
+    )
 
 
 def _capacity(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
@@ -255,7 +284,7 @@ def _capacity(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
 def _wishes(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
     """(7) the most shipments, (8) everything or nothing."""
     policy = lookup.problem.policy
-    shipments = sum(f.method == "ship" for f in plan.fulfillments)
+    shipments = sum(f.method != "pickup" for f in plan.fulfillments)
     if policy.shipments_max is not None and shipments > policy.shipments_max:
         yield Violation("shipments_max", f"{shipments} shipments of {policy.shipments_max}")
     if policy.ship_complete and plan.fulfillments and plan.shortfalls:
@@ -279,14 +308,20 @@ def _expected_cost(lookup: _Lookup, f: Fulfillment) -> tuple[int, Cost]:
     """Weight and cost a fulfillment should show."""
     node, lane = lookup.nodes[f.node_id], lookup.lane(f)
     weight = sum(p.quantity * lookup.lines[p.line_id].weight_grams for p in f.lines)
+    counted = sum(p.quantity * _counted_grams(lookup.lines[p.line_id]) for p in f.lines)
     parcels = 0
-    if f.method == "ship" and lane is not None:
+    if f.method != "pickup" and lane is not None:
         rows = lookup.tariffs[lane.tariff_id].brackets
-        parcels = _parcels(tuple((r.weight_grams_max, r.price_minor) for r in rows), weight)
+        parcels = _parcels(tuple((r.weight_grams_max, r.price_minor) for r in rows), counted)
     units = sum(part.quantity for part in f.lines)
     handling = node.handling_order_minor + units * node.handling_unit_minor
     total = parcels + handling
     return weight, Cost(parcels_minor=parcels, handling_minor=handling, total_minor=total)
+
+
+def _counted_grams(line: Line) -> int:
+    """What a unit counts for in a parcel, by weight or by volume."""
+    return max(line.weight_grams, line.dimensional_grams)
 
 
 def _days_after(day: date, other: date) -> int:
@@ -332,33 +367,15 @@ def _prices(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
     )
     if plan.cost != expected:
         yield Violation("cost", f"{plan.cost} instead of {expected}")
-    beyond = _beyond(lookup, plan, sum(waited for _, waited in days))
+    beyond = check_strategy.prices(lookup.problem, plan, sum(waited for _, waited in days))
     if plan.prices != beyond:
         yield Violation("prices", f"{plan.prices} instead of {beyond}")
+    broken = check_strategy.broken(lookup.problem, plan)
+    if plan.broken != broken:
+        yield Violation("prices", f"{plan.broken} instead of {broken}")
     objective = expected.total_minor + sum(msgspec.structs.astuple(beyond))
     if plan.objective_minor != objective:
         yield Violation("objective", f"{plan.objective_minor} instead of {objective}")
-
-
-def _beyond(lookup: _Lookup, plan: Plan, days_waited: int) -> Prices:
-    """What the objective counts beyond money: waiting, shortage, prices of units and of nodes."""
-    policy = lookup.problem.policy
-    short = sum(line.quantity for line in lookup.problem.lines) - sum(_taken(plan).values())
-    worth = risk = surcharge = 0
-    for f in plan.fulfillments:
-        surcharge += lookup.nodes[f.node_id].surcharge_minor
-        for part in f.lines:
-            stock = lookup.stock.get((f.node_id, part.sku))
-            if stock is not None:
-                worth += part.quantity * stock.worth_minor
-                risk += part.quantity * stock.risk_minor
-    return Prices(
-        delay_minor=policy.delay_minor * days_waited,
-        shortage_minor=policy.shortage_minor * short,
-        worth_minor=worth,
-        risk_minor=risk,
-        surcharge_minor=surcharge,
-    )
 
 
 def _claims(plan: Plan) -> Iterator[Violation]:

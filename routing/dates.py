@@ -1,7 +1,7 @@
 """When each node of a network would start, dispatch and deliver an order."""
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import NamedTuple
 
 from routing import promise
@@ -24,9 +24,17 @@ class Dates:
     what keeps dates out of the cost of an order.
     """
 
-    def __init__(self, now: datetime, time_zone: str, calendars: Iterable[Calendar]) -> None:
+    def __init__(
+        self,
+        now: datetime,
+        time_zone: str,
+        calendars: Iterable[Calendar],
+        nodes: Iterable[Node] = (),
+    ) -> None:
+        """`nodes` are those where goods may be collected that others send there."""
         self._now = now
         self._destination = time_zone
+        self._collecting = {node.node_id: node for node in nodes}
         self._calendars = {calendar.calendar_id: calendar for calendar in calendars}
         self._starts: dict[tuple[object, ...], date | None] = {}
         self._dispatches: dict[tuple[object, ...], tuple[date, datetime] | None] = {}
@@ -40,49 +48,66 @@ class Dates:
             message = f"node {node.node_id} names calendar {node.calendar_id}, which is not given"
             raise ProblemError(message) from error
 
-    def start(self, node: Node) -> date | None:
-        """The first work date that counts for the order, none when the node never works."""
-        key = (node.time_zone, node.calendar_id, node.cut_off)
+    def start(self, node: Node, collected: time | None = None) -> date | None:
+        """The first work date that counts for the order, none when the node never works.
+
+        `collected` is when a carrier collects, where that has a time of its own.
+        """
+        key = (node.time_zone, node.calendar_id, node.cut_off, collected)
         if key not in self._starts:
+            calendar = self.calendar(node)
             try:
-                self._starts[key] = promise.start_date(node, self.calendar(node), self._now)
+                self._starts[key] = promise.start_date(node, calendar, self._now, collected)
             except promise.NeverError:
                 self._starts[key] = None
         return self._starts[key]
 
-    def dispatch(self, node: Node, start_on: date) -> tuple[date, datetime] | None:
+    def dispatch(
+        self, node: Node, start_on: date, collected: time | None = None
+    ) -> tuple[date, datetime] | None:
         """The dispatch date and `ship_by` of work started on `start_on`, none when never."""
-        key = (node.time_zone, node.calendar_id, node.cut_off, node.handling_days, start_on)
+        at = collected or node.cut_off
+        key = (node.time_zone, node.calendar_id, at, node.handling_days, start_on)
         if key not in self._dispatches:
             try:
                 work_on = promise.dispatch_date(node, self.calendar(node), start_on)
-                self._dispatches[key] = work_on, promise.dispatch_instant(node, work_on)
+                ship_by = promise.dispatch_instant(node, work_on, collected)
+                self._dispatches[key] = work_on, ship_by
             except promise.NeverError:
                 self._dispatches[key] = None
         return self._dispatches[key]
 
-    def first(self, node: Node) -> First | None:
+    def first(self, node: Node, collected: time | None = None) -> First | None:
         """The first start that counts for the order, none when the node never works."""
-        start_on = self.start(node)
-        dispatched = self.dispatch(node, start_on) if start_on else None
+        start_on = self.start(node, collected)
+        dispatched = self.dispatch(node, start_on, collected) if start_on else None
         if start_on is None or dispatched is None:
             return None
         return First(start_on, *dispatched)
 
     def delivery(self, lane: Lane, ship_by: datetime) -> Promise | None:
-        """The promise of a parcel handed over by `ship_by`, none when the carrier never moves.
+        """The promise of a parcel handed over by `ship_by`, none when it never gets there.
 
         Raises `ProblemError` when the problem has no such calendar.
         """
-        key = (lane.calendar_id, lane.transit_days_min, lane.transit_days_max, ship_by)
+        days = lane.transit_days_min, lane.transit_days_max
+        key = (lane.calendar_id, *days, lane.to_node, ship_by)
         if key not in self._deliveries:
             try:
-                self._deliveries[key] = promise.delivery_promise(
-                    lane, self._calendars, ship_by, self._destination
-                )
+                self._deliveries[key] = self._arrival(lane, ship_by)
             except promise.NeverError:
                 self._deliveries[key] = None
             except KeyError as error:
                 message = f"lane {lane.node_id} {lane.service} names unknown calendar {error}"
                 raise ProblemError(message) from error
         return self._deliveries[key]
+
+    def _arrival(self, lane: Lane, ship_by: datetime) -> Promise | None:
+        """The same, worked out anew."""
+        if lane.to_node is None:
+            return promise.delivery_promise(lane, self._calendars, ship_by, self._destination)
+        node = self._collecting.get(lane.to_node)
+        if node is None:
+            return None
+        arrival = promise.delivery_promise(lane, self._calendars, ship_by, node.time_zone)
+        return promise.collection_promise(node, self.calendar(node), arrival)

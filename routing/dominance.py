@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from routing import filters
 from routing.compiled import compiled
 from routing.cost import Steps, opening_minor, parcel_steps, saving_min, span_grams
 from routing.dates import Dates
@@ -34,6 +35,10 @@ class Rivals(NamedTuple):
     """`[L]`"""
     latest: Ints
     """`[L]`: latest promise of the first parcel as an ordinal."""
+    opening: Ints
+    """`[L]`: price of a parcel beyond money, whatever it weighs."""
+    rate: Ints
+    """`[L]`: price of emissions for each gram, in millionths."""
     whole_minor: Ints
     """`[N]`: the least price of the whole order as one parcel, handling of it included."""
     order_minor: Ints
@@ -49,11 +54,13 @@ class Rivals(NamedTuple):
 
 
 class Dominated(msgspec.Struct, frozen=True):
-    """A node whose shipments another node could always make for at least this much less."""
+    """A node whose shipments to one end another could always make for at least this much less."""
 
     node: int
     by: int
     saving_minor: int
+    to_node: str | None = None
+    """Where they end: a pickup node, or the destination."""
 
 
 class Offers(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +70,14 @@ class Offers(msgspec.Struct, frozen=True, kw_only=True):
     """`[N, L]`: index into `savings`, -1 where the node has no such service."""
     latest: Ints
     """`[N, L]`: latest promise as an ordinal."""
+    end: Ints
+    """`[N, L]`: index into `ends`."""
+    ends: tuple[str | None, ...]
+    """Where lanes lead: pickup nodes, and none for the destination."""
+    opening: Ints
+    """`[N, L]`: price of a parcel beyond money, whatever it weighs."""
+    rate: Ints
+    """`[N, L]`: price of emissions for each gram, in millionths."""
     savings: Ints
     """`[T, T]`: what tariff b saves over a at least, see `saving_min`."""
     prices: Ints
@@ -75,31 +90,42 @@ class Offers(msgspec.Struct, frozen=True, kw_only=True):
 
 def offers(surveyed: Survey, dates: Dates) -> Offers:
     """The first dates and tariffs of every node that may ship something."""
-    ships = set(np.flatnonzero(surveyed.can_ship.any(axis=1)).tolist())
+    policy = surveyed.problem.policy
+    able = surveyed.can_ship.any(axis=1) | surveyed.can_send.any(axis=1)
+    ships = set(np.flatnonzero(able).tolist())
     closed = np.zeros(len(surveyed.nodes), np.bool_)
     kept: list[tuple[Lane, ...]] = []
     latest: list[list[int]] = []
     for n, node in enumerate(surveyed.nodes):
         lanes: list[Lane] = []
         days: list[int] = []
-        start_on = dates.start(node)
-        dispatched = dates.dispatch(node, start_on) if start_on else None
-        closed[n] = dispatched is None
-        if dispatched is not None and n in ships:
-            for lane in surveyed.lanes.get(node.node_id, ()):
-                promised = dates.delivery(lane, dispatched[1])
-                if promised is not None:
-                    lanes.append(lane)
-                    days.append(promised.latest.toordinal())
+        closed[n] = dates.first(node) is None
+        for lane in surveyed.lanes.get(node.node_id, ()) if n in ships else ():
+            first = dates.first(node, lane.cut_off)
+            promised = dates.delivery(lane, first.ship_by) if first else None
+            if promised is not None:
+                lanes.append(lane)
+                days.append(promised.latest.toordinal())
         kept.append(tuple(lanes))
         latest.append(days)
     names = sorted({lane.tariff_id for lanes in kept for lane in lanes})
     index = {name: t for t, name in enumerate(names)}
+    ends = sorted({lane.to_node for lanes in kept for lane in lanes}, key=lambda end: end or "")
     savings, prices = _savings(tuple(_tariff(surveyed, name) for name in names), _weight(surveyed))
     tariff = [[index[lane.tariff_id] for lane in lanes] for lanes in kept]
     return Offers(
         tariff=_padded(tariff, -1),
         latest=_padded(latest, 0),
+        end=_padded([[ends.index(lane.to_node) for lane in lanes] for lanes in kept], -1),
+        ends=tuple(ends),
+        opening=_padded(
+            [
+                [filters.opening_minor(policy, node, lane) for lane in lanes]
+                for node, lanes in zip(surveyed.nodes, kept, strict=True)
+            ],
+            0,
+        ),
+        rate=_padded([[filters.emissions_rate(policy, e) for e in lanes] for lanes in kept], 0),
         savings=savings,
         prices=prices,
         kept=tuple(kept),
@@ -115,7 +141,7 @@ def _tariff(surveyed: Survey, tariff_id: str) -> Tariff:
 
 
 def _weight(surveyed: Survey) -> int:
-    return max(1, sum(line.quantity * line.weight_grams for line in surveyed.lines))
+    return max(1, sum(line.quantity * line.priced_grams for line in surveyed.lines))
 
 
 def _padded(rows: list[list[int]], filler: int) -> Ints:
@@ -145,21 +171,39 @@ def dominated(surveyed: Survey, offered: Offers, usable: Bools) -> list[Dominate
     """Nodes whose shipments need not be considered, each with one usable node that replaces it."""
     if not offered.prices.size:
         return []
-    ships = usable & np.array([bool(lanes) for lanes in offered.kept], np.bool_)
-    holds = surveyed.can_ship & ships[:, None]
-    full = holds & (surveyed.on_hand >= surveyed.needs)[:, surveyed.sku_of]
-    by, saving = needless(_rivals(surveyed, offered, holds, full), offered.savings)
-    return [Dominated(n, int(by[n]), int(saving[n])) for n in np.flatnonzero(by >= 0).tolist()]
+    full = (surveyed.on_hand >= surveyed.needs)[:, surveyed.sku_of]
+    found: list[Dominated] = []
+    for end, to_node in enumerate(offered.ends):
+        given = offered.end == end
+        ships = usable & given.any(axis=1)
+        holds = brings(surveyed, to_node) & ships[:, None]
+        rivals = _rivals(surveyed, offered, given, (holds, holds & full))
+        by, saving = needless(rivals, offered.savings)
+        found += [
+            Dominated(n, int(by[n]), int(saving[n]), to_node)
+            for n in np.flatnonzero(by >= 0).tolist()
+        ]
+    return found
 
 
-def _rivals(surveyed: Survey, offered: Offers, holds: Bools, full: Bools) -> Rivals:
+def brings(surveyed: Survey, to_node: str | None) -> Bools:
+    """`[N, I]`: the node may bring some of the line there."""
+    if to_node is None:
+        return surveyed.can_ship
+    there = np.array([line.pickup_node == to_node for line in surveyed.lines], np.bool_)
+    return surveyed.can_send & there
+
+
+def _rivals(surveyed: Survey, offered: Offers, given: Bools, held: tuple[Bools, Bools]) -> Rivals:
+    """What pruning reads of the lanes to one end, `given`; `held` are `holds` and `fills`."""
+    holds, full = held
     policy = surveyed.problem.policy
     per_line = [
         policy.delay_minor + (policy.lateness_minor if line.requested_by else 0)
         for line in surveyed.lines
     ]
-    given = offered.tariff >= 0
-    price = np.where(given, offered.prices[offered.tariff], 2**62).min(axis=1, initial=2**62)
+    whole = offered.prices[offered.tariff] + offered.opening
+    price = np.where(given, whole, 2**61).min(axis=1, initial=2**61)
     order_minor = _ints([opening_minor(node) for node in surveyed.nodes])
     beyond_minor = surveyed.beyond_minor[:, surveyed.sku_of]
     return Rivals(
@@ -168,6 +212,8 @@ def _rivals(surveyed: Survey, offered: Offers, holds: Bools, full: Bools) -> Riv
         lane_starts=np.concatenate([[0], np.cumsum(given.sum(axis=1))]).astype(np.int64),
         tariff=offered.tariff[given],
         latest=offered.latest[given],
+        opening=offered.opening[given],
+        rate=offered.rate[given],
         whole_minor=price + order_minor,
         order_minor=order_minor,
         unit_minor=_ints([node.handling_unit_minor for node in surveyed.nodes]),
@@ -266,8 +312,11 @@ def _margin(rivals: Rivals, savings: Ints, m: int, n: int) -> int:
     for one in range(rivals.lane_starts[n], rivals.lane_starts[n + 1]):
         best = -(2**61)
         for other in range(rivals.lane_starts[m], rivals.lane_starts[m + 1]):
+            if rivals.rate[other] > rivals.rate[one]:
+                continue
             later = max(0, rivals.latest[other] - rivals.latest[one])
             saved = savings[rivals.tariff[one], rivals.tariff[other]]
+            saved += rivals.opening[one] - rivals.opening[other]
             best = max(best, saved - later * rivals.slope_minor[n])
         lowest = min(lowest, best)
     return int(max(-1, lowest + rivals.order_minor[n] - rivals.order_minor[m]))

@@ -38,8 +38,11 @@ READING_LIMIT_MS = 5_000
 PRICING_LIMIT_MS = 1_000
 """Time to work out what plans with each node cost at least; ordinary orders take a few of them."""
 
-Parts = dict[tuple[str, str | None, date], dict[str, int]]
-"""Units by node id, service (none for pickup) and work date, then by line id."""
+Place = tuple[str, str | None, str | None, date]
+"""Node id, pickup node (none for `ship`), service (none for `pickup`) and work date."""
+
+Parts = dict[Place, dict[str, int]]
+"""Units by place, then by line id."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,6 +228,7 @@ def _candidates(decision: Decision) -> list[dict[str, Any]]:
                 "node_id": slot.node.node_id,
                 "method": slot.method,
                 "service": slot.service,
+                "pickup_node": slot.pickup_node,
                 "work_on": slot.work_on.isoformat(),
                 "promise": msgspec.to_builtins(slot.promise),
                 "units": {instance.lines[i].line_id: most for i, most in taken.items()},
@@ -285,7 +289,8 @@ def _kept(instance: Instance, plan: Plan, priced: Bound) -> tuple[set[str], tupl
 def _cut_down(problem: Problem, kept: set[str]) -> Problem:
     """The problem with only these nodes and what they refer to."""
     skus = {line.sku for line in problem.lines}
-    nodes = tuple(node for node in problem.nodes if node.node_id in kept)
+    sent_to = {lane.to_node for lane in problem.lanes if lane.node_id in kept}
+    nodes = tuple(node for node in problem.nodes if node.node_id in kept | sent_to)
     lanes = tuple(lane for lane in problem.lanes if lane.node_id in kept)
     calendars = {node.calendar_id for node in nodes}.union(lane.calendar_id for lane in lanes)
     tariffs = {lane.tariff_id for lane in lanes}
@@ -308,7 +313,7 @@ def _assignment(instance: Instance, plan: Plan) -> Assignment:
     """The plan as units by slot and line. Raises `ValueError` for a slot that is not there."""
     parts: Parts = {}
     for f in plan.fulfillments:
-        taken = parts.setdefault((f.node_id, f.service, f.work_on), {})
+        taken = parts.setdefault((f.node_id, f.pickup_node, f.service, f.work_on), {})
         for part in f.lines:
             taken[part.line_id] = taken.get(part.line_id, 0) + part.quantity
     return _units(instance, parts)
@@ -316,13 +321,14 @@ def _assignment(instance: Instance, plan: Plan) -> Assignment:
 
 def _units(instance: Instance, parts: Parts) -> Assignment:
     slots = {
-        (slot.node.node_id, slot.service, slot.work_on): k for k, slot in enumerate(instance.slots)
+        (slot.node.node_id, slot.pickup_node, slot.service, slot.work_on): k
+        for k, slot in enumerate(instance.slots)
     }
     lines = {line.line_id: i for i, line in enumerate(instance.lines)}
     units: Assignment = {}
     for place, taken in parts.items():
         if place not in slots:
-            node_id, service, work_on = place
+            node_id, _, service, work_on = place
             raise ValueError(f"nothing offers {service or 'pickup'} from {node_id} on {work_on}")
         units[slots[place]] = {lines[line_id]: count for line_id, count in sorted(taken.items())}
     return units

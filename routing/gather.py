@@ -11,15 +11,26 @@ import msgspec
 import numpy as np
 
 from routing.basket import Seen
-from routing.beyond import Beyond
 from routing.compiled import compiled
 from routing.dominance import WORD, Rivals, needless
 from routing.grid import Grid, Ints
+from routing.holding import (
+    DELAY,
+    GRAMS,
+    LATENESS,
+    ORDERED_ON,
+    QUANTITY,
+    REQUESTED_ON,
+    SENT_ROW,
+    SKU,
+    Cells,
+    emissions_minor,
+    ends_of,
+    held_by,
+)
 from routing.problem import Line, Policy
 from routing.survey import Bools
 from routing.terrain import (
-    PICKUP,
-    SHIP,
     UNKNOWN_ABILITY,
     Rows,
     Stairs,
@@ -28,32 +39,9 @@ from routing.terrain import (
     stairs_of,
 )
 
-QUANTITY, GRAMS, SKU, NEEDS, SHIPS, PICKUP_ROW, REQUESTED_ON, WIDTH = range(8)
-"""Columns of what is known of a line; `NEEDS` are abilities as bits, dates are ordinals. Their
-number comes last."""
-
-DELAY, LATENESS, ORDERED_ON = range(3)
-
-
-class Cells(NamedTuple):
-    """A basket: P cells of stock, sku after sku, and I lines in order of their ids."""
-
-    rows: Ints
-    """`[P]`: row in the terrain, -1 for nodes it does not know."""
-    units: Ints
-    """`[P]`"""
-    counts: Ints
-    """`[S]`: cells of each sku."""
-    lines: Ints
-    """`[I, 7]`: see the columns above."""
-    waits: Ints
-    """`[3]`: price of a line's day, of its late day, and the date of the order."""
-    beyond: Beyond
-    """Prices of the cells and of the terrain's rows."""
-
 
 class Slots(NamedTuple):
-    """The slots of a basket, K of them in order of node, method and service."""
+    """The slots of a basket, K of them in order of node, method, pickup node and service."""
 
     rows: Ints
     """`[K]`: the node's row in the terrain."""
@@ -96,7 +84,7 @@ def gather(
     index = {sku: s for s, sku in enumerate(there.skus)}
     table = np.array([columns(terrain, line, index[line.sku]) for line in lines], np.int64)
     waits = policy.delay_minor, policy.lateness_minor, terrain.ordered_on.toordinal()
-    weight = sum(line.quantity * line.weight_grams for line in lines)
+    weight = sum(line.quantity * line.priced_grams for line in lines)
     dates = np.array(waits, np.int64)
     cells = Cells(there.rows, there.units, there.counts, table, dates, there.beyond)
     slots = _unpacked(terrain.packed, cells, terrain.staircases(weight), int(pruned))
@@ -132,12 +120,12 @@ def columns(terrain: Terrain, line: Line, sku: int) -> tuple[int, ...]:
     needs = 0
     for name in line.requires:
         needs |= terrain.abilities.get(name, UNKNOWN_ABILITY)
-    row = -1
-    if "pickup" in line.methods:
-        row = terrain.row_of.get(line.pickup_node or "", -1)
+    place = terrain.row_of.get(line.pickup_node or "", -1)
+    row = place if "pickup" in line.methods else -1
+    sent = place if "ship_to_store" in line.methods else -1
     requested_on = line.requested_by.toordinal() if line.requested_by else 0
     ships = int("ship" in line.methods)
-    return line.quantity, line.weight_grams, sku, needs, ships, row, requested_on
+    return line.quantity, line.priced_grams, sku, needs, ships, row, sent, requested_on
 
 
 @compiled
@@ -148,72 +136,52 @@ def _unpacked(rows: Ints, cells: Cells, stairs: Ints, pruned: int) -> Slots:
 @compiled
 def offered(rows: Rows, cells: Cells, stairs: Stairs, pruned: int) -> Slots:
     """The slots that a basket's plan can use; `pruned` of 0 leaves those of needless nodes."""
-    ship, pickup, holding = _held(rows, cells)
+    ship, pickup, sent, holding = held_by(rows, cells)
     weight = (cells.lines[:, QUANTITY] * cells.lines[:, GRAMS]).sum()
-    rivals = _rivals(rows, cells, stairs, (ship, holding), weight)
-    by = np.full(len(holding), -1, np.int64)
-    if pruned:
-        by, _ = needless(rivals, stairs.savings)
-    slot_rows, slot_lanes = _offered(rows, stairs, (by, rivals.holds), pickup, holding)
-    return _priced(rows, cells, stairs, (slot_rows, slot_lanes), (ship, pickup, weight))
-
-
-@compiled
-def _held(rows: Rows, cells: Cells) -> tuple[Ints, Ints, Ints]:
-    """Units by row and line that may be shipped, those to be collected, and the rows with any."""
-    count, width = len(rows.abilities), len(cells.lines)
-    starts = np.zeros(len(cells.counts) + 1, np.int64)
-    starts[1:] = np.cumsum(cells.counts)
-    ship = np.zeros((count, width), np.int64)
-    pickup = np.zeros((count, width), np.int64)
-    some = np.zeros(count, np.bool_)
-    for i in range(width):
-        line = cells.lines[i]
-        to_ship, to_collect = line[NEEDS] | SHIP, line[NEEDS] | PICKUP
-        for cell in range(starts[line[SKU]], starts[line[SKU] + 1]):
-            row, units = cells.rows[cell], min(cells.units[cell], line[QUANTITY])
-            if row < 0 or units < 1:
-                continue
-            able = rows.abilities[row]
-            delivers = rows.lane_starts[row] < rows.lane_starts[row + 1]
-            if line[SHIPS] and delivers and able & to_ship == to_ship:
-                ship[row, i] = units
-                some[row] = True
-            if row == line[PICKUP_ROW] and able & to_collect == to_collect:
-                pickup[row, i] = units
-                some[row] = True
-    return ship, pickup, np.flatnonzero(some)
+    ends = ends_of(cells)
+    serves = np.zeros((len(holding), len(ends)), np.bool_)
+    for end in range(len(ends)):
+        given = ship if ends[end] < 0 else sent
+        rivals = _rivals(rows, cells, stairs, (given, holding), (ends[end], weight))
+        by = np.full(len(holding), -1, np.int64)
+        if pruned:
+            by, _ = needless(rivals, stairs.savings)
+        for n in range(len(holding)):
+            serves[n, end] = by[n] < 0 and rivals.holds[n].any()
+    slots = _offered(rows, stairs, (ends, serves), pickup, holding)
+    return _priced(rows, cells, stairs, slots, (ship, pickup, sent), weight)
 
 
 @compiled
 def _rivals(
-    rows: Rows, cells: Cells, stairs: Stairs, held: tuple[Ints, Ints], weight: int
+    rows: Rows, cells: Cells, stairs: Stairs, held: tuple[Ints, Ints], asked: tuple[int, int]
 ) -> Rivals:
-    """What pruning reads of the rows that hold any of the order."""
-    ship, holding = held
+    """What pruning reads of the rows that hold any of the order, and of their lanes to one end.
+
+    `asked` are that end and the weight of the order.
+    """
+    given, holding = held
+    end, weight = asked
     count, width = len(holding), len(cells.lines)
     holds = np.zeros((count, (width + WORD - 1) // WORD), np.int64)
     fills = np.zeros_like(holds)
     slope, whole = np.zeros(count, np.int64), np.empty(count, np.int64)
     opening_minor, beyond_minor = _opening_minor(rows, cells), _beyond_minor(rows, cells)
-    lane_starts = np.zeros(count + 1, np.int64)
     for n in range(count):
         row = holding[n]
         for i in range(width):
-            if ship[row, i]:
+            if given[row, i] and (end < 0 or cells.lines[i, SENT_ROW] == end):
                 bit = np.int64(1) << (i % WORD)
                 holds[n, i // WORD] |= bit
-                if ship[row, i] == cells.lines[i, QUANTITY]:
+                if given[row, i] == cells.lines[i, QUANTITY]:
                     fills[n, i // WORD] |= bit
                 late = cells.waits[LATENESS] if cells.lines[i, REQUESTED_ON] else 0
                 slope[n] += cells.waits[DELAY] + late
-        lane_starts[n + 1] = lane_starts[n] + rows.lane_starts[row + 1] - rows.lane_starts[row]
-    lanes = np.empty(lane_starts[count], np.int64)
+    lane_starts, lanes = _leading(rows, holding, end)
     for n in range(count):
-        first, whole[n] = rows.lane_starts[holding[n]], 2**61
-        for place in range(lane_starts[n + 1] - lane_starts[n]):
-            lanes[lane_starts[n] + place] = first + place
-            price = _price(stairs, rows.lane_tariff[first + place], weight)
+        whole[n] = 2**61
+        for lane in lanes[lane_starts[n] : lane_starts[n + 1]]:
+            price = _price(stairs, rows.lane_tariff[lane], weight) + rows.lane_opening[lane]
             whole[n] = min(whole[n], price + opening_minor[holding[n]])
     return Rivals(
         holds,
@@ -221,6 +189,8 @@ def _rivals(
         lane_starts,
         rows.lane_tariff[lanes],
         rows.lane_latest[lanes],
+        rows.lane_opening[lanes],
+        rows.lane_rate[lanes],
         whole,
         opening_minor[holding],
         rows.unit_minor[holding],
@@ -228,6 +198,20 @@ def _rivals(
         slope,
         np.ones(count, np.bool_),
     )
+
+
+@compiled
+def _leading(rows: Rows, holding: Ints, end: int) -> tuple[Ints, Ints]:
+    """Where the lanes of each holding row to one end begin, and those lanes."""
+    starts = np.zeros(len(holding) + 1, np.int64)
+    lanes = np.empty(len(rows.lane_to), np.int64)
+    for n in range(len(holding)):
+        starts[n + 1] = starts[n]
+        for lane in range(rows.lane_starts[holding[n]], rows.lane_starts[holding[n] + 1]):
+            if rows.lane_to[lane] == end:
+                lanes[starts[n + 1]] = lane
+                starts[n + 1] += 1
+    return starts, lanes[: starts[-1]].copy()
 
 
 @compiled
@@ -263,10 +247,13 @@ def _price(stairs: Stairs, tariff: int, weight: int) -> int:
 
 @compiled
 def _offered(
-    rows: Rows, stairs: Stairs, pruned: tuple[Ints, Ints], pickup: Ints, holding: Ints
+    rows: Rows, stairs: Stairs, pruned: tuple[Ints, Bools], pickup: Ints, holding: Ints
 ) -> tuple[Ints, Ints]:
-    """The row and the lane of each slot: a pickup first, then the services worth a look."""
-    by, holds = pruned
+    """The row and the lane of each slot: a pickup first, then the services worth a look.
+
+    `pruned` are the ends that the order can use, and which of them each holding row serves.
+    """
+    ends, serves = pruned
     most = len(holding) + len(rows.lane_tariff)
     slot_rows, slot_lanes = np.empty(most, np.int64), np.empty(most, np.int64)
     count = 0
@@ -275,11 +262,14 @@ def _offered(
         if pickup[row].any():
             slot_rows[count], slot_lanes[count] = row, -1
             count += 1
-        if by[n] >= 0 or not holds[n].any():
-            continue
         first, last = rows.lane_starts[row], rows.lane_starts[row + 1]
-        kept = np.ones(last - first, np.bool_)
+        kept = np.zeros(last - first, np.bool_)
         for lane in range(first, last):
+            for end in range(len(ends)):
+                kept[lane - first] |= serves[n, end] and rows.lane_to[lane] == ends[end]
+        for lane in range(first, last):
+            if not kept[lane - first]:
+                continue
             if _beaten(rows, stairs, kept, first, lane):
                 kept[lane - first] = False
             else:
@@ -290,25 +280,34 @@ def _offered(
 
 @compiled
 def _beaten(rows: Rows, stairs: Stairs, kept: Bools, first: int, lane: int) -> bool:
-    """Whether another service kept so far is no dearer at any weight and no later."""
+    """Whether another service to there, kept so far, is no dearer at any weight and no later."""
     for other in range(first, first + len(kept)):
         if (
             other != lane
             and kept[other - first]
-            and stairs.savings[rows.lane_tariff[lane], rows.lane_tariff[other]] >= 0
+            and rows.lane_to[other] == rows.lane_to[lane]
+            and rows.lane_ready[other] == rows.lane_ready[lane]
             and rows.lane_latest[other] <= rows.lane_latest[lane]
+            and rows.lane_rate[other] <= rows.lane_rate[lane]
         ):
-            return True
+            saved = stairs.savings[rows.lane_tariff[lane], rows.lane_tariff[other]]
+            if saved + rows.lane_opening[lane] >= rows.lane_opening[other]:
+                return True
     return False
 
 
 @compiled
 def _priced(
-    rows: Rows, cells: Cells, stairs: Stairs, slots: tuple[Ints, Ints], held: tuple[Ints, Ints, int]
+    rows: Rows,
+    cells: Cells,
+    stairs: Stairs,
+    slots: tuple[Ints, Ints],
+    held: tuple[Ints, Ints, Ints],
+    weight: int,
 ) -> Slots:
     """The arrays of the grid; of a staircase only the steps that the order can reach."""
     slot_rows, slot_lanes = slots
-    ship, pickup, weight = held
+    ship, pickup, sent = held
     count, width = len(slot_rows), len(cells.lines)
     units_max = np.empty((count, width), np.int64)
     unit_minor, beyond_minor = np.empty((count, width), np.int64), _beyond_minor(rows, cells)
@@ -323,10 +322,14 @@ def _priced(
         while stairs.grams[stairs.starts[tariffs[k]] + steps - 1] < weight:
             steps += 1
         starts[k + 1] = starts[k] + steps
+        end = -1 if collected else rows.lane_to[lane]
         for i in range(width):
-            units_max[k, i] = pickup[row, i] if collected else ship[row, i]
+            if end >= 0:
+                units_max[k, i] = sent[row, i] if cells.lines[i, SENT_ROW] == end else 0
+            else:
+                units_max[k, i] = pickup[row, i] if collected else ship[row, i]
             time_minor[k, i] = _waiting(cells, i, latest)
-            unit_minor[k, i] = rows.unit_minor[row]
+            unit_minor[k, i] = _unit_minor(rows, cells, (row, lane), i)
             if len(beyond_minor):
                 unit_minor[k, i] += beyond_minor[row, i]
     grams, minor = np.empty(starts[count], np.int64), np.empty(starts[count], np.int64)
@@ -339,8 +342,20 @@ def _priced(
     for k in range(1, count):
         nodes[k] = nodes[k - 1] + (slot_rows[k] != slot_rows[k - 1])
     opening_minor = _opening_minor(rows, cells)[slot_rows]
+    for k in range(count):
+        row, lane = slot_rows[k], slot_lanes[k]
+        opening_minor[k] += rows.pickup_opening[row] if lane < 0 else rows.lane_opening[lane]
     parts = units_max, time_minor, opening_minor, unit_minor, nodes, starts, grams, minor
     return Slots(slot_rows, slot_lanes, *parts)
+
+
+@compiled
+def _unit_minor(rows: Rows, cells: Cells, slot: tuple[int, int], i: int) -> int:
+    """Handling and emissions of a unit of a line."""
+    row, lane = slot
+    if lane < 0:
+        return int(rows.unit_minor[row])
+    return int(rows.unit_minor[row]) + emissions_minor(rows, lane, cells.lines[i, GRAMS])
 
 
 @compiled

@@ -71,7 +71,7 @@ class Draft:
     def price_minor(self, k: int, taken: dict[int, int]) -> int:
         """What opening `k` for `taken` adds to the objective, its shortage aside."""
         instance = self.instance
-        weight = sum(instance.lines[i].weight_grams * u for i, u in taken.items())
+        weight = sum(instance.lines[i].priced_grams * u for i, u in taken.items())
         slot, time, each = instance.slots[k], instance.time_minor[k], instance.unit_minor[k]
         opened = len(self.units)
         return (

@@ -26,7 +26,7 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     quantities: Ints
     """`[I]`: units ordered."""
     weights_grams: Ints
-    """`[I]`: grams of one unit."""
+    """`[I]`: grams that one unit counts for in a parcel."""
     time_minor: Ints
     """`[K, I]`: waiting price of the line when its last unit comes from the slot; a line pays the
     highest of the slots that it takes units from, once."""
@@ -61,7 +61,7 @@ def grid(instance: Instance) -> Grid:
     return Grid(
         units_max=np.array(instance.units_max, np.int64).reshape(shape),
         quantities=np.array([line.quantity for line in lines], np.int64),
-        weights_grams=np.array([line.weight_grams for line in lines], np.int64),
+        weights_grams=np.array([line.priced_grams for line in lines], np.int64),
         time_minor=np.array(instance.time_minor, np.int64).reshape(shape),
         slot_minor=np.array(instance.opening_minor, np.int64),
         unit_minor=np.array(instance.unit_minor, np.int64).reshape(shape),

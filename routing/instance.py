@@ -9,9 +9,11 @@ from typing import Literal
 
 import msgspec
 
+from routing import cost, filters
 from routing.cost import Steps
+from routing.dates import First
 from routing.plan import Promise
-from routing.problem import Line, Method, Node, Policy, Stock
+from routing.problem import Lane, Line, Method, Node, Policy, Soft, Stock, method_of
 
 Assignment = dict[int, dict[int, int]]
 """Units by slot, then by line; only opened slots and positive units are present."""
@@ -23,6 +25,8 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     node: Node
     method: Method
     service: str | None
+    pickup_node: str | None
+    """Where the customer collects; none for `ship`."""
     start_on: date
     """The work date on which the work starts: what is there by then can be taken."""
     work_on: date
@@ -31,6 +35,42 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     promise: Promise
     steps: Steps
     """Price of a shipment by weight."""
+    broken: tuple[Soft, ...] = ()
+    """Soft rules that it breaks."""
+    emissions_minor: int = 0
+    """Price of the emissions of a shipment, whatever it weighs."""
+    emissions_rate: int = 0
+    """Price of those of each gram, in millionths."""
+
+    @property
+    def opening_minor(self) -> int:
+        """Price of opening it beside parcels and the split."""
+        soft = sum(rule.minor for rule in self.broken)
+        return cost.opening_minor(self.node) + soft + self.emissions_minor
+
+    def unit_emissions_minor(self, grams: int) -> int:
+        """Price of the emissions of a unit of so many grams."""
+        return grams * self.emissions_rate // filters.RATE
+
+
+def slot_of(
+    policy: Policy, node: Node, lane: Lane | None, start: First, promised: Promise, steps: Steps
+) -> Slot:
+    """The slot of a node's lane, or of a pickup without one, that starts so."""
+    return Slot(
+        node=node,
+        method=method_of(lane),
+        service=lane.service if lane else None,
+        pickup_node=lane.to_node if lane else node.node_id,
+        start_on=start.start_on,
+        work_on=start.work_on,
+        ship_by=start.ship_by,
+        promise=promised,
+        steps=steps,
+        broken=filters.broken(policy, node, lane),
+        emissions_minor=filters.emissions_minor(policy, lane),
+        emissions_rate=filters.emissions_rate(policy, lane),
+    )
 
 
 class UnitLimit(msgspec.Struct, frozen=True):
@@ -50,7 +90,10 @@ class OpenLimit(msgspec.Struct, frozen=True):
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
-    """Lines and slots in canonical order: lines by id; slots by node id, start, method, service."""
+    """Lines and slots in canonical order.
+
+    Lines by id; slots by node id, start, method, pickup node, service.
+    """
 
     policy: Policy
     lines: tuple[Line, ...]
@@ -117,6 +160,9 @@ Reason = Literal[
     "not_asked",
     "incapable",
     "no_lane",
+    "left_out",
+    "too_far",
+    "no_service",
     "closed",
     "full",
     "dominated",

@@ -72,7 +72,8 @@ def _moved(terrain: Terrain, moved: Mapping[int, First | None]) -> Terrain | Non
     """The terrain with other first starts for some rows, none of them where there is no start."""
     rows, promises = terrain.rows, [*terrain.promises]
     ready, abilities, latest = rows.ready.copy(), rows.abilities.copy(), rows.lane_latest.copy()
-    dispatches = [*terrain.dispatches]
+    dispatches, departures = [*terrain.dispatches], [*terrain.departures]
+    lane_ready = rows.lane_ready.copy()
     for row, first in moved.items():
         dispatches[row] = first
         if first is None:
@@ -83,13 +84,17 @@ def _moved(terrain: Terrain, moved: Mapping[int, First | None]) -> Terrain | Non
             promised: Promise | None = terrain.dates.delivery(terrain.lanes[lane], first.ship_by)
             if promised is None:
                 return None
-            promises[lane] = promised
+            promises[lane], departures[lane] = promised, first
+            lane_ready[lane] = ready[row]
             latest[lane] = promised.latest.toordinal()
-    rows = rows._replace(ready=ready, abilities=abilities, lane_latest=latest)
+    rows = rows._replace(
+        ready=ready, abilities=abilities, lane_latest=latest, lane_ready=lane_ready
+    )
     return msgspec.structs.replace(
         terrain,
         rows=rows,
         packed=packed(rows),
         dispatches=tuple(dispatches),
+        departures=tuple(departures),
         promises=tuple(promises),
     )

@@ -109,7 +109,7 @@ def _parcels(model: cp_model.CpModel, instance: Instance, k: int) -> _Parcels:
     """The price steps that the heaviest load of slot `k` can reach, or its parcels if too many."""
     steps = instance.slots[k].steps
     heaviest = sum(
-        most * line.weight_grams
+        most * line.priced_grams
         for most, line in zip(instance.units_max[k], instance.lines, strict=True)
     )
     reached = bisect_left(steps.weights_grams, heaviest) + 1
@@ -157,7 +157,7 @@ def _constrain(model: cp_model.CpModel, instance: Instance, v: _Variables) -> No
         count = sum(times for _, _, times in parcels.rows)
         model.add(count == v.opened[k] if parcels.steps else count >= v.opened[k])
         if len(parcels.rows) > 1:
-            load = sum(instance.lines[i].weight_grams * x for i, x in by_slot[k])
+            load = sum(instance.lines[i].priced_grams * x for i, x in by_slot[k])
             model.add(load <= sum(weight * times for weight, _, times in parcels.rows))
     for limit in instance.unit_limits:
         # (4) Stock by date and (5) capacity in units.

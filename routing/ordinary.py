@@ -12,8 +12,9 @@ from routing.basket import Bytes, Held, by_row, noted
 from routing.beyond import NOTHING, Beyond, beyond_of, packed_beyond
 from routing.billed import OBJECTIVE, bill
 from routing.compiled import compiled
-from routing.gather import GRAMS, QUANTITY, SKU, WIDTH, Cells, columns, offered
+from routing.gather import columns, offered
 from routing.grid import Ints
+from routing.holding import GRAMS, QUANTITY, SKU, WIDTH, Cells
 from routing.partition import PROVEN, UNPAYABLE, parting
 from routing.problem import Line, Policy
 from routing.terrain import Terrain, rows_of, stairs_of
@@ -55,7 +56,7 @@ def settled(
     weight = 0
     for line in lines:
         order += columns(terrain, line, held.skus.index(line.sku))
-        weight += line.quantity * line.weight_grams
+        weight += line.quantity * line.priced_grams
     proven, figures, stock = _settled(
         terrain.packed,
         terrain.staircases(weight),

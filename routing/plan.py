@@ -47,6 +47,8 @@ class Fulfillment(msgspec.Struct, frozen=True, kw_only=True):
     method: Method
     service: str | None
     """The carrier service of the lane used; none for pickup."""
+    pickup_node: str | None = None
+    """Where the customer collects: the node itself, or the one it sends to; none for `ship`."""
     work_on: date
     """Local work date whose capacity this fulfillment takes."""
     ship_by: datetime

@@ -15,8 +15,9 @@ from routing.bonds import limits_of, of_nodes
 from routing.cost import NO_PARCEL, parcel_steps
 from routing.gather import Gathered, by_id, gather
 from routing.grid import Ints, taken
-from routing.instance import Instance, Slot
+from routing.instance import Instance, Slot, slot_of
 from routing.later import with_room
+from routing.leaning import leaned
 from routing.model import improve
 from routing.ordinary import settled
 from routing.partition import partition
@@ -52,6 +53,7 @@ def plan_basket(terrain: Terrain, basket: Basket, time_limit_ms: int) -> Planned
             f"the order is of {basket.now}, the terrain holds from {terrain.from_at} until"
             f" {terrain.until_at}; prepare it anew"
         )
+    terrain = leaned(terrain, basket.policy)
     policy = _timed(basket.policy, time_limit_ms)
     validate_lines(basket.lines, policy)
     found = _at_once(terrain, basket, deadline) if _ordinary(terrain, basket) else None
@@ -75,6 +77,8 @@ def _ordinary(terrain: Terrain, basket: Basket) -> bool:
     return (
         len(basket.held.skus) == len(basket.lines)
         and not (basket.policy.backorder and expected(terrain, basket))
+        # Services of a node that start on different dates do not move together to one with room.
+        and not (basket.capacity and terrain.timed)
         and all(name in terrain.abilities for line in basket.lines for name in line.requires)
     )
 
@@ -110,7 +114,7 @@ def _at_once(terrain: Terrain, basket: Basket, deadline: float) -> tuple[Plan, S
         saw = sight(there, len(terrain.destination.nodes))
     if not _roomy(terrain, basket, parts(figures, len(lines))):
         return None
-    return plan_of(terrain, lines, figures, proof), saw
+    return plan_of(terrain, basket.policy, lines, figures, proof), saw
 
 
 def _looked_for(
@@ -188,7 +192,7 @@ def _instance(
     stock: dict[tuple[str, str], Stock] = {}
     made: list[Slot] = []
     for k, row in zip(chosen, units_max, strict=True):
-        slot = _slot(terrain, int(slots.rows[k]), int(slots.lanes[k]), weight)
+        slot = _slot(terrain, basket.policy, int(slots.rows[k]), int(slots.lanes[k]), weight)
         made.append(slot)
         node_id = slot.node.node_id
         for line, most in zip(gathered.lines, row, strict=True):
@@ -209,24 +213,15 @@ def _instance(
     )
 
 
-def _slot(terrain: Terrain, row: int, lane: int, weight_grams: int) -> Slot:
+def _slot(terrain: Terrain, policy: Policy, row: int, lane: int, weight_grams: int) -> Slot:
+    served = terrain.destination
+    node = served.nodes[row]
+    if lane >= 0:
+        brackets = served.tariffs[terrain.rows.lane_tariff[lane]].brackets
+        steps = parcel_steps(brackets, weight_grams)
+        start, promised = terrain.departures[lane], terrain.promises[lane]
+        return slot_of(policy, node, terrain.lanes[lane], start, promised, steps)
     first = terrain.dispatches[row]
     if first is None:
         raise ValueError(f"row {row} never works and has no slot")
-    served = terrain.destination
-    if lane < 0:
-        service, promised, steps = None, pickup_promise(first.work_on), NO_PARCEL
-    else:
-        brackets = served.tariffs[terrain.rows.lane_tariff[lane]].brackets
-        service, promised = terrain.lanes[lane].service, terrain.promises[lane]
-        steps = parcel_steps(brackets, weight_grams)
-    return Slot(
-        node=served.nodes[row],
-        method="pickup" if lane < 0 else "ship",
-        service=service,
-        start_on=first.start_on,
-        work_on=first.work_on,
-        ship_by=first.ship_by,
-        promise=promised,
-        steps=steps,
-    )
+    return slot_of(policy, node, None, first, pickup_promise(first.work_on), NO_PARCEL)

@@ -17,7 +17,7 @@ class ProblemError(ValueError):
     """A problem that no plan can answer because it contradicts itself; says what and where."""
 
 
-Method = Literal["ship", "pickup"]
+Method = Literal["ship", "pickup", "ship_to_store"]
 NodeKind = Literal["warehouse", "store", "supplier", "partner"]
 CapacityUnit = Literal["orders", "units"]
 
@@ -32,11 +32,19 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """Weight of one unit."""
     methods: tuple[Method, ...] = ("ship",)
     pickup_node: str | None = None
-    """The node where the customer collects; required when `methods` contains `pickup`."""
+    """The node where the customer collects; required by `pickup`, which takes what is there, and by
+    `ship_to_store`, which takes what another node sends there."""
     requested_by: date | None = None
-    """Local date at the destination (ship) or at the pickup node (pickup)."""
+    """Local date at the destination (ship) or at the pickup node."""
     requires: tuple[str, ...] = ()
     """Capabilities a node must have for this item, beyond the one its method needs."""
+    dimensional_grams: int = 0
+    """What a unit counts for by its volume, as carriers price bulky goods."""
+
+    @property
+    def priced_grams(self) -> int:
+        """What a unit counts for in parcels: its weight, or its dimensional weight if that is more."""
+        return max(self.weight_grams, self.dimensional_grams)
 
 
 class Calendar(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,17 +77,22 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     handling_days: int
     """Further work dates between acceptance and dispatch or readiness for pickup."""
     capabilities: tuple[str, ...]
-    """`ship`, `pickup` and whatever items require, such as `hazmat` or `bulky`."""
+    """The methods by which it gives goods, and whatever items require, such as `hazmat`. What is
+    sent to it for a customer to collect takes `pickup` alone."""
     handling_order_minor: int
     handling_unit_minor: int
     capacity: tuple[Capacity, ...] = ()
     """Only dates with a limit are listed; an unlisted date is unlimited."""
     surcharge_minor: int = 0
     """Price of one more fulfillment at the node now, beyond money; part of `objective` only."""
+    groups: tuple[str, ...] = ()
+    """Names by which strategies take nodes together, such as `outlet` or `north`."""
+    distance_km: int | None = None
+    """From the destination, where somebody knows it."""
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
-    """One carrier service from one node to the destination's zone."""
+    """One carrier service from one node to the destination's zone or to a pickup node."""
 
     node_id: str
     service: str
@@ -88,6 +101,22 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     transit_days_max: int
     calendar_id: str | None = None
     """Transit days count on this calendar's dates; every day when absent."""
+    to_node: str | None = None
+    """The node where what it brings is collected; the customer's destination when absent."""
+    cut_off: time | None = None
+    """When the carrier collects at the node for the last time of a date, local to the node. It takes
+    what was accepted by then and by the node's own cut-off; without it that is the carrier's too."""
+    co2_grams: int = 0
+    """Emissions of a shipment, whatever it weighs."""
+    co2_grams_per_kg: int = 0
+    """Emissions of each kilogram of it."""
+
+
+def method_of(lane: Lane | None) -> Method:
+    """The method by which a lane brings goods to the customer; without one they are picked up."""
+    if lane is None:
+        return "pickup"
+    return "ship" if lane.to_node is None else "ship_to_store"
 
 
 class Bracket(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +155,22 @@ class Stock(msgspec.Struct, frozen=True, kw_only=True):
     """Expected cost of the node refusing a unit, for each one taken; part of `objective` only."""
 
 
+SoftRule = Literal["radius_km", "groups_never", "services"]
+
+
+class Soft(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that may be broken, at a price for each fulfillment that does."""
+
+    rule: SoftRule
+    """As the field of `Policy` of this name would have it."""
+    minor: int
+    """Part of `objective` only."""
+    radius_km: int = 0
+    """For `radius_km`."""
+    names: tuple[str, ...] = ()
+    """Groups or services."""
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The prices and limits of the strategy in force, together with the customer's wishes."""
 
@@ -133,7 +178,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     ship_complete: bool = False
     """Every unit of the order or nothing."""
     shipments_max: int | None = None
-    """Most fulfillments with method `ship`."""
+    """Most fulfillments that a carrier brings: `ship` and `ship_to_store`."""
     backorder: bool = False
     """Whether expected supply may be promised."""
     split_minor: int = 250
@@ -146,6 +191,20 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """For each unit no fulfillment takes; part of `objective` only, dominates every other price."""
     time_limit_ms: int = 250
     seed: int = 1
+    split_value_min_minor: int = 0
+    """For whoever poses the problem and knows prices: an order worth less goes in one parcel."""
+    radius_km: int | None = None
+    """Nodes farther from the destination do not ship there; unknown distances are near enough."""
+    groups_only: tuple[str, ...] = ()
+    """Only nodes of one of these groups take part; all where none is named."""
+    groups_never: tuple[str, ...] = ()
+    """Nodes of these groups do not take part."""
+    services: tuple[str, ...] = ()
+    """The carrier services that may be used; all where none is named."""
+    soft: tuple[Soft, ...] = ()
+    """Rules with a price each."""
+    co2_minor_per_kg: int = 0
+    """For each kilogram of emissions of lanes; part of `objective` only."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

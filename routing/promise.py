@@ -79,14 +79,19 @@ def local_instant(day: date, at: time, time_zone: str) -> datetime:
     return max(readings)
 
 
-def start_date(node: Node, calendar: Calendar, now: datetime) -> date:
+def start_date(
+    node: Node, calendar: Calendar, now: datetime, collected: time | None = None
+) -> date:
     """The work date from which an order placed at `now` counts at `node`.
 
     It is the local date when its cut-off has not passed, else the next date, moved to the first
-    worked date. Raises `NeverError`.
+    worked date. A carrier that collects before the cut-off, at `collected`, takes what was accepted
+    by then. Raises `NeverError`.
     """
     today = local_date(now, node.time_zone)
-    in_time = now <= local_instant(today, node.cut_off, node.time_zone)
+    in_time = now <= min(
+        local_instant(today, at, node.time_zone) for at in (node.cut_off, collected or node.cut_off)
+    )
     first = today if in_time else today + _DAY
     return worked_date(calendar, first, time_zone=node.time_zone)
 
@@ -100,9 +105,9 @@ def dispatch_date(node: Node, calendar: Calendar, start_on: date) -> date:
     return worked_date(calendar, start_on, node.handling_days, time_zone=node.time_zone)
 
 
-def dispatch_instant(node: Node, work_on: date) -> datetime:
-    """`ship_by`: the cut-off of the dispatch date, UTC."""
-    return local_instant(work_on, node.cut_off, node.time_zone)
+def dispatch_instant(node: Node, work_on: date, collected: time | None = None) -> datetime:
+    """`ship_by`: the cut-off of the dispatch date, or when the carrier collects then, UTC."""
+    return local_instant(work_on, collected or node.cut_off, node.time_zone)
 
 
 def pickup_promise(work_on: date) -> Promise:
@@ -113,10 +118,9 @@ def pickup_promise(work_on: date) -> Promise:
 def delivery_promise(
     lane: Lane, calendars: Mapping[str, Calendar], ship_by: datetime, time_zone: str
 ) -> Promise:
-    """The local dates at the destination between which a parcel handed over by `ship_by` arrives.
+    """The local dates where a lane ends between which a parcel handed over by `ship_by` arrives.
 
-    The parcel departs on the carrier's first date on or after the destination's date at `ship_by`
-    and takes `transit_days_min` to `transit_days_max` further dates of the carrier's calendar.
+    The parcel departs on the carrier's first date on or after the date there at `ship_by` and takes `transit_days_min` to `transit_days_max` further dates of the carrier's calendar.
     Raises `NeverError`, and `KeyError` for a calendar that is not in `calendars`.
     """
     calendar = None if lane.calendar_id is None else calendars[lane.calendar_id]
@@ -124,6 +128,19 @@ def delivery_promise(
     return Promise(
         earliest=worked_date(calendar, handed_over, lane.transit_days_min, time_zone=time_zone),
         latest=worked_date(calendar, handed_over, lane.transit_days_max, time_zone=time_zone),
+    )
+
+
+def collection_promise(node: Node, calendar: Calendar, arrival: Promise) -> Promise:
+    """The local dates at a pickup node between which goods sent there can be collected.
+
+    They are ready `handling_days` worked dates after they start there. At the earliest they start
+    on the first worked date on or after the first date of arrival, come before its cut-off; at the
+    latest on the first one after the last date of arrival, come after it. Raises `NeverError`.
+    """
+    return Promise(
+        earliest=dispatch_date(node, calendar, arrival.earliest),
+        latest=dispatch_date(node, calendar, arrival.latest + _DAY),
     )
 
 

@@ -40,15 +40,21 @@ class _Line(msgspec.Struct, frozen=True, array_like=True):
     pickup_node: str | None
     requested_by: date | None
     requires: tuple[str, ...]
+    dimensional_grams: int = 0
 
 
 class _Part(msgspec.Struct, frozen=True, array_like=True):
-    """A fulfillment: the row of its node, the service, the work date, units by line and source."""
+    """A fulfillment: the row of its node, the service, the work date, units by line and source.
+
+    Last the row of the node where it is collected.
+    """
 
     row: int
     service: str | None
     work_on: date
     units: tuple[tuple[int, int], ...]
+    collected_at: int = -1
+    """Row of the node where it is collected; none for what is brought to the destination."""
 
 
 class _Record(msgspec.Struct, frozen=True, array_like=True):
@@ -135,6 +141,7 @@ def write(terrain: Terrain, basket: Basket, policy: Policy, seen: Sight, plan: P
                     f.service,
                     f.work_on,
                     [(lines[part.line_id], part.quantity) for part in f.lines],
+                    terrain.row_of.get(f.pickup_node or "", -1),
                 )
                 for f in plan.fulfillments
             ],
@@ -173,12 +180,17 @@ def expand(record: bytes, body: bytes, also: str | None = None) -> Decision:
     served = read_body(body)
     lines = tuple(Line(**msgspec.structs.asdict(line)) for line in read.lines)
     # Records of the time before a field was known end sooner.
-    policy = Policy(**dict(zip(Policy.__struct_fields__, read.policy, strict=False)))
+    policy = msgspec.convert(
+        dict(zip(Policy.__struct_fields__, read.policy, strict=False)), type=Policy
+    )
     problem = problem_of(served, _seen(read, lines, len(served.nodes)), read.now, lines, policy)
     problem = _with_node(problem, served, also)
     parts: Parts = {}
     for part in read.parts:
-        place = served.nodes[part.row].node_id, part.service, part.work_on
+        # Records of before goods were sent to stores do not say where a pickup is: at its node.
+        at = part.collected_at if part.collected_at >= 0 or part.service else part.row
+        pickup_node = served.nodes[at].node_id if at >= 0 else None
+        place = served.nodes[part.row].node_id, pickup_node, part.service, part.work_on
         taken = parts.setdefault(place, {})
         for number, units in part.units:
             line_id = lines[number].line_id

@@ -12,6 +12,9 @@ MEANINGS: dict[Reason, str] = {
     "not_asked": "is not where any line is to be collected",
     "incapable": "may not ship or hand over any of the items it holds",
     "no_lane": "has no carrier service to the destination",
+    "left_out": "belongs to no group of nodes that the strategy wants, or to one it does not want",
+    "too_far": "is farther from the destination than the strategy wants",
+    "no_service": "has no carrier service that the strategy wants",
     "closed": "or its carriers work no date within a year",
     "full": "has no capacity left on any date on offer",
     "dominated": "holds nothing that another node does not hold in full, no dearer and no later",
@@ -27,6 +30,12 @@ def _part(f: Fulfillment, voice: Voice) -> str:
     waits = f", with supply expected by {on(max(later))}" if later else ""
     if f.method == "pickup":
         return f"{node} hands over {units}, ready on {on(f.promise.latest)}{waits}, for {price}."
+    if f.method == "ship_to_store":
+        return (
+            f"{node} sends {units} to {voice.node(f.pickup_node or '')} by {f.service}, leaving on"
+            f" {on(f.work_on)}, to be collected there from a date"
+            f" {between(f.promise.earliest, f.promise.latest)}{waits}, for {price}."
+        )
     return (
         f"{node} ships {units} by {f.service}, leaving on {on(f.work_on)} and arriving"
         f" {between(f.promise.earliest, f.promise.latest)}{waits}, for {price}."

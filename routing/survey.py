@@ -4,6 +4,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from routing import filters
 from routing.grid import Ints
 from routing.problem import Calendar, Lane, Line, Node, Problem, ProblemError, Stock, Tariff
 
@@ -33,8 +34,13 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """`[N, I]`: the node may ship some of the line."""
     can_pickup: Bools
     """`[N, I]`: the line may be collected at the node, which can give some of it."""
+    can_send: Bools
+    """`[N, I]`: the node may send some of the line to where it is collected."""
     stock: dict[tuple[str, str], Stock]
     lanes: dict[str, tuple[Lane, ...]]
+    """Those that may be used."""
+    bars: dict[str, filters.Bar]
+    """Why some of a node's lanes may not be."""
     calendars: dict[str, Calendar]
     tariffs: dict[str, Tariff]
     no_stock: tuple[str, ...]
@@ -53,8 +59,11 @@ def survey(problem: Problem) -> Survey:
     holding = {node_id for node_id, _ in stock}
     nodes = tuple(sorted((n for n in problem.nodes if n.node_id in holding), key=_node_id))
     on_hand, total = _quantities(problem, nodes, index, stock)
-    lanes = _lanes(problem, holding)
-    can_ship, can_pickup = _eligible(nodes, lines, total[:, sku_of] > 0)
+    lanes, bars = _lanes(problem, {node.node_id: node for node in nodes})
+    there = [filters.takes_node(problem.policy, node) for node in nodes]
+    holds = (total[:, sku_of] > 0) & np.array(there, np.bool_)[:, None]
+    can_ship, can_pickup = _eligible(nodes, lines, holds)
+    can_send = _sending(problem, nodes, lines, holds)
     return Survey(
         problem=problem,
         lines=lines,
@@ -68,8 +77,10 @@ def survey(problem: Problem) -> Survey:
         beyond_minor=_beyond_minor(nodes, index, stock),
         can_ship=can_ship,
         can_pickup=can_pickup,
+        can_send=can_send,
         stock=stock,
         lanes=lanes,
+        bars=bars,
         calendars={calendar.calendar_id: calendar for calendar in problem.calendars},
         tariffs={tariff.tariff_id: tariff for tariff in problem.tariffs},
         no_stock=tuple(n.node_id for n in problem.nodes if n.node_id not in holding),
@@ -124,17 +135,25 @@ def _beyond_minor(
     return found
 
 
-def _lanes(problem: Problem, holding: set[str]) -> dict[str, tuple[Lane, ...]]:
+def _lanes(
+    problem: Problem, nodes: dict[str, Node]
+) -> tuple[dict[str, tuple[Lane, ...]], dict[str, filters.Bar]]:
+    """The lanes of these nodes that the policy lets be used, in order, and why not the others."""
     lanes: dict[str, list[Lane]] = {}
+    bars: dict[str, filters.Bar] = {}
     for lane in problem.lanes:
-        if lane.node_id in holding:
+        node = nodes.get(lane.node_id)
+        bar = filters.bars_lane(problem.policy, node, lane) if node else None
+        if bar is not None:
+            bars[lane.node_id] = bar
+        elif node is not None:
             lanes.setdefault(lane.node_id, []).append(lane)
     return {
-        node_id: tuple(sorted(found, key=lambda lane: lane.service))
+        node_id: tuple(sorted(found, key=lambda lane: (lane.to_node or "", lane.service)))
         if len(found) > 1
         else (*found,)
         for node_id, found in lanes.items()
-    }
+    }, bars
 
 
 def _eligible(
@@ -160,3 +179,19 @@ def _eligible(
             able = set(nodes[n].capabilities)
             can_pickup[n, i] = holds[n, i] and able.issuperset(("pickup", *line.requires))
     return can_ship, can_pickup
+
+
+def _sending(
+    problem: Problem, nodes: tuple[Node, ...], lines: tuple[Line, ...], holds: Bools
+) -> Bools:
+    """Which lines each node may send to where they are collected, for what both can do."""
+    can_send = np.zeros_like(holds)
+    places = {node.node_id: node for node in problem.nodes}
+    for i, line in enumerate(lines):
+        place = places.get(line.pickup_node or "") if "ship_to_store" in line.methods else None
+        if place is None or not {*place.capabilities}.issuperset(("pickup", *line.requires)):
+            continue
+        for n, node in enumerate(nodes):
+            able = {*node.capabilities}.issuperset(("ship_to_store", *line.requires))
+            can_send[n, i] = able and node is not place and holds[n, i]
+    return can_send

@@ -23,11 +23,11 @@ from routing.grid import Ints
 from routing.plan import Promise
 from routing.problem import Calendar, Lane, Node, ProblemError, Tariff
 
-ABILITIES_MAX = 60
-"""Most capabilities, besides `ship` and `pickup`, that are kept as bits of a number."""
+ABILITIES_MAX = 59
+"""Most capabilities, besides the methods, that are kept as bits of a number."""
 
-SHIP, PICKUP = 1, 2
-UNKNOWN_ABILITY = 1 << (ABILITIES_MAX + 2)
+SHIP, PICKUP, SEND = 1, 2, 4
+UNKNOWN_ABILITY = 1 << (ABILITIES_MAX + 3)
 
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
@@ -41,13 +41,13 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[Node, ...]
     """By id; without `capacity` and `surcharge_minor`, which change with every order."""
     lanes: tuple[Lane, ...]
-    """By node and service."""
+    """By node, pickup node and service, those to the destination first."""
     calendars: tuple[Calendar, ...]
     tariffs: tuple[Tariff, ...]
 
 
 class Rows(NamedTuple):
-    """Arrays over R nodes by id and L lanes that ever deliver, by node and service."""
+    """Arrays over R nodes by id and L lanes that ever deliver, in order."""
 
     row_of: Ints
     """`[numbers]`: row of a node number, -1 where the node is not in the terrain."""
@@ -59,12 +59,24 @@ class Rows(NamedTuple):
     """`[L]`."""
     lane_latest: Ints
     """`[L]`: latest promise as an ordinal."""
+    lane_ready: Ints
+    """`[L]`: work date of the first parcel as an ordinal."""
+    lane_opening: Ints
+    """`[L]`: price of a parcel beyond money: emissions, and soft rules that the lane breaks."""
+    lane_rate: Ints
+    """`[L]`: price of emissions for each gram, in millionths."""
+    lane_to: Ints
+    """`[L]`: row of the node where what it brings is collected, -1 at the destination."""
+    lane_abilities: Ints
+    """`[L]`: bits of what that node can do; all of them at the destination."""
     ready: Ints
     """`[R]`: work date as an ordinal, 0 where the node never works."""
     order_minor: Ints
     """`[R]`: handling of a fulfillment."""
     unit_minor: Ints
     """`[R]`: handling of a unit."""
+    pickup_opening: Ints
+    """`[R]`: price of a pickup beyond money: soft rules that the node breaks."""
 
 
 class Stairs(NamedTuple):
@@ -90,7 +102,7 @@ def packed(arrays: Rows | Stairs) -> Ints:
 @compiled
 def rows_of(packed: Ints) -> Rows:
     """The rows that were packed."""
-    a = _ends(packed, 8)
+    a = _ends(packed, 14)
     return Rows(
         packed[a[0] : a[1]],
         packed[a[1] : a[2]],
@@ -100,6 +112,12 @@ def rows_of(packed: Ints) -> Rows:
         packed[a[5] : a[6]],
         packed[a[6] : a[7]],
         packed[a[7] : a[8]],
+        packed[a[8] : a[9]],
+        packed[a[9] : a[10]],
+        packed[a[10] : a[11]],
+        packed[a[11] : a[12]],
+        packed[a[12] : a[13]],
+        packed[a[13] : a[14]],
     )
 
 
@@ -143,14 +161,20 @@ class Terrain(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """By row; none where the node never works."""
     promises: tuple[Promise, ...]
     """By lane."""
+    departures: tuple[First, ...]
+    """By lane: those of its node, or others where the carrier collects at a time of its own."""
     lanes: tuple[Lane, ...]
     """Those that ever deliver, as in `rows`."""
+    timed: bool
+    """Whether some carriers collect at times of their own."""
     abilities: dict[str, int]
     """The bit of each capability."""
     dates: Dates
     """Further dates, worked out as orders ask for them."""
     stairs: dict[int, Ints] = msgspec.field(default_factory=dict)
     """Packed staircases by span of grams, filled as orders ask for them."""
+    leaning: dict[object, "Terrain"] = msgspec.field(default_factory=dict)
+    """The same as strategies see it, filled as orders ask for them; see `filters`."""
 
     def covers(self, now: datetime) -> bool:
         """Whether an order placed at `now` sees the dates of this terrain."""
@@ -181,10 +205,15 @@ def destination(
             else node
             for node in sorted(nodes, key=lambda node: node.node_id)
         ),
-        lanes=tuple(sorted(lanes, key=lambda lane: (lane.node_id, lane.service))),
+        lanes=tuple(sorted(lanes, key=place_of)),
         calendars=tuple(sorted(calendars, key=lambda calendar: calendar.calendar_id)),
         tariffs=tuple(sorted(tariffs, key=lambda tariff: tariff.tariff_id)),
     )
+
+
+def place_of(lane: Lane) -> tuple[str, str, str]:
+    """What lanes are ordered by: node, pickup node, service; the destination comes first."""
+    return lane.node_id, lane.to_node or "", lane.service
 
 
 def body(terrain: Terrain) -> bytes:
@@ -204,10 +233,10 @@ def prepare(known: Destination, numbers: Mapping[str, int], now: datetime) -> Te
     can never be asked for. Raises `ProblemError` for a reference to a calendar or tariff that is
     not given.
     """
-    dates = Dates(now, known.time_zone, known.calendars)
+    dates = Dates(now, known.time_zone, known.calendars, known.nodes)
     dispatches = tuple(dates.first(node) for node in known.nodes)
     row_of = {node.node_id: row for row, node in enumerate(known.nodes)}
-    lanes, promises = _delivering(known, dates, row_of, dispatches)
+    lanes, departures, promises = _delivering(known, dates, row_of)
     abilities = _abilities(known.nodes)
     from_at, until_at = _window(known, now)
     rows = Rows(
@@ -216,9 +245,15 @@ def prepare(known: Destination, numbers: Mapping[str, int], now: datetime) -> Te
         lane_starts=_starts(lanes, row_of),
         lane_tariff=_tariffs(known.tariffs, lanes),
         lane_latest=_ints(promised.latest.toordinal() for promised in promises),
+        lane_ready=_ints(first.work_on.toordinal() for first in departures),
+        lane_opening=np.zeros(len(lanes), np.int64),
+        lane_rate=np.zeros(len(lanes), np.int64),
+        lane_to=_ints(-1 if lane.to_node is None else row_of[lane.to_node] for lane in lanes),
+        lane_abilities=_receiving(known.nodes, lanes, abilities),
         ready=_ints(found.work_on.toordinal() if found else 0 for found in dispatches),
         order_minor=_ints(node.handling_order_minor for node in known.nodes),
         unit_minor=_ints(node.handling_unit_minor for node in known.nodes),
+        pickup_opening=np.zeros(len(known.nodes), np.int64),
     )
     return Terrain(
         destination=known,
@@ -232,7 +267,9 @@ def prepare(known: Destination, numbers: Mapping[str, int], now: datetime) -> Te
         todays=_todays(known.nodes, now),
         dispatches=dispatches,
         promises=promises,
+        departures=departures,
         lanes=lanes,
+        timed=any(lane.cut_off is not None for lane in lanes),
         abilities=abilities,
         dates=dates,
     )
@@ -249,21 +286,19 @@ def _todays(nodes: tuple[Node, ...], now: datetime) -> tuple[date, ...]:
 
 
 def _delivering(
-    known: Destination,
-    dates: Dates,
-    row_of: Mapping[str, int],
-    dispatches: tuple[First | None, ...],
-) -> tuple[tuple[Lane, ...], tuple[Promise, ...]]:
-    """The lanes that ever deliver and what the first parcel on each is promised for."""
-    lanes, promises = [], []
+    known: Destination, dates: Dates, row_of: Mapping[str, int]
+) -> tuple[tuple[Lane, ...], tuple[First, ...], tuple[Promise, ...]]:
+    """The lanes that ever deliver, when the first parcel leaves, and what it is promised for."""
+    lanes, departures, promises = [], [], []
     for lane in known.lanes:
         row = row_of.get(lane.node_id)
-        dispatched = None if row is None else dispatches[row]
-        promised = dates.delivery(lane, dispatched.ship_by) if dispatched else None
-        if promised is not None:
+        first = None if row is None else dates.first(known.nodes[row], lane.cut_off)
+        promised = dates.delivery(lane, first.ship_by) if first else None
+        if first is not None and promised is not None:
             lanes.append(lane)
+            departures.append(first)
             promises.append(promised)
-    return tuple(lanes), tuple(promises)
+    return tuple(lanes), tuple(departures), tuple(promises)
 
 
 def _starts(lanes: tuple[Lane, ...], row_of: Mapping[str, int]) -> Ints:
@@ -289,9 +324,10 @@ def _numbered(numbers: Mapping[str, int], row_of: Mapping[str, int]) -> Ints:
 
 
 def _abilities(nodes: tuple[Node, ...]) -> dict[str, int]:
-    names = {name for node in nodes for name in node.capabilities} - {"ship", "pickup"}
-    bits = {name: 4 << bit for bit, name in enumerate(sorted(names)[:ABILITIES_MAX])}
-    return {"ship": SHIP, "pickup": PICKUP, **bits}
+    methods = {"ship": SHIP, "pickup": PICKUP, "ship_to_store": SEND}
+    names = {name for node in nodes for name in node.capabilities} - methods.keys()
+    bits = {name: (2 * SEND) << bit for bit, name in enumerate(sorted(names)[:ABILITIES_MAX])}
+    return methods | bits
 
 
 def _bits(
@@ -300,9 +336,22 @@ def _bits(
     abilities: Mapping[str, int],
 ) -> Ints:
     return _ints(
-        sum(abilities.get(name, 0) for name in set(node.capabilities)) if dispatched else 0
+        _bits_of(node, abilities) if dispatched else 0
         for node, dispatched in zip(nodes, dispatches, strict=True)
     )
+
+
+def _bits_of(node: Node, abilities: Mapping[str, int]) -> int:
+    return sum(abilities.get(name, 0) for name in set(node.capabilities))
+
+
+def _receiving(
+    nodes: tuple[Node, ...], lanes: tuple[Lane, ...], abilities: Mapping[str, int]
+) -> Ints:
+    """What the node at the end of each lane can do; the destination takes everything."""
+    ends = {lane.to_node for lane in lanes}
+    bits = {node.node_id: _bits_of(node, abilities) for node in nodes if node.node_id in ends}
+    return _ints(-1 if lane.to_node is None else bits[lane.to_node] for lane in lanes)
 
 
 @lru_cache(maxsize=256)
@@ -324,13 +373,21 @@ def _stairs(tariffs: tuple[Tariff, ...], span: int) -> Ints:
 def _window(known: Destination, now: datetime) -> tuple[datetime, datetime]:
     """The longest stretch around `now` in which no local date and no start date changes.
 
-    A start date changes with the node's local date and right after its cut-off.
+    A start date changes with the node's local date, right after its cut-off, and right after its
+    carriers' own.
     """
     zones = {known.time_zone, *(node.time_zone for node in known.nodes)}
     windows = [_same_date(time_zone, now) for time_zone in sorted(zones)]
     from_at = max(start for start, _ in windows)
     until_at = min(end for _, end in windows)
-    for time_zone, cut_off in {(node.time_zone, node.cut_off) for node in known.nodes}:
+    zone_of = {node.node_id: node.time_zone for node in known.nodes}
+    cut_offs = {(node.time_zone, node.cut_off) for node in known.nodes}
+    cut_offs |= {
+        (zone_of[lane.node_id], lane.cut_off)
+        for lane in known.lanes
+        if lane.cut_off is not None and lane.node_id in zone_of
+    }
+    for time_zone, cut_off in cut_offs:
         last = promise.local_instant(promise.local_date(now, time_zone), cut_off, time_zone)
         if now <= last:
             until_at = min(until_at, last + _TICK)

@@ -20,6 +20,9 @@ from routing.problem import (
 )
 from routing.promise import DAYS_MAX
 
+CO2_GRAMS_MAX = 1_000_000
+"""Largest emissions of a shipment, or of a kilogram of it."""
+
 UNITS_MAX = 1_000_000
 """Most units in one order, so that every price stays far inside 64 bits."""
 
@@ -60,9 +63,10 @@ def _sound_lines(lines: tuple[Line, ...]) -> bool:
     """Whether lines are without fault, the quick way; if not, it is worth the time to say why."""
     units = 0
     for line in lines:
-        if line.quantity < 1 or line.weight_grams < 0 or not line.methods:
+        grams = min(line.weight_grams, line.dimensional_grams)
+        if line.quantity < 1 or grams < 0 or not line.methods:
             return False
-        if line.pickup_node is None and "pickup" in line.methods:
+        if line.pickup_node is None and line.methods != ("ship",):
             return False
         units += line.quantity
     return 0 < len({line.line_id for line in lines}) == len(lines) and units <= UNITS_MAX
@@ -104,32 +108,42 @@ def _policy_faults(policy: Policy) -> Iterator[str]:
     )
     if not all(0 <= price <= PRICE_MINOR_MAX for price in prices):
         yield f"a policy price is outside 0 to {PRICE_MINOR_MAX}: {prices}"
+    yield from _strategy_faults(policy)
     if policy.shipments_max is not None and policy.shipments_max < 0:
         yield f"shipments_max is {policy.shipments_max}; give 0 or more, or none for no limit"
     if policy.time_limit_ms < 0:
         yield f"time_limit_ms is {policy.time_limit_ms}; give 0 or more"
 
 
+def _strategy_faults(policy: Policy) -> Iterator[str]:
+    if policy.radius_km is not None and policy.radius_km < 0:
+        yield f"radius_km is {policy.radius_km}; give 0 or more, or none for no limit"
+    prices = (policy.co2_minor_per_kg, *(soft.minor for soft in policy.soft))
+    if not all(0 <= price <= PRICE_MINOR_MAX for price in prices):
+        yield f"the price of emissions or of a soft rule is outside 0 to {PRICE_MINOR_MAX}: {prices}"
+
+
 def _line_faults(line: Line) -> Iterator[str]:
     if line.quantity < 1:
         yield f"line {line.line_id} asks for {line.quantity} units; ask for at least 1"
-    if line.weight_grams < 0:
-        yield f"line {line.line_id} weighs {line.weight_grams} g a unit; give 0 or more"
+    grams = line.weight_grams, line.dimensional_grams
+    if min(grams) < 0:
+        yield f"line {line.line_id} weighs {min(grams)} g a unit; give 0 or more"
     if not line.methods:
         yield f"line {line.line_id} allows no method; allow ship, pickup or both"
-    if "pickup" in line.methods and line.pickup_node is None:
+    if line.pickup_node is None and line.methods != ("ship",) and line.methods:
         yield f"line {line.line_id} may be picked up but names no pickup_node"
 
 
 def _network_faults(problem: Problem) -> Iterator[str]:
     calendars = {calendar.calendar_id for calendar in problem.calendars}
     tariffs = {tariff.tariff_id: tariff for tariff in problem.tariffs}
-    weight = sum(line.quantity * line.weight_grams for line in problem.lines)
+    weight = sum(line.quantity * line.priced_grams for line in problem.lines)
     for kind, ids in (
         ("node", (node.node_id for node in problem.nodes)),
         ("calendar", (calendar.calendar_id for calendar in problem.calendars)),
         ("tariff", (tariff.tariff_id for tariff in problem.tariffs)),
-        ("lane", ((lane.node_id, lane.service) for lane in problem.lanes)),
+        ("lane", ((lane.node_id, lane.to_node, lane.service) for lane in problem.lanes)),
         ("stock record", ((stock.node_id, stock.sku) for stock in problem.stock)),
     ):
         repeated = _repeated(ids)
@@ -141,6 +155,8 @@ def _network_faults(problem: Problem) -> Iterator[str]:
         yield from _node_faults(node, calendars)
     for lane in problem.lanes:
         yield from _lane_faults(lane, calendars, set(tariffs))
+        yield from _emission_faults(lane)
+        yield from _end_faults(lane, {node.node_id for node in problem.nodes})
     for tariff in problem.tariffs:
         yield from _tariff_faults(tariff, weight)
     for stock in problem.stock:
@@ -186,6 +202,21 @@ def _lane_faults(lane: Lane, calendars: set[str], tariffs: set[str]) -> Iterator
     days = lane.transit_days_min, lane.transit_days_max
     if not 0 <= days[0] <= days[1] <= DAYS_MAX:
         yield f"{name} takes {days[0]} to {days[1]} days; give 0 <= min <= max <= {DAYS_MAX}"
+
+
+def _emission_faults(lane: Lane) -> Iterator[str]:
+    grams = lane.co2_grams, lane.co2_grams_per_kg
+    if not all(0 <= each <= CO2_GRAMS_MAX for each in grams):
+        name = f"lane {lane.node_id} {lane.service}"
+        yield f"{name} emits {grams} g; give 0 to {CO2_GRAMS_MAX}"
+
+
+def _end_faults(lane: Lane, nodes: set[str]) -> Iterator[str]:
+    name = f"lane {lane.node_id} {lane.service}"
+    if lane.to_node is not None and lane.to_node not in nodes:
+        yield f"{name} leads to node {lane.to_node}, which is not given"
+    if lane.to_node == lane.node_id:
+        yield f"{name} leads to its own node; what is there is picked up"
 
 
 def _tariff_faults(tariff: Tariff, weight_grams: int) -> Iterator[str]:

@@ -24,7 +24,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     order_id: str
     terrain: Terrain
-    """Of its destination, at the window's instant."""
+    """Of its destination, at the window's instant, as `leaning.leaned` has it for the policy."""
     lines: tuple[Line, ...]
     """What is to be sent, each sku on one line; exactly the units of its plan."""
     policy: Policy

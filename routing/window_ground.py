@@ -242,6 +242,9 @@ def _choices(at: Ground, waiting: Waiting, gathered: Gathered) -> tuple[Ints, Ch
     limits = np.array([promised(waiting, line.line_id) for line in gathered.lines], np.int64)
     latest = terrain.rows.lane_latest[slots.lanes]
     most = np.where(latest[:, None] <= limits[None, :], grid.units_max, 0)
+    # Capacity is looked at on the node's first work date alone.
+    elsewhere = terrain.rows.lane_ready[slots.lanes] != terrain.rows.ready[slots.rows]
+    most[elsewhere] = 0
     if waiting.barred:
         barred = [terrain.row_of[name] for name in waiting.barred if name in terrain.row_of]
         most[np.isin(slots.rows, barred)] = 0
@@ -388,4 +391,5 @@ def planned(at: Ground, order: Order, column: Column) -> Plan:
     units[order.kept[column.slots]] = column.units
     figures = billed(waiting.terrain, gathered, units)
     # What its own order could cost at least was asked at prices that others pay too.
-    return plan_of(waiting.terrain, gathered.lines, figures, Proof(0, "window", "feasible"))
+    proof = Proof(0, "window", "feasible")
+    return plan_of(waiting.terrain, waiting.policy, gathered.lines, figures, proof)

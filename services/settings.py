@@ -166,6 +166,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What every move has to save on average."""
     answer_limit_s: int = 0
     """How long a node may take to accept or reject what is submitted to it; 0 for any time."""
+    dimensional_divisor: int = 0
+    """Cubic centimeters that carriers count as a kilogram, such as 5000; 0 prices weight alone."""
     collect_days: int = 7
     """Days for which goods wait at the counter for the customer who collects them."""
     pickup_tries_max: int = 5

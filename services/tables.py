@@ -47,10 +47,14 @@ lane = sa.Table(
     sa.Column("transit_days_min", sa.Integer, nullable=False),
     sa.Column("transit_days_max", sa.Integer, nullable=False),
     sa.Column("calendar_id", sa.Text),
+    sa.Column("cut_off", sa.Time, comment="When the carrier collects; the node's own without."),
+    sa.Column("co2_grams", sa.Integer, nullable=False, server_default=ZERO),
+    sa.Column("co2_grams_per_kg", sa.Integer, nullable=False, server_default=ZERO),
     sa.PrimaryKeyConstraint("zone_id", "node_id", "service"),
     sa.CheckConstraint(
         "transit_days_min >= 0 AND transit_days_max >= transit_days_min", name="transit_days"
     ),
+    sa.CheckConstraint("co2_grams >= 0 AND co2_grams_per_kg >= 0", name="co2"),
 )
 
 strategy_version = sa.Table(

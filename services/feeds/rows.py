@@ -111,6 +111,7 @@ class NodeRow(
     cut_off: CutOff
     handling_days: Days = 0
     capabilities: Words = ()
+    groups: Words = ()
     handling_order_minor: Minor = 0
     handling_unit_minor: Minor = 0
     enabled: Switch = True
@@ -283,7 +284,7 @@ KINDS = {
     )
 }
 
-LISTS = {"capabilities", "requires"}
+LISTS = {"capabilities", "groups", "requires"}
 
 
 class RowError(ValueError):

@@ -9,11 +9,11 @@ import asyncpg
 import msgspec
 from msgspec import Meta
 
+from routing.problem import Method
 from services.fulfillment import records
 from services.fulfillment.records import FulfillmentLine, FulfillmentOrder, Peg, Shipment, Work
 from services.fulfillment.states import (
     Action,
-    Method,
     RequestState,
     Standing,
     State,
@@ -86,6 +86,7 @@ class FulfillmentOrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     node_id: str
     method: Method
     service: str | None
+    pickup_node: Annotated[str | None, Meta(description="The store that its goods are sent to.")]
     state: Annotated[State, Meta(description="How far the work is.")]
     request_state: Annotated[RequestState, Meta(description="Where the talk with the node is.")]
     version: Annotated[int, Meta(description="Counts changes; `If-Match` takes it in quotes.")]

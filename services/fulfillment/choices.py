@@ -16,7 +16,7 @@ NEAREST = 5
 
 
 async def choices_for(means: Means, need: Need) -> tuple[Mapping[str, object], ...]:
-    """Return other nodes near where everything can be collected, and shipping, each priced."""
+    """Return where else everything can be collected, or that it is sent there, or shipped, priced."""
     if need.pickup_node is None:
         return ()
     open_nodes = {
@@ -24,14 +24,22 @@ async def choices_for(means: Means, need: Need) -> tuple[Mapping[str, object], .
     }
     near = resource.nearest(means.network, need.pickup_node, open_nodes, NEAREST)
     wishes = [
-        (msgspec.structs.replace(need, pickup_node=node_id, parcels=0), distance)
+        (msgspec.structs.replace(need, method="pickup", pickup_node=node_id, parcels=0), distance)
         for node_id, distance in near
     ]
+    if need.method == "pickup" and means.network.senders:
+        wishes.insert(0, (msgspec.structs.replace(need, method="ship_to_store"), 0.0))
     shipped = msgspec.structs.replace(need, method="ship", pickup_node=None)
     limit_ms = means.settings.resource_ms
     found: list[Mapping[str, object]] = []
     for wish, distance in [*wishes, (shipped, None)]:
-        plan = await resource.find(means.database, means.network, wish, limit_ms)
+        plan = await resource.find(
+            means.database,
+            means.network,
+            wish,
+            limit_ms,
+            divisor=means.settings.dimensional_divisor,
+        )
         if plan.units == sum(each.quantity for each in need.wants):
             found.append(choice(plan, means.settings.currency, distance))
     return tuple(found)

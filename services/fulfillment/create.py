@@ -87,6 +87,7 @@ def work_of(
         node_id=each.node,
         method=each.method,
         service=each.service,
+        pickup_node=each.pickup_node if each.method == "ship_to_store" else None,
         work_on=each.work_on,
         ship_by=each.ship_by,
         promise_earliest=each.promise.earliest,

@@ -117,7 +117,9 @@ async def prepare(means: Means, exception_id: UUID, decision: Decision) -> Prepa
     if not need.wants:
         return nothing
     limit_ms = means.settings.resource_ms
-    found = await resource.find(means.database, means.network, need, limit_ms)
+    found = await resource.find(
+        means.database, means.network, need, limit_ms, divisor=means.settings.dimensional_divisor
+    )
     return Prepared(wants=need.wants, found=found)
 
 
@@ -167,13 +169,14 @@ def need_for(work: Work, chosen: Sequence[Unit], decision: Decision) -> Need:
         units[each.line_id, each.sku] += each.quantity
     need = need_of(work, {line.part: line.quantity for line in work.lines})
     method: Method = decision.method or need.method
-    pickup_node = need.pickup_node if decision.node_id is None else decision.node_id
+    elsewhere = decision.node_id if method == "pickup" else None
+    pickup_node = elsewhere or need.pickup_node
     failed = {pair for pair in need.failed if pair[1] in {each.sku for each in chosen}}
     return msgspec.structs.replace(
         need,
         wants=wants_of(units),
         method=method,
-        pickup_node=pickup_node if method == "pickup" else None,
+        pickup_node=None if method == "ship" else pickup_node,
         failed=frozenset(failed),
         node_id=decision.node_id,
         service=decision.service,
@@ -266,7 +269,7 @@ def helps(row: ExceptionRow, found: Found, wanted: int) -> bool:
     """Tell whether a plan is better than leaving things as they are."""
     if row.kind in HOMELESS:
         # A pickup is whole or it is none.
-        is_pickup = any(each.method == "pickup" for each in found.plan.fulfillments)
+        is_pickup = any(each.method != "ship" for each in found.plan.fulfillments)
         return found.units == wanted or (found.units > 0 and not is_pickup)
     return found.units == wanted and not (row.kind == "late" and found.late_days)
 

@@ -19,7 +19,7 @@ from services.fulfillment import records
 from services.fulfillment.answers import standing
 from services.fulfillment.events import Units, event, sum_minor, units_of
 from services.fulfillment.records import Shipment, Work
-from services.fulfillment.states import verify
+from services.fulfillment.states import allowed, verify
 from services.fulfillment.steps import (
     Ask,
     lock,
@@ -64,12 +64,16 @@ async def ready(
 ) -> Work:
     """Say that the customer can come, with the new pickup code `code`.
 
+    Goods that were sent to a store are there at the latest now.
     Asked again it replaces a code that was lost or tried too often, and leaves the time limit.
     Raises as `steps.lock_for` does, `illegal-state` while units are left to pick.
     """
     work = await lock_for(connection, "ready", fulfillment_order_id, ask)
     verify_picked(work)
     now = await shared_records.database_now(connection)
+    if work.order.state == "shipped":
+        # What can be collected at a store has arrived there, told or not.
+        await records.set_delivered(connection, work.order, now)
     first = work.order.ready_at is None
     after_it = stamped(moved(work, "ready", work.lines, now), pickup_code=code, wrong_codes=0)
     if first:
@@ -103,6 +107,15 @@ async def hand_over(
     wrong, and what `units.chosen` and `dispatch` raise.
     """
     work = await lock_for(connection, "hand_over", fulfillment_order_id, ask)
+    if work.order.pickup_code is None:
+        raise Refused(
+            "illegal-state",
+            "Nobody has said yet that the goods are ready; say so with `ready`, which makes the "
+            "code that the customer shows.",
+            state=work.order.state,
+            request_state=work.order.request_state,
+            allowed=allowed(standing(work.order)),
+        )
     if work.order.wrong_codes >= tries_max:
         raise Refused(
             "wrong-pickup-code",
@@ -112,10 +125,13 @@ async def hand_over(
         )
     if not same_code(departure.code, work.order.pickup_code):
         return await count_wrong(connection, work, tries_max)
-    units = to_leave(work, departure, "hand over")
     now = await shared_records.database_now(connection)
-    await dispatch(connection, work, units, departure, ask)
-    lines = counted(work, "collected", units)
+    if work.order.method == "ship_to_store":
+        units, lines = whole_parcels(work, departure), work.lines
+    else:
+        units = to_leave(work, departure, "hand over")
+        await dispatch(connection, work, units, departure, ask)
+        lines = counted(work, "collected", units)
     (saved,) = await records.save(connection, [moved(work, "hand_over", lines, now)])
     told = event(
         "handed_over",
@@ -124,10 +140,25 @@ async def hand_over(
         hand_over_id=str(departure.departure_id),
         happened_at=(departure.happened_at or now).isoformat(),
         lines=units_of(work.lines, units),
-        amounts_minor=amounts(saved, units),
+        amounts_minor=amounts(saved, {} if work.order.method == "ship_to_store" else units),
     )
     await write(connection, work, saved, [told], ask.actor)
     return saved
+
+
+def whole_parcels(work: Work, departure: Departure) -> Units:
+    """Return the units of parcels that came to a store: they left stock when they were sent.
+
+    Raises `invalid-field` where lines are named: a parcel is handed over whole.
+    """
+    if departure.lines is not None:
+        raise Refused(
+            "invalid-field",
+            "What was sent to the store is handed over whole; name no lines. What the customer "
+            "does not want is taken back as a return.",
+            field="lines",
+        )
+    return {line.part: line.shipped for line in work.lines if line.shipped}
 
 
 async def count_wrong(connection: asyncpg.Connection, work: Work, tries_max: int) -> Refused:

@@ -38,8 +38,9 @@ async def plan(means: Means, work: Work, units: Units) -> Proposal:
     if work.order.attempt >= means.settings.attempts_per_line_max:
         return blank
     need = need_of(work, units)
-    found = await resource.find(means.database, means.network, need, means.settings.resource_ms)
-    if need.method == "pickup" and found.units < sum(units.values()):
+    limit_ms, divisor = means.settings.resource_ms, means.settings.dimensional_divisor
+    found = await resource.find(means.database, means.network, need, limit_ms, divisor=divisor)
+    if need.method != "ship" and found.units < sum(units.values()):
         # Half of a pickup somewhere else is not what the customer came for.
         return msgspec.structs.replace(blank, choices=await choices_for(means, need))
     return msgspec.structs.replace(blank, found=found)

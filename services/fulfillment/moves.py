@@ -60,18 +60,18 @@ def need_of(work: Work, units: Units) -> Need:
     for line in lines:
         summed[line.line_id, line.sku] += units[line.part]
     stays = any(line.dispatched or line.left > units.get(line.part, 0) for line in work.lines)
-    is_pickup = order.method == "pickup"
+    store = order.node_id if order.method == "pickup" else order.pickup_node
     return Need(
         order_id=order.order_id,
         allocation_id=order.allocation_id,
         wants=wants_of(summed),
-        method="pickup" if is_pickup else "ship",
-        pickup_node=order.node_id if is_pickup else None,
+        method="ship" if store is None else "ship_to_store" if order.pickup_node else "pickup",
+        pickup_node=store,
         promise_latest=order.promise_latest,
         parcels=0 if stays else 1,
         backorder=any(line.supply_id is not None for line in lines),
         failed=frozenset((order.node_id, line.sku) for line in lines),
-        near=order.node_id if is_pickup else None,
+        near=store,
     )
 
 
@@ -252,6 +252,7 @@ def work_of(
         node_id=each.node_id,
         method=each.method,
         service=each.service,
+        pickup_node=each.pickup_node if each.method == "ship_to_store" else None,
         attempt=order.attempt + 1,
         replaces=order.fulfillment_order_id,
         work_on=each.work_on,

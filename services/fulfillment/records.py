@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from services.fulfillment.tables import LIVE_STATES
+from services.fulfillment.tables import COMING_STATES, LIVE_STATES
 
 
 class FulfillmentOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +20,8 @@ class FulfillmentOrder(msgspec.Struct, frozen=True, kw_only=True):
     node_id: str
     method: str
     service: str | None
+    pickup_node: str | None = None
+    """The store that its goods are sent to; none for what is shipped, or picked up where it is."""
     state: str = "open"
     request_state: str = "unsubmitted"
     attempt: int = 1
@@ -371,17 +373,21 @@ async def list_work(
     connection: asyncpg.Connection,
     node_id: str,
     *,
-    states: Sequence[str] = LIVE_STATES,
+    states: Sequence[str] = (*LIVE_STATES, *COMING_STATES),
     method: str | None,
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[Work]:
-    """Return a page of the live work that has been submitted to a node, the most urgent first."""
+    """Return a page of a node's live work that has been submitted, the most urgent first.
+
+    That includes goods that were sent to it to be collected, until they are.
+    """
     return await with_lines(
         connection,
         await connection.fetch(
-            f"{ORDER} WHERE node_id = $1 AND state IN {LIVE_STATES} AND state = ANY($2::text[])"
-            " AND request_state <> 'unsubmitted' AND ($3::text IS NULL OR method = $3)"
+            f"{ORDER} WHERE (node_id = $1 AND state IN {LIVE_STATES}"
+            f" OR pickup_node = $1 AND pickup_node IS NOT NULL AND state IN {COMING_STATES})"
+            " AND state = ANY($2::text[]) AND request_state <> 'unsubmitted' AND ($3::text IS NULL OR method = $3)"
             " AND ($4::timestamptz IS NULL OR (ship_by, fulfillment_order_id) > ($4, $5::uuid))"
             " ORDER BY ship_by, fulfillment_order_id LIMIT $6",
             node_id,
@@ -439,13 +445,15 @@ async def find_node(connection: asyncpg.Connection, node_id: str) -> asyncpg.Rec
     )
 
 
-async def find_node_of(
+async def find_nodes_of(
     connection: asyncpg.Connection, fulfillment_order_id: UUID
-) -> asyncpg.Record | None:
-    """Return the node of a fulfillment order with who works there."""
-    return await connection.fetchrow(
-        "SELECT f.node_id, n.partner_id FROM fulfillment_order f LEFT JOIN node n USING (node_id)"
-        " WHERE f.fulfillment_order_id = $1",
+) -> list[asyncpg.Record]:
+    """Return the node of a fulfillment order and who works there; then the store it sends to."""
+    return await connection.fetch(
+        "SELECT place.node_id, n.partner_id FROM fulfillment_order f"
+        " CROSS JOIN LATERAL (VALUES (0, f.node_id), (1, f.pickup_node)) AS place (number, node_id)"
+        " LEFT JOIN node n ON n.node_id = place.node_id"
+        " WHERE f.fulfillment_order_id = $1 AND place.node_id IS NOT NULL ORDER BY place.number",
         fulfillment_order_id,
     )
 

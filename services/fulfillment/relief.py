@@ -4,17 +4,15 @@ A count or a feed found less than was promised, or a supply brings less, or late
 has confirmed end; confirmed units move where they can; the rest is for a person.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import asyncpg
 import msgspec
 
 from inventory import resolve
 from inventory.capacity import move_capacity
-from routing.plan import Promise as Promised
 from routing.problem import Lane
 from routing.promise import (
-    delivery_promise,
     dispatch_date,
     dispatch_instant,
     pickup_promise,
@@ -36,7 +34,8 @@ from services.fulfillment.withdrawal import keeps_promise, places_all, said, wit
 from services.ids import new_id
 from services.orders import lifecycle
 from services.orders import records as order_records
-from services.planning.network import Network, Zone
+from services.orders.promise import arrival, lane_from
+from services.planning.network import Network
 from services.records import Event
 
 ACTOR = "system:relief"
@@ -217,19 +216,22 @@ async def redate(
     """
     order = work.order
     node = network.nodes.get(order.node_id)
-    if node is None or not await can_promise(connection, network, work):
+    sent = None if order.method == "pickup" else await lane_for(connection, network, work)
+    if node is None or (order.method != "pickup" and sent is None):
         return False
+    collected = sent[0].cut_off if sent else None
     calendar = network.calendars[node.calendar_id]
     # Goods that come today, told of after the cut-off, are not worked off today.
-    first = start_date(node, calendar, await shared_records.database_now(connection))
+    now = await shared_records.database_now(connection)
+    first = start_date(node, calendar, now, collected)
     start_on = worked_date(calendar, max(first, there_on), time_zone=node.time_zone)
     dates = [dispatch_date(node, calendar, start_on)]
     while len(dates) < LATER_DATES:
         dates.append(worked_date(calendar, dates[-1] + DAY, time_zone=node.time_zone))
     at = (order.node_id, order.work_on)
     work_on = (await move_capacity(connection, order.allocation_id, {at: dates}))[at]
-    ship_by = dispatch_instant(node, work_on)
-    promise = await promise_of(connection, network, work, work_on, ship_by)
+    ship_by = dispatch_instant(node, work_on, collected)
+    promise = arrival(network, sent[0], ship_by, sent[1]) if sent else pickup_promise(work_on)
     await exceptions_records.set_dates(
         connection, order.fulfillment_order_id, work_on, ship_by, (promise.earliest, promise.latest)
     )
@@ -255,28 +257,11 @@ def left_lines(work: Work) -> tuple[Unit, ...]:
     return tuple(unit_of(line, line.left) for line in work.lines if line.left)
 
 
-async def lane_of(
+async def lane_for(
     connection: asyncpg.Connection, network: Network, work: Work
-) -> tuple[Lane, Zone] | None:
-    """Return the lane on which work is sent and where to; none when it is not there any more."""
+) -> tuple[Lane, str | None] | None:
+    """Return the lane on which work is sent and the zone; none when it is not there any more."""
     row = await lifecycle.find(connection, work.order.allocation_id)
-    zone = network.zones.get(row.zone_id or "")
-    lanes = network.lanes.get(row.zone_id or "", {}).get(work.order.node_id, ())
-    lane = next((lane for lane in lanes if lane.service == work.order.service), None)
-    return (lane, zone) if lane is not None and zone is not None else None
-
-
-async def can_promise(connection: asyncpg.Connection, network: Network, work: Work) -> bool:
-    """Tell whether a date can be told for work: it is collected, or its lane is in use."""
-    return work.order.method == "pickup" or bool(await lane_of(connection, network, work))
-
-
-async def promise_of(
-    connection: asyncpg.Connection, network: Network, work: Work, work_on: date, ship_by: datetime
-) -> Promised:
-    """Return the dates that work done on `work_on` can keep."""
-    sent = None if work.order.method == "pickup" else await lane_of(connection, network, work)
-    if sent is None:
-        return pickup_promise(work_on)
-    lane, zone = sent
-    return delivery_promise(lane, network.calendars, ship_by, zone.time_zone)
+    order = work.order
+    lane = lane_from(network, order.node_id, order.service, row.zone_id, order.pickup_node)
+    return None if lane is None else (lane, row.zone_id)

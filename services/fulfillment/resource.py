@@ -24,6 +24,7 @@ from services.database import Database
 from services.fulfillment import exceptions_records
 from services.orders.lifecycle import find as find_allocation
 from services.orders.strategies import decided_by, ruled
+from services.orders.translate import dimensional_grams
 from services.planning.network import Network, Zone, distance_km
 
 EXCLUDING = ("excluded", "node excluded")
@@ -80,6 +81,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     items: dict[str, Item]
     cells: list[Cell]
     capacity: list[CapacityLeft]
+    divisor: int = 0
+    """Cubic centimeters that count as a kilogram; 0 where weight alone is priced."""
     strategy: str | None = None
     """By name, the one that decided the order; none where that is not known."""
 
@@ -113,13 +116,16 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         return late + parcels
 
 
-async def find(database: Database, network: Network, need: Need, time_limit_ms: int) -> Found:
+async def find(
+    database: Database, network: Network, need: Need, time_limit_ms: int, *, divisor: int
+) -> Found:
     """Return the best plan for a need within about `time_limit_ms`; it may place nothing.
 
-    Raises `not-found` for an allocation that does not exist.
+    `divisor` is that of dimensional weight, 0 where there is none. Raises `not-found` for an allocation that does not exist.
     """
     async with database.connect() as connection:
         facts = await read_facts(connection, network, need)
+    facts = msgspec.structs.replace(facts, divisor=divisor)
     return await asyncio.to_thread(best, network, need, facts, time_limit_ms)
 
 
@@ -144,7 +150,7 @@ async def read_facts(connection: asyncpg.Connection, network: Network, need: Nee
     return Facts(
         now=now,
         channel=row.channel,
-        zone=network.zones.get(row.zone_id or "") or zone_near(network, need.near),
+        zone=network.zones.get(row.zone_id or "") or network.zone_at(need.near),
         strategy=await decided_by(connection, need.allocation_id),
         items={item.sku: item for item in await get_items(connection, skus)},
         cells=cells,
@@ -178,6 +184,11 @@ def best(network: Network, need: Need, facts: Facts, time_limit_ms: int) -> Foun
         shortage_minor=SHORT_UNIT_MINOR,
         time_limit_ms=time_limit_ms // 2,
     )
+    if need.node_id is not None or need.service is not None:
+        # Whom a person names is not left out by a strategy.
+        policy = msgspec.structs.replace(
+            policy, radius_km=None, groups_only=(), groups_never=(), services=()
+        )
     together = msgspec.structs.replace(policy, ship_complete=True, shipments_max=1)
     policies = [together, policy] if need.method == "ship" else [policy]
     tried = [judged(solve(problem(network, need, facts, each)), need, facts) for each in policies]
@@ -192,7 +203,7 @@ def rank(found: Found) -> tuple[int, int, int, int]:
 def judged(plan: Plan, need: Need, facts: Facts) -> Found:
     """Return a plan with how it compares to what was promised."""
     latest = max((each.promise.latest for each in plan.fulfillments), default=need.promise_latest)
-    parcels = sum(each.method == "ship" for each in plan.fulfillments)
+    parcels = sum(each.method != "pickup" for each in plan.fulfillments)
     return Found(
         plan=plan,
         wants=need.wants,
@@ -209,8 +220,9 @@ def problem(network: Network, need: Need, facts: Facts, policy: Policy) -> Probl
     stock = [stocked(cell, need) for cell in facts.cells if cell.node_id in network.nodes]
     stock = [each for each in stock if each.available > 0 or each.supply]
     holding = {each.node_id for each in stock}
-    nodes = [network.nodes[node_id] for node_id in sorted(holding)]
-    lanes = network.lanes.get(facts.zone.zone_id, {}) if facts.zone else {}
+    stores = [need.pickup_node] if need.pickup_node and need.method == "ship_to_store" else []
+    known = holding.union(stores)
+    nodes = [node for node in network.nodes_seen_from(facts.zone) if node.node_id in known]
     return Problem(
         now=facts.now,
         destination_time_zone=facts.zone.time_zone if facts.zone else HERE,
@@ -219,9 +231,8 @@ def problem(network: Network, need: Need, facts: Facts, policy: Policy) -> Probl
         stock=tuple(stock),
         lanes=tuple(
             lane
-            for node_id in sorted(holding & lanes.keys())
-            for lane in lanes[node_id]
-            if need.service in (None, lane.service)
+            for lane in network.lanes_to(facts.zone, stores)
+            if lane.node_id in holding and need.service in (None, lane.service)
         ),
         calendars=tuple(network.calendars.values()),
         tariffs=tuple(network.tariffs.values()),
@@ -237,11 +248,18 @@ def line_of(position: int, want: Want, need: Need, facts: Facts) -> Line:
         sku=want.sku,
         quantity=want.quantity,
         weight_grams=item.weight_grams,
-        methods=(need.method,),
+        # What was sent to a store may as well come from its own shelf.
+        methods=("pickup", need.method) if need.method == "ship_to_store" else (need.method,),
         pickup_node=need.pickup_node,
         requested_by=need.promise_latest,
         requires=item.requires,
+        dimensional_grams=dimensional_grams(volume_mm3(item), facts.divisor),
     )
+
+
+def volume_mm3(item: Item) -> int:
+    """Return the volume of a unit, 0 where its size is not known."""
+    return (item.length_mm or 0) * (item.width_mm or 0) * (item.height_mm or 0)
 
 
 def stocked(cell: Cell, need: Need) -> Stock:
@@ -286,15 +304,3 @@ def nearest(
         if other in network.places and other != node_id
     ]
     return sorted(found, key=lambda each: (each[1], each[0]))[:count]
-
-
-def zone_near(network: Network, node_id: str | None) -> Zone | None:
-    """Return the zone whose center is nearest to a node, for what has no destination."""
-    here = network.places.get(node_id or "")
-    if here is None:
-        return None
-    return min(
-        network.zones.values(),
-        key=lambda zone: (distance_km(here, (zone.latitude, zone.longitude)), zone.zone_id),
-        default=None,
-    )

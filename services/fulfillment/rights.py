@@ -32,7 +32,27 @@ async def verify_node(connection: asyncpg.Connection, node_id: str, principal: P
 async def verify_own(
     connection: asyncpg.Connection, fulfillment_order_id: UUID, principal: Principal
 ) -> None:
-    """Raise `not-found` unless a fulfillment order exists and is at a node of the key."""
-    found = await records.find_node_of(connection, fulfillment_order_id)
-    if found is None or not may_act(principal, found["node_id"], found["partner_id"]):
+    """Raise `not-found` unless a fulfillment order exists and is at a node of the key.
+
+    It is at the node that does the work, and at the store that its goods are sent to.
+    """
+    found = await records.find_nodes_of(connection, fulfillment_order_id)
+    if not any(may_act(principal, each["node_id"], each["partner_id"]) for each in found):
         raise unknown(fulfillment_order_id)
+
+
+async def verify_end(
+    connection: asyncpg.Connection,
+    fulfillment_order_id: UUID,
+    principal: Principal,
+    *,
+    sends: bool,
+) -> None:
+    """Raise `forbidden` for the store that goods are sent to where their sender is asked (`sends`).
+
+    And the other way round; whoever works at both may do both, and so may a key of no node.
+    """
+    found = await records.find_nodes_of(connection, fulfillment_order_id)
+    asked = found[0] if sends or len(found) == 1 else found[1]
+    if not may_act(principal, asked["node_id"], asked["partner_id"]):
+        raise Refused("forbidden", f"Only {asked['node_id']} may say this of the goods.")

@@ -9,16 +9,17 @@ from typing import Literal
 
 import msgspec
 
+from routing.problem import Method
 from services.fulfillment.tables import LIVE_STATES
 from services.problems import Refused
 
-Method = Literal["ship", "pickup"]
 State = Literal[
     "open",
     "in_progress",
     "packed",
     "ready_for_pickup",
     "shipped",
+    "at_store",
     "closed",
     "incomplete",
     "cancelled",
@@ -65,6 +66,9 @@ OVER = {
 }
 
 
+ASKED = ("cancellation_requested", "cancellation_accepted")
+
+
 class Move(msgspec.Struct, frozen=True, kw_only=True):
     """One event: which states it may come in, and what becomes of them."""
 
@@ -73,8 +77,8 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     """The work: from, to."""
     requests: dict[str, str]
     """The conversation: from, to."""
-    method: Method | None = None
-    """The only method it is for; either when none."""
+    methods: tuple[Method, ...] = ("ship", "pickup", "ship_to_store")
+    """The methods it is for."""
     once_done: bool = False
     """Whether the work's state stays as it is while units are left."""
 
@@ -102,20 +106,20 @@ MOVES: dict[str, Move] = {
         Move(event="pack", states={"in_progress": "packed"}, requests=AT_WORK),
         Move(
             event="ready",
-            method="pickup",
+            methods=("pickup",),
             states=dict.fromkeys(("in_progress", "packed", "ready_for_pickup"), "ready_for_pickup"),
             requests=AT_WORK,
         ),
         Move(
             event="hand_over",
-            method="pickup",
+            methods=("pickup",),
             states={"ready_for_pickup": "closed"},
             requests=GONE,
             once_done=True,
         ),
         Move(
             event="no_show",
-            method="pickup",
+            methods=("pickup",),
             states={"ready_for_pickup": "cancelled"},
             requests={
                 **dict.fromkeys(AT_WORK, "closed"),
@@ -124,14 +128,14 @@ MOVES: dict[str, Move] = {
         ),
         Move(
             event="ship",
-            method="ship",
+            methods=("ship", "ship_to_store"),
             states={"in_progress": "shipped", "packed": "shipped"},
             requests=GONE,
             once_done=True,
         ),
         Move(
             event="deliver",
-            method="ship",
+            methods=("ship",),
             states={"shipped": "closed"},
             requests={"cancellation_accepted": "cancellation_accepted", **OVER},
         ),
@@ -153,7 +157,23 @@ MOVES: dict[str, Move] = {
         ),
     )
 }
-"""Every event of a fulfillment order. What is not here cannot happen."""
+"""Every event of a fulfillment order. What is neither here nor below cannot happen."""
+
+AT_STORE: dict[str, Move] = {
+    event: Move(
+        event=event,
+        methods=("ship_to_store",),
+        states=states,
+        # It has left already, so what the sender was asked or told makes no difference.
+        requests={state: state for state in (*AT_WORK, *ASKED)},
+    )
+    for event, states in (
+        ("deliver", {"shipped": "at_store"}),
+        ("ready", {"shipped": "at_store", "at_store": "at_store"}),
+        ("hand_over", {"at_store": "closed"}),
+    )
+}
+"""What the store says of goods that were sent there: they have left stock, so all of them at once."""
 
 ACTIONS: dict[str, Action] = {
     "accept": "accept",
@@ -171,7 +191,7 @@ ACTIONS: dict[str, Action] = {
 }
 """The events that a node asks for, with the call of each; the others are ours."""
 
-PART_DONE = {"ship": "shipped", "pickup": "closed"}
+PART_DONE = {"ship": "shipped", "ship_to_store": "shipped", "pickup": "closed"}
 """How work ends of which a part has left: what came of it counts, not how the rest was ended."""
 
 
@@ -185,12 +205,19 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 def is_legal(event: str, now: Standing) -> bool:
     """Tell whether an event may come as things stand."""
-    move = MOVES[event]
+    move = move_of(event, now)
     return (
-        move.method in (None, now.method)
+        now.method in move.methods
         and now.state in move.states
         and now.request_state in move.requests
     )
+
+
+def move_of(event: str, now: Standing) -> Move:
+    """Return what an event means for work of this method."""
+    if now.method == "ship_to_store" and event in AT_STORE:
+        return AT_STORE[event]
+    return MOVES[event]
 
 
 def allowed(now: Standing) -> tuple[Action, ...]:
@@ -221,7 +248,7 @@ def after(event: str, now: Standing, *, left: int, dispatched: int) -> Standing:
     which a part has left never ends as if nothing had. Raises `illegal-state`.
     """
     verify(event, now)
-    move = MOVES[event]
+    move = move_of(event, now)
     state, request_state = move.states[now.state], move.requests[now.request_state]
     if move.once_done and left:
         state = now.state

@@ -82,7 +82,9 @@ def moved(work: Work, event_name: str, lines: tuple[FulfillmentLine, ...], now: 
     stamps: dict[str, datetime] = {}
     if order.request_state == "submitted" and then.request_state in ("accepted", "rejected"):
         stamps["answered_at"] = now
-    if order.state in LIVE_STATES and then.state not in LIVE_STATES:
+    collected = order.method == "ship_to_store" and event_name == "hand_over"
+    if collected or (order.state in LIVE_STATES and then.state not in LIVE_STATES):
+        # What is sent to a store ends for the node that sends it, and again when it is collected.
         stamps["ended_at"] = now
     return Work(
         msgspec.structs.replace(

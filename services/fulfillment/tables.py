@@ -18,6 +18,7 @@ STATES = (
     "packed",
     "ready_for_pickup",
     "shipped",
+    "at_store",
     "closed",
     "incomplete",
     "cancelled",
@@ -34,6 +35,8 @@ REQUEST_STATES = (
 )
 LIVE_STATES = ("open", "in_progress", "packed", "ready_for_pickup")
 """States in which the node still has something to do."""
+COMING_STATES = ("shipped", "at_store")
+"""States in which the store that goods are sent to has something to do, or will have."""
 
 fulfillment_order = sa.Table(
     "fulfillment_order",
@@ -44,6 +47,7 @@ fulfillment_order = sa.Table(
     sa.Column("node_id", sa.Text, nullable=False),
     sa.Column("method", sa.Text, nullable=False),
     sa.Column("service", sa.Text),
+    sa.Column("pickup_node", sa.Text, comment="The store that its goods are sent to."),
     sa.Column("state", sa.Text, nullable=False, server_default="open"),
     sa.Column("request_state", sa.Text, nullable=False, server_default="unsubmitted"),
     sa.Column("attempt", sa.Integer, nullable=False, server_default=sa.text("1")),
@@ -76,7 +80,10 @@ fulfillment_order = sa.Table(
     instant("changed_at", default=True),
     version(),
     sa.PrimaryKeyConstraint("order_id", "fulfillment_order_id"),
-    sa.CheckConstraint("method IN ('ship', 'pickup')", name="method"),
+    sa.CheckConstraint("method IN ('ship', 'pickup', 'ship_to_store')", name="method"),
+    sa.CheckConstraint(
+        "(method = 'ship_to_store') = (pickup_node IS NOT NULL)", name="pickup_node"
+    ),
     sa.CheckConstraint(f"state IN {STATES}", name="state"),
     sa.CheckConstraint(f"request_state IN {REQUEST_STATES}", name="request_state"),
     sa.Index(None, "fulfillment_order_id", unique=True),
@@ -86,6 +93,12 @@ fulfillment_order = sa.Table(
         "node_id",
         "ship_by",
         postgresql_where=sa.text(f"state IN {LIVE_STATES}"),
+    ),
+    sa.Index(
+        "fulfillment_order_coming_idx",
+        "pickup_node",
+        "ship_by",
+        postgresql_where=sa.text(f"pickup_node IS NOT NULL AND state IN {COMING_STATES}"),
     ),
     sa.Index(None, "release_at", postgresql_where=sa.text("request_state = 'unsubmitted'")),
     sa.Index(None, "answer_by", postgresql_where=sa.text("request_state = 'submitted'")),

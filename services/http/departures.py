@@ -56,6 +56,7 @@ async def ready(
 ) -> Response[FulfillmentOrderAnswer]:
     """Say that the customer can come; makes the pickup code.
 
+    What was sent to a store is there then, and it is the store that says so.
     Asked again it makes a new code, for one that was lost. The time limit stays.
     """
     ask, days = ask_of(request), state.runtime.settings.collect_days
@@ -81,6 +82,7 @@ async def hand_over(
 ) -> Response[FulfillmentOrderAnswer]:
     """Hand goods to the customer who shows the code, in part or all.
 
+    What was sent to the store is handed over whole.
     Wrong codes are counted: after `NOM_PICKUP_TRIES_MAX` of them a new one has to be made.
     """
     check_happened("happened_at", data.happened_at, utc_now())
@@ -151,7 +153,7 @@ async def deliver(
     request: Call,
     state: State,
 ) -> Response[FulfillmentOrderAnswer]:
-    """Say that every parcel has arrived."""
+    """Say that every parcel has arrived, with the customer or at the store it was sent to."""
     check_happened("happened_at", data.happened_at, utc_now())
     ask = ask_of(request)
     return await take(

@@ -10,6 +10,7 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from routing.problem import Bracket, Calendar, Tariff
+from routing.validate import CO2_GRAMS_MAX
 from services.http.access import allow
 from services.http.answers import BODY, Written, raises
 from services.http.fields import (
@@ -21,6 +22,7 @@ from services.http.fields import (
     Id,
     Latitude,
     Limit,
+    LocalTime,
     Longitude,
     Minor,
     PostalCode,
@@ -37,6 +39,9 @@ PREFIXES_MAX = 10_000
 HOLIDAYS_MAX = 1_000
 BRACKETS_MAX = 200
 READERS = allow("planner", "operator")
+
+
+Grams = Annotated[int, Meta(ge=0, le=CO2_GRAMS_MAX)]
 
 
 class ZoneEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +76,15 @@ class LaneEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     calendar_id: Annotated[
         Id | None, Meta(description="Dates the carrier moves; every date without.")
     ] = None
+    cut_off: Annotated[
+        LocalTime | None,
+        Meta(
+            description="When the carrier collects at the node for the last time of a date; the "
+            "node's own cut-off without. It takes what was accepted by both."
+        ),
+    ] = None
+    co2_grams: Annotated[Grams, Meta(description="Emissions of a parcel, whatever it weighs.")] = 0
+    co2_grams_per_kg: Annotated[Grams, Meta(description="Emissions of each kilogram.")] = 0
 
     def __post_init__(self) -> None:
         """Raise `ValueError` when the days are the wrong way round."""

@@ -75,8 +75,15 @@ class NodeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     )
     handling_days: Days = 0
     capabilities: Annotated[
-        Ids, Meta(description="`ship`, `pickup` and what items may require, such as `hazmat`.")
+        Ids,
+        Meta(
+            description="`ship`, `pickup`, `ship_to_store` (it sends to stores where customers "
+            "collect), and what items may require, such as `hazmat`."
+        ),
     ] = msgspec.field(default_factory=lambda: ["ship"])
+    groups: Annotated[
+        Ids, Meta(description="Names by which strategies take nodes together, such as `outlet`.")
+    ] = msgspec.field(default_factory=list)
     handling_order_minor: Minor = 0
     handling_unit_minor: Minor = 0
     enabled: Annotated[bool | None, Meta(description="Left out: as it is; a new node is on.")] = (

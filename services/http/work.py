@@ -17,11 +17,12 @@ from litestar.openapi.spec import OpenAPIType, Parameter, Schema
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 
+from routing.problem import Method
 from services.fulfillment import answers, cancel, records, rights, steps
 from services.fulfillment.answers import FulfillmentOrderAnswer
 from services.fulfillment.records import Work
 from services.fulfillment.steps import Ask
-from services.fulfillment.tables import LIVE_STATES
+from services.fulfillment.tables import COMING_STATES, LIVE_STATES
 from services.fulfillment.units import LineUnits
 from services.http.access import EVERYONE, allow, guard_idempotency
 from services.http.answers import WRITE, Write, raises, respond
@@ -46,6 +47,10 @@ FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 """No work had to leave earlier."""
 STEP_KINDS = (*WRITE, "not-found", "version-mismatch", "illegal-state")
 """What any step may answer."""
+AT_STORE = ("ready", "hand-over")
+"""Steps of the store where the customer collects, when goods are sent there."""
+EITHER_END = ("deliver",)
+"""Steps that either end of a parcel may tell."""
 UNIT_KINDS = ("too-many-units", "duplicate-entry", "quantity-not-positive", "quantity-not-whole")
 """What a step that names units may answer beside that."""
 
@@ -103,11 +108,16 @@ class Step(Write):
 async def guard_own_work(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
-    """Raise `not-found` for work of a node that the key does not act for."""
+    """Raise `not-found` for work of a node that the key does not act for.
+
+    Of goods that are sent to a store each end says its own part, else it is `forbidden`.
+    """
+    named, principal = connection.path_params["fulfillment_order_id"], connection.user
     async with connection.app.state.runtime.database.connect() as driver:
-        await rights.verify_own(
-            driver, connection.path_params["fulfillment_order_id"], connection.user
-        )
+        await rights.verify_own(driver, named, principal)
+        step = connection.url.path.rsplit("/", 1)[-1]
+        if step not in EITHER_END and step != str(named):
+            await rights.verify_end(driver, named, principal, sends=step not in AT_STORE)
 
 
 STEP: dict[str, Any] = {
@@ -196,18 +206,17 @@ async def list_work(  # noqa: PLR0913, PLR0917 - the parts of a request, by name
     request: Call,
     state: State,
     work_state: Annotated[
-        Literal["open", "in_progress", "packed", "ready_for_pickup"] | None,
+        Literal["open", "in_progress", "packed", "ready_for_pickup", "shipped", "at_store"] | None,
         QueryParameter(name="state", description="Only work that is so far."),
     ] = None,
-    method: Annotated[
-        Literal["ship", "pickup"] | None, QueryParameter(description="Only work of this kind.")
-    ] = None,
+    method: Annotated[Method | None, QueryParameter(description="Only work of this kind.")] = None,
     limit: Limit = PAGE_DEFAULT,
     cursor: Cursor = None,
 ) -> WorkPage:
     """List what a node has to do, by the instant it has to leave.
 
-    Work is listed from when it is submitted until it has left or ended.
+    Work is listed from when it is submitted until it has left or ended. At a store there are also
+    goods that were sent there, `shipped` or `at_store`, until the customer has them.
     """
     runtime: Runtime = state.runtime
     async with runtime.database.connect() as connection:
@@ -215,7 +224,7 @@ async def list_work(  # noqa: PLR0913, PLR0917 - the parts of a request, by name
         works = await records.list_work(
             connection,
             node_id,
-            states=(work_state,) if work_state else LIVE_STATES,
+            states=(work_state,) if work_state else (*LIVE_STATES, *COMING_STATES),
             method=method,
             after=place_of(cursor),
             limit=limit,

@@ -1,6 +1,6 @@
 """What a checkout is told: a plan in the API's words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from routing.plan import Cost, Fulfillment, Plan
+from routing.problem import Method
 
 AllocationStatus = Literal["held", "partial", "confirmed", "released", "expired", "cancelled"]
 
@@ -55,7 +56,13 @@ class FulfillmentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What one node does for the order."""
 
     node: Annotated[str, Meta(description="The node's `node_id`.")]
-    method: Literal["ship", "pickup"]
+    method: Annotated[
+        Method,
+        Meta(
+            description="`ship` to the customer, `pickup` of what is there, or `ship_to_store`, "
+            "where the customer collects it."
+        ),
+    ]
     service: str | None
     work_on: date
     ship_by: datetime
@@ -63,6 +70,25 @@ class FulfillmentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     weight_grams: int
     lines: tuple[LineAnswer, ...]
     cost: CostAnswer
+    pickup_node: Annotated[str | None, Meta(description="Where the customer collects it.")] = None
+
+
+class PickupAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A place where the customer collects, whatever node it comes from."""
+
+    pickup_node: str
+    complete: Annotated[
+        PromiseAnswer,
+        Meta(description="Local dates between which the last of what is collected there is ready."),
+    ]
+
+
+class BrokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A soft rule of the strategy that the plan breaks."""
+
+    rule: str
+    node: Annotated[str | None, Meta(description="Where; null for the whole order.")]
+    price: Annotated[Money, Meta(description="What that weighed; it is not in `cost`.")]
 
 
 class ShortfallAnswer(msgspec.Struct, frozen=True):
@@ -96,6 +122,8 @@ class QuoteAnswer(msgspec.Struct, frozen=True, kw_only=True):
     shortfalls: tuple[ShortfallAnswer, ...]
     cost: CostAnswer
     solver: SolverAnswer
+    pickups: tuple[PickupAnswer, ...] = ()
+    broken: tuple[BrokenAnswer, ...] = ()
 
 
 class AllocationAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +142,8 @@ class AllocationAnswer(msgspec.Struct, frozen=True, kw_only=True):
     cost: CostAnswer
     solver: SolverAnswer
     decision: Annotated[str, Meta(description="Where the decision record is.")]
+    pickups: tuple[PickupAnswer, ...] = ()
+    broken: tuple[BrokenAnswer, ...] = ()
     retaken: bool = False
     """Whether a confirm came after expiry and took the same stock again."""
     exchange_for: Annotated[
@@ -156,6 +186,27 @@ def fulfillment_answer(fulfillment: Fulfillment, currency: str) -> FulfillmentAn
             ]
         ),
         cost=cost_answer(fulfillment.cost, currency),
+        pickup_node=fulfillment.pickup_node,
+    )
+
+
+def pickups_of(fulfillments: Sequence[FulfillmentAnswer]) -> tuple[PickupAnswer, ...]:
+    """Return where the customer collects, and when all that is collected there is ready."""
+    places: dict[str, list[PromiseAnswer]] = {}
+    for each in fulfillments:
+        if each.pickup_node is not None:
+            places.setdefault(each.pickup_node, []).append(each.promise)
+    if not places:
+        return ()
+    return tuple(
+        PickupAnswer(
+            pickup_node=pickup_node,
+            complete=PromiseAnswer(
+                max(promise.earliest for promise in ready),
+                max(promise.latest for promise in ready),
+            ),
+        )
+        for pickup_node, ready in sorted(places.items())
     )
 
 
@@ -180,8 +231,18 @@ def priced(
 
 def quote_answer(plan: Plan, elapsed_us: int, budget_ms: int, currency: str) -> QuoteAnswer:
     """Return a plan as it is told, with the time it took and the time there was for it."""
+    fulfillments = tuple([fulfillment_answer(each, currency) for each in plan.fulfillments])
     return QuoteAnswer(
-        fulfillments=tuple([fulfillment_answer(each, currency) for each in plan.fulfillments]),
+        fulfillments=fulfillments,
+        pickups=pickups_of(fulfillments),
+        broken=tuple(
+            [
+                BrokenAnswer(
+                    rule=each.rule, node=each.node_id, price=Money(each.price_minor, currency)
+                )
+                for each in plan.broken
+            ]
+        ),
         shortfalls=tuple([ShortfallAnswer(s.line_id, s.quantity) for s in plan.shortfalls]),
         cost=cost_answer(plan.cost, currency),
         solver=solver_answer(plan, elapsed_us, budget_ms),

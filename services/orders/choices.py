@@ -125,8 +125,8 @@ def seen(plan: Plan) -> tuple[object, ...]:
 
 
 def shipments(plan: Plan) -> int:
-    """Return how many fulfillments are shipped."""
-    return sum(each.method == "ship" for each in plan.fulfillments)
+    """Return how many fulfillments a carrier brings, to the customer or to a store."""
+    return sum(each.method != "pickup" for each in plan.fulfillments)
 
 
 def units_short(plan: Plan) -> int:

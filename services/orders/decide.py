@@ -17,7 +17,7 @@ from services.orders.ground import Ground, Grounds
 from services.orders.request import AllocationRequest, QuoteRequest
 from services.orders.room import Room
 from services.orders.strategies import strategy_of
-from services.orders.translate import basket
+from services.orders.translate import basket, stores_of
 from services.planning.network import Network, Zone
 from services.planning.stock_view import StockFollower
 from services.settings import Settings
@@ -115,7 +115,8 @@ class Decider:
             await self.reread([request])
         now = self.clock.now()
         asked = self.asked(request, network, strategy_of(request, network, zone), now)
-        ground = self.grounds.find(network, zone, self.view, now)
+        stores = stores_of(request) if network.senders else ()
+        ground = self.grounds.find(network, zone, self.view, now, stores)
         started = perf_counter()
         planned = await self.plan(ground, asked, budget_ms)
         elapsed_s = perf_counter() - started
@@ -132,7 +133,14 @@ class Decider:
         now: datetime,
     ) -> Basket:
         """Return the basket with what is known of its stock; raises `unknown-sku`."""
-        found = basket(request, self.view, strategy, now)
+        found = basket(
+            request,
+            self.view,
+            strategy,
+            now,
+            sends=bool(network.senders),
+            divisor=self.settings.dimensional_divisor,
+        )
         if not network.limited:
             return found
         tight = self.room.tight(network, sum(line.quantity for line in found.lines), now)

@@ -6,7 +6,7 @@ milliseconds to prepare and microseconds to use, so a worker keeps the terrains 
 
 import zlib
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, time
 
 import msgspec
 
@@ -27,7 +27,7 @@ class Ground(msgspec.Struct, eq=False):
 
     network: Network
     terrain: Terrain
-    cut_offs: dict[tuple[str, date], datetime] = msgspec.field(default_factory=dict)
+    cut_offs: dict[tuple[str, date, time | None], datetime] = msgspec.field(default_factory=dict)
 
     def facts(self) -> bytes:
         """Return what `routing.record.expand` needs beside a record, compressed."""
@@ -42,30 +42,53 @@ class Ground(msgspec.Struct, eq=False):
 
     def cut_off(self, fulfillment: Fulfillment, now: datetime) -> datetime:
         """Return the last cut-off at which work for the fulfillment's date can still begin."""
-        key = fulfillment.node_id, fulfillment.work_on
+        collected = self.collected(fulfillment) if self.terrain.timed else None
+        key = fulfillment.node_id, fulfillment.work_on, collected
         found = self.cut_offs.get(key)
         if found is None:
-            found = self.cut_offs[key] = last_cut_off(fulfillment, self.network, now)
+            found = last_cut_off(fulfillment, self.network, now, collected)
+            self.cut_offs[key] = found
         return found
+
+    def collected(self, fulfillment: Fulfillment) -> time | None:
+        """Return when the carrier of a fulfillment collects, if at a time of its own."""
+        if fulfillment.method == "pickup":
+            return None
+        place = fulfillment.node_id, fulfillment.pickup_node, fulfillment.service
+        return next(
+            lane.cut_off
+            for lane in self.terrain.lanes
+            if (lane.node_id, lane.to_node, lane.service) == place
+        )
 
 
 class Grounds:
-    """The grounds of one worker, by network version and zone."""
+    """The grounds of one worker, by network version, zone and the stores that goods are sent to."""
 
     def __init__(self) -> None:
         """Start empty."""
-        self.kept: dict[str | None, Ground] = {}
+        self.kept: dict[tuple[str | None, tuple[str, ...]], Ground] = {}
         self.stored: set[bytes] = set()
         """Digests of the terrains whose facts are in the database, where records refer to them."""
 
-    def find(self, network: Network, zone: Zone | None, stock: StockView, now: datetime) -> Ground:
-        """Return the ground of a destination at `now`, prepared where that has not been done."""
-        zone_id = zone.zone_id if zone else None
-        ground = self.kept.get(zone_id)
+    def find(
+        self,
+        network: Network,
+        zone: Zone | None,
+        stock: StockView,
+        now: datetime,
+        stores: tuple[str, ...] = (),
+    ) -> Ground:
+        """Return the ground of a destination at `now`, prepared where that has not been done.
+
+        `stores` are those that goods may be sent to for the customer to collect.
+        """
+        place = zone.zone_id if zone else None, stores
+        ground = self.kept.get(place)
         if ground is None or ground.network is not network or not ground.terrain.covers(now):
             while len(self.kept) >= GROUNDS_MAX:
                 del self.kept[next(iter(self.kept))]
-            ground = self.kept[zone_id] = prepared(network, zone, stock, now)
+            ground = self.kept[place] = prepared(network, zone, stock, now, stores)
         return ground
 
     def unstored(self, used: Iterable[Ground]) -> list[Ground]:
@@ -74,14 +97,19 @@ class Grounds:
         return [by_digest[digest] for digest in by_digest.keys() - self.stored]
 
 
-def prepared(network: Network, zone: Zone | None, stock: StockView, now: datetime) -> Ground:
+def prepared(
+    network: Network,
+    zone: Zone | None,
+    stock: StockView,
+    now: datetime,
+    stores: tuple[str, ...] = (),
+) -> Ground:
     """Return the ground of a destination, made anew."""
     for node_id in network.nodes:
         stock.number(node_id)
-    lanes = network.lanes.get(zone.zone_id, {}) if zone else {}
     served = destination(
-        network.nodes.values(),
-        (lane for node_id, found in lanes.items() if node_id in network.nodes for lane in found),
+        network.nodes_seen_from(zone),
+        network.lanes_to(zone, stores),
         network.calendars.values(),
         network.tariffs.values(),
         zone.time_zone if zone else HERE,

@@ -100,6 +100,8 @@ def allocation_answer(
         expires_at=expires_at,
         promise_valid_until=found.ground.valid_until(found.plan, found.now),
         fulfillments=priced(told.fulfillments, prices),
+        pickups=told.pickups,
+        broken=told.broken,
         shortfalls=told.shortfalls,
         cost=told.cost,
         solver=told.solver,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from services.planning.network import Network, Zone
 from services.problems import Refused
@@ -44,6 +44,13 @@ class RequestLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         Meta(description="`any` lets the plan choose between shipping and `pickup_node`."),
     ] = "ship"
     pickup_node: Id | None = None
+    ship_to_store: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="Whether what `pickup_node` lacks may be sent there by another node; true "
+            "when left out."
+        ),
+    ] = UNSET
     requested_by: Annotated[
         date | None, Meta(description="Local date at the destination or pickup node.")
     ] = None
@@ -129,6 +136,11 @@ def verify_pickup(line: RequestLine, network: Network) -> None:
         raise Refused(
             "invalid-field",
             f"Line {line.line_id} is shipped but names a pickup_node; leave it out or use `any`.",
+        )
+    if line.ship_to_store is True and line.pickup_node is None:
+        raise Refused(
+            "invalid-field",
+            f"Line {line.line_id} may be sent to a store; name it as its pickup_node.",
         )
     if line.method == "pickup" and line.pickup_node is None:
         raise Refused("invalid-field", f"Line {line.line_id} is picked up; name its pickup_node.")

@@ -11,6 +11,8 @@ from services.orders.request import AllocationRequest, QuoteRequest, RequestLine
 from services.problems import Refused
 
 DAY_SLOT = "day"
+STORES_MAX = 4
+"""Stores of one order that goods are sent to; at further ones there is what they have."""
 
 
 def basket(
@@ -18,9 +20,17 @@ def basket(
     stock: StockView,
     strategy: Policy,
     now: datetime,
+    *,
+    sends: bool = False,
+    divisor: int = 0,
 ) -> Basket:
-    """Return the order as routing is asked it; raises `unknown-sku` naming the first unknown one."""
-    lines = tuple([routing_line(line, stock) for line in request.lines])
+    """Return the order as routing is asked it; raises `unknown-sku` naming the first unknown one.
+
+    `sends` says whether any node sends goods to stores, `divisor` how many cubic centimeters count
+    as a kilogram, if carriers price volume.
+    """
+    stores = stores_of(request) if sends else ()
+    lines = tuple([routing_line(line, stock, stores, divisor) for line in request.lines])
     skus = tuple(sorted({line.sku for line in lines}))
     return Basket(
         now=now,
@@ -50,8 +60,30 @@ def supply_of(
     }
 
 
-def routing_line(line: RequestLine, stock: StockView) -> Line:
-    """Return a line of the basket as routing knows it; raises `unknown-sku`."""
+def stores_of(request: AllocationRequest | QuoteRequest) -> tuple[str, ...]:
+    """Return the stores that what they lack may be sent to: the first few that are named, by id."""
+    named = dict.fromkeys(
+        line.pickup_node
+        for line in request.lines
+        if line.pickup_node is not None
+        and line.method != "ship"
+        and line.ship_to_store is not False
+    )
+    return tuple(sorted([*named][:STORES_MAX])) if named else ()
+
+
+def dimensional_grams(volume_mm3: int, divisor: int) -> int:
+    """Return what a volume counts for where so many cubic centimeters count as a kilogram."""
+    return -(-volume_mm3 // divisor) if divisor else 0
+
+
+def routing_line(
+    line: RequestLine, stock: StockView, stores: tuple[str, ...] = (), divisor: int = 0
+) -> Line:
+    """Return a line of the basket as routing knows it; raises `unknown-sku`.
+
+    `stores` are those that goods may be sent to, `divisor` is that of dimensional weight.
+    """
     facts = stock.item(line.sku)
     if facts is None:
         raise Refused("unknown-sku", f"Line {line.line_id}: there is no item {line.sku}.")
@@ -60,32 +92,47 @@ def routing_line(line: RequestLine, stock: StockView) -> Line:
         sku=line.sku,
         quantity=line.quantity,
         weight_grams=facts.weight_grams,
-        methods=methods_of(line),
+        methods=methods_of(line, stores),
         pickup_node=line.pickup_node,
         requested_by=line.requested_by,
         requires=facts.requires,
+        dimensional_grams=dimensional_grams(facts.volume_mm3, divisor),
     )
 
 
-def methods_of(line: RequestLine) -> tuple[Method, ...]:
-    """Return how a line may reach the customer."""
+def methods_of(line: RequestLine, stores: tuple[str, ...] = ()) -> tuple[Method, ...]:
+    """Return how a line may reach the customer; goods may be sent to `stores`."""
+    if line.method == "ship" or line.pickup_node is None:
+        return ("ship",)
+    sent = line.ship_to_store is not False and line.pickup_node in stores
     if line.method == "pickup":
-        return ("pickup",)
-    if line.method == "any" and line.pickup_node is not None:
-        return ("ship", "pickup")
-    return ("ship",)
+        return ("pickup", "ship_to_store") if sent else ("pickup",)
+    return ("ship", "pickup", "ship_to_store") if sent else ("ship", "pickup")
 
 
 def routing_policy(request: AllocationRequest | QuoteRequest, strategy: Policy) -> Policy:
     """Return the strategy's prices with the order's wishes."""
     wished = request.policy
-    if not wished.ship_complete and not wished.backorder and wished.shipments_max is None:
+    most = strategy.shipments_max if wished.shipments_max is None else wished.shipments_max
+    if strategy.split_value_min_minor:
+        value = value_minor(request)
+        if value is not None and value < strategy.split_value_min_minor:
+            most = 1 if most is None else min(most, 1)
+    if not wished.ship_complete and not wished.backorder and most == strategy.shipments_max:
         return strategy
     return msgspec.structs.replace(
         strategy,
         ship_complete=wished.ship_complete,
-        shipments_max=strategy.shipments_max
-        if wished.shipments_max is None
-        else wished.shipments_max,
+        shipments_max=most,
         backorder=wished.backorder,
     )
+
+
+def value_minor(request: AllocationRequest | QuoteRequest) -> int | None:
+    """Return what an order is worth; none where some price was not told."""
+    value = 0
+    for line in request.lines:
+        if line.unit_price_minor is None:
+            return None
+        value += line.unit_price_minor * line.quantity
+    return value

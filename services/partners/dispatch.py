@@ -97,6 +97,7 @@ def dispatch_of(
         "request_state": order.request_state,
         "method": order.method,
         "service": order.service,
+        "pickup_node": order.pickup_node,
         "ship_by": order.ship_by,
         "answer_by": order.answer_by,
         "promise": {"earliest": order.promise_earliest, "latest": order.promise_latest},
@@ -115,7 +116,7 @@ def dispatch_of(
 
 
 def addressed(contact: Mapping[str, object] | None, method: str) -> dict[str, object] | None:
-    """Return what goes onto a label, and no more; for what is picked up the name alone.
+    """Return what goes onto a label, and no more; for what is collected the name alone.
 
     None where nobody has said yet whom the order is for: ask again before the parcel is packed.
     """

@@ -7,7 +7,7 @@ else is answered from arrays (`availability_view.py`), with the same outcome.
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from heapq import nsmallest
 from operator import itemgetter
 
@@ -280,20 +280,24 @@ class Dates:
             self.outlooks[cell.node_id, there_on] = found
         return found
 
-    def dispatch(self, node: Node, there_on: date | None) -> tuple[date, datetime] | None:
+    def dispatch(
+        self, node: Node, there_on: date | None, collected: time | None = None
+    ) -> tuple[date, datetime] | None:
         """Return the work date and instant by which a node is done; none when it never is.
 
-        Goods are there on `there_on`, or now.
+        Goods are there on `there_on`, or now. A carrier may collect them at a time of its own.
         """
-        rule = (node.time_zone, node.calendar_id, node.cut_off, node.handling_days, there_on)
+        own = (node.time_zone, node.calendar_id, node.cut_off, node.handling_days)
+        rule = (*own, there_on, collected)
         if rule not in self.dispatches:
             calendar = self.network.calendars[node.calendar_id]
             try:
-                start_on = promise.start_date(node, calendar, self.now)
+                start_on = promise.start_date(node, calendar, self.now, collected)
                 if there_on is not None and there_on > start_on:
                     start_on = promise.worked_date(calendar, there_on, time_zone=node.time_zone)
                 work_on = promise.dispatch_date(node, calendar, start_on)
-                self.dispatches[rule] = work_on, promise.dispatch_instant(node, work_on)
+                ship_by = promise.dispatch_instant(node, work_on, collected)
+                self.dispatches[rule] = work_on, ship_by
             except promise.NeverError:
                 self.dispatches[rule] = None
         return self.dispatches[rule]
@@ -305,20 +309,19 @@ class Dates:
 
     def ship(self, node: Node, there_on: date | None) -> ShipPromise | None:
         """Return the promise of the quickest service to the zone; none when nothing goes there."""
-        dispatched = self.dispatch(node, there_on)
-        if self.zone is None or dispatched is None:
+        if self.zone is None:
             return None
-        ship_by = dispatched[1]
         lanes = self.network.lanes.get(self.zone.zone_id, {}).get(node.node_id, ())
         promises = [
             ShipPromise(
                 service=lane.service,
-                ship_by=ship_by,
+                ship_by=dispatched[1],
                 earliest=delivery.earliest,
                 latest=delivery.latest,
             )
             for lane in lanes
-            if (delivery := self.delivery(lane, self.zone, ship_by)) is not None
+            if (dispatched := self.dispatch(node, there_on, lane.cut_off)) is not None
+            and (delivery := self.delivery(lane, self.zone, dispatched[1])) is not None
         ]
         return min(
             promises, key=lambda each: (each.latest, each.earliest, each.service), default=None

@@ -1,7 +1,7 @@
 """The network as routing needs it: one immutable value per version, shared by every order."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import asin, cos, radians, sin, sqrt
 
@@ -18,6 +18,9 @@ from services.planning.strategies import Playbook, playbook
 __all__ = ["Network", "NetworkCache", "NodeRow", "Zone", "build", "distance_km", "normalize"]
 
 EARTH_RADIUS_KM = 6_371.0
+
+SENDS = "ship_to_store"
+"""Capability of nodes that may send goods to a store where they are collected."""
 
 Lanes = dict[str, dict[str, tuple[Lane, ...]]]
 
@@ -43,6 +46,8 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     calendars: dict[str, Calendar]
     tariffs: dict[str, Tariff]
     zones: dict[str, Zone]
+    senders: frozenset[str] = frozenset()
+    """Nodes that may send goods to a store where they are collected."""
     playbook: Playbook
     """The strategies in force, and which orders get which."""
     prefixes: dict[tuple[str, str], Zone] = {}
@@ -76,6 +81,47 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
             key=lambda zone: (distance_km(here, (zone.latitude, zone.longitude)), zone.zone_id),
             default=None,
         )
+
+    def zone_at(self, node_id: str | None) -> Zone | None:
+        """Return the zone in which a node lies: the one whose center is nearest to it."""
+        here = self.places.get(node_id or "")
+        if here is None:
+            return None
+        return min(
+            self.zones.values(),
+            key=lambda zone: (distance_km(here, (zone.latitude, zone.longitude)), zone.zone_id),
+            default=None,
+        )
+
+    def nodes_seen_from(self, zone: Zone | None) -> Iterator[Node]:
+        """Return the working nodes with how far each is from the center of a zone."""
+        if zone is None:
+            yield from self.nodes.values()
+            return
+        center = (zone.latitude, zone.longitude)
+        for node_id, node in self.nodes.items():
+            kilometers = round(distance_km(self.places[node_id], center))
+            yield msgspec.structs.replace(node, distance_km=kilometers)
+
+    def lanes_to(self, zone: Zone | None, stores: Sequence[str] = ()) -> Iterator[Lane]:
+        """Return the lanes of working nodes to a zone, and those on which goods come to `stores`.
+
+        What is sent to a store goes by the lanes to the zone in which the store lies, from nodes
+        that may send it.
+        """
+        for node_id, lanes in self.lanes.get(zone.zone_id, {}).items() if zone else ():
+            if node_id in self.nodes:
+                yield from lanes
+        for store in stores:
+            for lane in self.lanes_into(store):
+                yield msgspec.structs.replace(lane, to_node=store)
+
+    def lanes_into(self, store: str) -> Iterator[Lane]:
+        """Return the lanes to the zone of a working store from nodes that may send goods to it."""
+        near = self.zone_at(store) if store in self.nodes else None
+        for node_id, lanes in self.lanes.get(near.zone_id, {}).items() if near else ():
+            if node_id in self.senders and node_id != store:
+                yield from lanes
 
 
 def normalize(postal_code: str) -> str:
@@ -124,6 +170,7 @@ def build(read: records.NetworkRows) -> Network:
         calendars=calendars,
         tariffs=tariffs,
         zones={zone.zone_id: zone for zone in read.zones},
+        senders=frozenset(each for each, node in nodes.items() if SENDS in node.capabilities),
         playbook=playbook(read.strategies),
     )
 

@@ -138,10 +138,9 @@ class Prospects:
 
 def build(network: Network, zone: Zone | None, node_ids: Sequence[str], now: datetime) -> Prospect:
     """Return what to expect of every node for a destination, worked out anew."""
-    lanes = network.lanes.get(zone.zone_id, {}) if zone else {}
     known = terrain.destination(
         network.nodes.values(),
-        (lane for node_id, own in lanes.items() if node_id in network.nodes for lane in own),
+        network.lanes_to(zone),
         network.calendars.values(),
         network.tariffs.values(),
         zone.time_zone if zone else NOWHERE,
@@ -214,7 +213,7 @@ def outlook_of(ground: Terrain, row: int) -> Outlook:
             (
                 ShipPromise(
                     service=ground.lanes[lane].service,
-                    ship_by=dispatched.ship_by,
+                    ship_by=ground.departures[lane].ship_by,
                     earliest=ground.promises[lane].earliest,
                     latest=ground.promises[lane].latest,
                 )

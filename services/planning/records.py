@@ -5,7 +5,7 @@ take apart. Whatever writes here counts the version up in the same transaction.
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from uuid import UUID
 
 import asyncpg
@@ -18,6 +18,12 @@ from services.planning.strategy_records import VersionRow, read_active
 
 SINCE = "current_date - 1"
 """The earliest date that can still be a local work date somewhere."""
+
+LANE_COLUMNS = (
+    "service, tariff_id, transit_days_min, transit_days_max, calendar_id, cut_off, co2_grams,"
+    " co2_grams_per_kg"
+)
+"""Columns of a lane beside where it is, as in `Lane`."""
 
 DAILY = Calendar(calendar_id="daily", weekdays=(1, 2, 3, 4, 5, 6, 7))
 """Works every date; it exists without being written, so that a network can start without one."""
@@ -47,6 +53,10 @@ class ZoneLane(msgspec.Struct, frozen=True, kw_only=True):
     transit_days_min: int
     transit_days_max: int
     calendar_id: str | None = None
+    cut_off: time | None = None
+    """When the carrier collects for the last time of a date, local to the node."""
+    co2_grams: int = 0
+    co2_grams_per_kg: int = 0
 
 
 class BufferRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,15 +135,16 @@ async def put_lanes(connection: asyncpg.Connection, lanes: Sequence[ZoneLane]) -
     """Add or replace lanes, each of zone, node and service at most once."""
     await bump_version(connection)
     await connection.execute(
-        "INSERT INTO lane (zone_id, node_id, service, tariff_id, transit_days_min,"
-        " transit_days_max, calendar_id)"
+        f"INSERT INTO lane (zone_id, node_id, {LANE_COLUMNS})"
         " SELECT * FROM json_to_recordset($1::json) AS given(zone_id text, node_id text,"
         " service text, tariff_id text, transit_days_min int, transit_days_max int,"
-        " calendar_id text)"
+        " calendar_id text, cut_off time, co2_grams int, co2_grams_per_kg int)"
         " ORDER BY zone_id, node_id, service"
         " ON CONFLICT (zone_id, node_id, service) DO UPDATE SET tariff_id = excluded.tariff_id,"
         " transit_days_min = excluded.transit_days_min,"
-        " transit_days_max = excluded.transit_days_max, calendar_id = excluded.calendar_id",
+        " transit_days_max = excluded.transit_days_max, calendar_id = excluded.calendar_id,"
+        " cut_off = excluded.cut_off, co2_grams = excluded.co2_grams,"
+        " co2_grams_per_kg = excluded.co2_grams_per_kg",
         as_json(lanes),
     )
 
@@ -188,8 +199,7 @@ async def list_lanes(
     With `zone_id` or `node_id` only the lanes of that zone or node.
     """
     rows = await connection.fetch(
-        "SELECT zone_id, node_id, service, tariff_id, transit_days_min, transit_days_max,"
-        " calendar_id FROM lane WHERE (zone_id, node_id, service) > ($1, $2, $3)"
+        f"SELECT zone_id, node_id, {LANE_COLUMNS} FROM lane WHERE (zone_id, node_id, service) > ($1, $2, $3)"
         " AND ($5::text IS NULL OR zone_id = $5) AND ($6::text IS NULL OR node_id = $6)"
         " ORDER BY zone_id, node_id, service LIMIT $4",
         *after,
@@ -331,16 +341,15 @@ async def read_network(connection: asyncpg.Connection) -> NetworkRows:
     )
     nodes = await connection.fetch(
         "SELECT node_id, kind, time_zone, calendar_id, cut_off, handling_days, capabilities,"
-        " handling_order_minor, handling_unit_minor, latitude, longitude, enabled,"
+        " groups, handling_order_minor, handling_unit_minor, latitude, longitude, enabled,"
         " capacity_unit, capacity_maximum,"
         " capacity_maximum IS NOT NULL OR EXISTS (SELECT FROM capacity"
         f" WHERE capacity.node_id = node.node_id AND work_on >= {SINCE}) AS limited"
         " FROM node ORDER BY node_id"
     )
     lanes = await connection.fetch(
-        "SELECT node_id, service, tariff_id, transit_days_min, transit_days_max, calendar_id,"
-        " array_agg(zone_id ORDER BY zone_id) AS zone_ids FROM lane"
-        " GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6"
+        f"SELECT node_id, {LANE_COLUMNS}, array_agg(zone_id ORDER BY zone_id) AS zone_ids"
+        " FROM lane GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
     )
     return NetworkRows(
         version=version,
@@ -393,6 +402,7 @@ def node_row(row: asyncpg.Record) -> NodeRow:
             cut_off=row["cut_off"],
             handling_days=row["handling_days"],
             capabilities=tuple(row["capabilities"]),
+            groups=tuple(row["groups"]),
             handling_order_minor=row["handling_order_minor"],
             handling_unit_minor=row["handling_unit_minor"],
         ),
@@ -406,14 +416,5 @@ def node_row(row: asyncpg.Record) -> NodeRow:
 
 def lane_group(row: asyncpg.Record) -> LaneGroup:
     """Return the lanes in a row."""
-    return LaneGroup(
-        lane=Lane(
-            node_id=row["node_id"],
-            service=row["service"],
-            tariff_id=row["tariff_id"],
-            transit_days_min=row["transit_days_min"],
-            transit_days_max=row["transit_days_max"],
-            calendar_id=row["calendar_id"],
-        ),
-        zone_ids=tuple(row["zone_ids"]),
-    )
+    fields = {name: value for name, value in row.items() if name != "zone_ids"}
+    return LaneGroup(lane=Lane(**fields), zone_ids=tuple(row["zone_ids"]))

@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 from msgspec import Meta
 
-from routing.problem import Policy
+from routing.problem import Policy, Soft
 from services import records as shared_records
 from services.ids import new_id
 from services.planning import records as network_records
@@ -28,10 +28,22 @@ RULES = ""
 WAIT_DAYS = 60
 """For validation: the longest wait that a shortfall must cost more than."""
 
+KM_MAX = 50_000
+"""Farther than any two places are apart."""
+
 Price = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[a-z0-9_-]+$")]
 Key = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Keys = Annotated[tuple[Key, ...], Meta(max_length=200)]
+
+
+class SoftRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rule that a fulfillment may break, and what that costs; it is not in `cost`."""
+
+    rule: Literal["radius_km", "groups_never", "services"]
+    minor: Price
+    radius_km: Annotated[int, Meta(ge=0, le=KM_MAX, description="For `radius_km`.")] = 0
+    names: Annotated[Keys, Meta(description="Groups or services, for the other two.")] = ()
 
 
 class Strategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,8 +64,30 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 1_000_000
     shipments_max: Annotated[
         Annotated[int, Meta(ge=0, le=50)] | None,
-        Meta(description="Most shipments of an order that does not say so itself."),
+        Meta(description="Most parcels of an order that does not say so itself."),
     ] = None
+    split_value_min_minor: Annotated[
+        Price,
+        Meta(
+            description="An order worth less goes in one parcel; one whose prices were not all told "
+            "is not held to it."
+        ),
+    ] = 0
+    radius_km: Annotated[
+        Annotated[int, Meta(ge=0, le=KM_MAX)] | None,
+        Meta(description="Nodes farther from the destination's zone do not ship there."),
+    ] = None
+    groups_only: Annotated[Keys, Meta(description="Only nodes of one of these groups.")] = ()
+    groups_never: Annotated[Keys, Meta(description="No nodes of these groups.")] = ()
+    services: Annotated[Keys, Meta(description="Only these carrier services.")] = ()
+    soft: Annotated[
+        tuple[SoftRule, ...],
+        Meta(max_length=50, description="Rules that may be broken, at a price each."),
+    ] = ()
+    co2_minor_per_kg: Annotated[
+        Price,
+        Meta(description="For each kilogram that lanes emit; steers, and is not in `cost`."),
+    ] = 0
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -151,6 +185,13 @@ def policy_of(name: str, version: int, strategy: Strategy) -> Policy:
         delay_minor=strategy.delay_minor,
         shortage_minor=strategy.shortage_minor,
         shipments_max=strategy.shipments_max,
+        split_value_min_minor=strategy.split_value_min_minor,
+        radius_km=strategy.radius_km,
+        groups_only=strategy.groups_only,
+        groups_never=strategy.groups_never,
+        services=strategy.services,
+        soft=tuple(Soft(**msgspec.structs.asdict(rule)) for rule in strategy.soft),
+        co2_minor_per_kg=strategy.co2_minor_per_kg,
     )
 
 

@@ -216,13 +216,14 @@ def resize(change: LineChange, works: Sequence[Work], free: list[Open], found: A
 
 def more_of(work: Work, line: FulfillmentLine, units: int) -> RequestLine:
     """Return more units of a line, to reach the customer as it does."""
-    is_pickup = work.order.method == "pickup"
+    order = work.order
+    store = order.node_id if order.method == "pickup" else order.pickup_node
     return RequestLine(
         line_id=line.line_id,
         sku=line.sku,
         quantity=units,
-        method="pickup" if is_pickup else "ship",
-        pickup_node=work.order.node_id if is_pickup else None,
+        method="ship" if store is None else "pickup",
+        pickup_node=store,
         unit_price_minor=line.unit_price_minor,
     )
 

@@ -48,6 +48,7 @@ async def place(means: Means, need: Need, zone: Zone | None, own: Own) -> Found:
     async with means.database.connect() as connection:
         facts = await resource.read_facts(connection, means.network, need)
     facts = with_own(facts, own)
+    facts = msgspec.structs.replace(facts, divisor=means.settings.dimensional_divisor)
     if need.method == "ship":
         facts = msgspec.structs.replace(facts, zone=zone)
     return await asyncio.to_thread(

@@ -7,11 +7,11 @@ cost, reaches the ceiling: adding units never lowers a price, so nothing cheaper
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from routing.problem import Lane, Node, Problem, Stock
+from routing.problem import Lane, Line, Node, Policy, Problem, Stock
 from tests.routing import slow_dates
 
 
@@ -21,6 +21,7 @@ class Option:
 
     node: Node
     lane: Lane | None
+    collected_at: str | None
     start_on: date
     work_on: date
     latest: date
@@ -35,7 +36,9 @@ def parcels(brackets: tuple[tuple[int, int], ...], weight: int) -> int:
     return min(p + (parcels(brackets, weight - w) if weight > w else 0) for w, p in brackets)
 
 
-def starts(problem: Problem, node: Node, *, every_date: bool) -> list[tuple[date, date]]:
+def starts(
+    problem: Problem, node: Node, lane: Lane | None, *, every_date: bool
+) -> list[tuple[date, date]]:
     """(start, dispatch) dates worth trying at a node.
 
     A later start than the first needs a reason: supply that has come since the one before, or a
@@ -43,6 +46,8 @@ def starts(problem: Problem, node: Node, *, every_date: bool) -> list[tuple[date
     """
     calendar = next(c for c in problem.calendars if c.calendar_id == node.calendar_id)
     first = slow_dates.first_day(node.time_zone, node.cut_off, problem.now)
+    if lane is not None and lane.cut_off is not None:
+        first = max(first, slow_dates.first_day(node.time_zone, lane.cut_off, problem.now))
     days = slow_dates.worked_days(calendar, first, 14, node.time_zone)
     if len(days) < 14:
         return []
@@ -63,24 +68,75 @@ def options(problem: Problem, *, every_date: bool = False) -> list[Option]:
         t.tariff_id: tuple((b.weight_grams_max, b.price_minor) for b in t.brackets)
         for t in problem.tariffs
     }
-    calendars = {c.calendar_id: c for c in problem.calendars}
-    zone = problem.destination_time_zone
     found = []
     for node in problem.nodes:
-        for start, dispatch in starts(problem, node, every_date=every_date):
+        if not wanted(problem.policy, node, None):
+            continue
+        for start, dispatch in starts(problem, node, None, every_date=every_date):
             if "pickup" in node.capabilities:
-                found.append(Option(node, None, start, dispatch, dispatch, ()))
-            for lane in problem.lanes:
-                if lane.node_id != node.node_id or "ship" not in node.capabilities:
-                    continue
-                carrier = calendars[lane.calendar_id] if lane.calendar_id else None
-                leaves = slow_dates.cut_off_instant(node.time_zone, dispatch, node.cut_off)
-                days = slow_dates.worked_days(carrier, slow_dates.today(zone, leaves), 14, zone)
-                if len(days) == 14:
-                    latest = days[lane.transit_days_max]
-                    rates = tariffs[lane.tariff_id]
-                    found.append(Option(node, lane, start, dispatch, latest, rates))
+                found.append(Option(node, None, node.node_id, start, dispatch, dispatch, ()))
+        for lane in problem.lanes:
+            if lane.node_id != node.node_id or not wanted(problem.policy, node, lane):
+                continue
+            rates = tariffs[lane.tariff_id]
+            for start, dispatch in starts(problem, node, lane, every_date=every_date):
+                latest = arrival(problem, node, lane, dispatch)
+                if latest is not None:
+                    found.append(Option(node, lane, lane.to_node, start, dispatch, latest, rates))
     return found
+
+
+def wanted(policy: Policy, node: Node, lane: Lane | None) -> bool:
+    """Whether a strategy wants a node, and a lane of it."""
+    near = policy.radius_km is None or not far(policy.radius_km, node, lane)
+    service = lane is None or not policy.services or lane.service in policy.services
+    groups = set(node.groups)
+    only = not policy.groups_only or bool(groups & set(policy.groups_only))
+    return near and service and only and not groups & set(policy.groups_never)
+
+
+def far(kilometers: int, node: Node, lane: Lane | None) -> bool:
+    """Whether a parcel to the customer's door would come from farther away."""
+    to_the_door = lane is not None and lane.to_node is None
+    return to_the_door and node.distance_km is not None and node.distance_km > kilometers
+
+
+def disliked(policy: Policy, option: Option) -> int:
+    """What the soft rules that an option breaks cost, and its emissions but for the weight."""
+    total = 0
+    for soft in policy.soft:
+        total += (
+            soft.minor
+            * {
+                "groups_never": bool(set(soft.names) & set(option.node.groups)),
+                "services": option.lane is not None and option.lane.service not in soft.names,
+                "radius_km": far(soft.radius_km, option.node, option.lane),
+            }[soft.rule]
+        )
+    return total + (option.lane.co2_grams * policy.co2_minor_per_kg // 1000 if option.lane else 0)
+
+
+def arrival(problem: Problem, node: Node, lane: Lane, dispatch: date) -> date | None:
+    """The last date on which the customer has what leaves a node by a lane, none when never."""
+    calendars = {c.calendar_id: c for c in problem.calendars}
+    store = next((n for n in problem.nodes if n.node_id == lane.to_node), None)
+    zone = store.time_zone if store else problem.destination_time_zone
+    carrier = calendars[lane.calendar_id] if lane.calendar_id else None
+    at = lane.cut_off or node.cut_off
+    leaves = slow_dates.cut_off_instant(node.time_zone, dispatch, at)
+    days = slow_dates.worked_days(carrier, slow_dates.today(zone, leaves), 14, zone)
+    if len(days) < 14:
+        return None
+    if store is None:
+        return days[lane.transit_days_max]
+    there = days[lane.transit_days_max] + timedelta(days=1)
+    worked = slow_dates.worked_days(calendars[store.calendar_id], there, 14, zone)
+    return worked[store.handling_days] if len(worked) == 14 else None
+
+
+def counted(line: Line) -> int:
+    """What a unit counts for in a parcel."""
+    return max(line.weight_grams, line.dimensional_grams)
 
 
 class Search:
@@ -111,13 +167,21 @@ class Search:
         """(option, price of the line waiting for it) for every option the line may use."""
         line, able = self.lines[i], []
         for k, option in enumerate(self.options):
-            method = "ship" if option.lane else "pickup"
-            collects = option.lane is not None or line.pickup_node == option.node.node_id
-            fit = set(line.requires) <= set(option.node.capabilities)
             there = self._there(option.node.node_id, line.sku, option.start_on) > 0
-            if method in line.methods and collects and fit and there:
+            if there and self._fits(line, option):
                 able.append((k, self._waiting(i, option)))
         return able
+
+    def _fits(self, line: Line, option: Option) -> bool:
+        """Whether the option's method, place and nodes will do for a line."""
+        way = "ship" if option.collected_at is None else "ship_to_store"
+        method = way if option.lane else "pickup"
+        here = option.collected_at in (None, line.pickup_node)
+        able = {method, *line.requires} <= set(option.node.capabilities)
+        if method == "ship_to_store":
+            store = next(n for n in self.problem.nodes if n.node_id == option.collected_at)
+            able = able and {"pickup", *line.requires} <= set(store.capabilities)
+        return method in line.methods and here and able
 
     def _waiting(self, i: int, option: Option) -> int:
         requested_by = self.lines[i].requested_by
@@ -133,10 +197,12 @@ class Search:
         return min(units * short, units * min(short, unit) + min(time for _, time in self.able[i]))
 
     def _unit(self, i: int, k: int) -> int:
-        """Price of a unit in an option: handling, what it is worth there, and the risk."""
-        node = self.options[k].node
+        """Price of a unit in an option: handling, emissions, what it is worth there, the risk."""
+        node, lane = self.options[k].node, self.options[k].lane
         stock = self.stock[node.node_id, self.lines[i].sku]
-        return node.handling_unit_minor + stock.worth_minor + stock.risk_minor
+        emitted = counted(self.lines[i]) * lane.co2_grams_per_kg if lane else 0
+        emissions = emitted * self.policy.co2_minor_per_kg // 1_000_000
+        return node.handling_unit_minor + emissions + stock.worth_minor + stock.risk_minor
 
     def _there(self, node_id: str, sku: str, day: date) -> int:
         stock = self.stock.get((node_id, sku))
@@ -175,7 +241,7 @@ class Search:
         line, option = self.lines[i], self.options[k]
         before = self._price(k)
         key = option.node.node_id, line.sku
-        self.weight[k] += units * line.weight_grams
+        self.weight[k] += units * counted(line)
         self.units[k] += units
         self.drawn.setdefault(key, Counter())[option.start_on] += units
         if not (self._in_stock(key) and self._in_capacity(option) and self._in_shipments()):
@@ -184,7 +250,7 @@ class Search:
 
     def _undo(self, i: int, k: int, units: int) -> None:
         line, option = self.lines[i], self.options[k]
-        self.weight[k] -= units * line.weight_grams
+        self.weight[k] -= units * counted(line)
         self.units[k] -= units
         self.drawn[option.node.node_id, line.sku][option.start_on] -= units
 
@@ -194,6 +260,7 @@ class Search:
             return 0
         option, opened = self.options[k], sum(1 for units in self.units.values() if units)
         opening = option.node.handling_order_minor + option.node.surcharge_minor
+        opening += disliked(self.policy, option)
         split = self.policy.split_minor if opened > 1 else 0
         return parcels(option.brackets, self.weight[k]) + opening + split
 

@@ -15,10 +15,14 @@ from routing.problem import (
     Node,
     Policy,
     Problem,
+    Soft,
+    SoftRule,
     Stock,
     Supply,
     Tariff,
 )
+
+replace = msgspec.structs.replace
 
 ZONES = ("Europe/Warsaw", "America/New_York", "Asia/Tokyo", "UTC", "America/Los_Angeles")
 MOMENTS = (
@@ -35,7 +39,54 @@ def random_problem(seed: int, *, lines_max: int = 5, nodes_max: int = 7) -> Prob
 
     Half of them have prices beyond money on units, on fulfillments, or on both.
     """
-    return priced(_random_problem(seed, lines_max, nodes_max), random.Random(seed))
+    problem = priced(_random_problem(seed, lines_max, nodes_max), random.Random(seed))
+    return _with_strategy(problem, random.Random(seed + 1))
+
+
+def _with_strategy(problem: Problem, chance: random.Random) -> Problem:
+    """The problem with carriers' own times, groups, distances, emissions and what is made of them."""
+    if chance.random() < 0.5:
+        return problem
+    nodes = tuple(
+        replace(
+            node,
+            groups=tuple(name for name in ("outlet", "north") if chance.random() < 0.3),
+            distance_km=chance.choice((None, 5, 40, 200)),
+        )
+        for node in problem.nodes
+    )
+    lanes = tuple(
+        replace(
+            lane,
+            cut_off=time(chance.choice((9, 13, 18, 23))) if chance.random() < 0.3 else None,
+            co2_grams=chance.choice((0, 300, 2_000)),
+            co2_grams_per_kg=chance.choice((0, 500, 4_000)),
+        )
+        for lane in problem.lanes
+    )
+    policy = replace(
+        problem.policy,
+        radius_km=chance.choice((None, None, None, 30, 100)),
+        groups_only=chance.choice(((), (), (), ("outlet", "north"))),
+        groups_never=chance.choice(((), (), ("outlet",))),
+        services=chance.choice(((), (), ("standard", "express"))),
+        soft=tuple(_soft(chance) for _ in range(chance.choice((0, 1, 3)))),
+        co2_minor_per_kg=chance.choice((0, 0, 15, 90)),
+    )
+    lines = tuple(
+        replace(line, dimensional_grams=chance.choice((0, 0, 600, 2_500))) for line in problem.lines
+    )
+    return replace(problem, lines=lines, nodes=nodes, lanes=lanes, policy=policy)
+
+
+def _soft(chance: random.Random) -> Soft:
+    rule: SoftRule = chance.choice(("radius_km", "groups_never", "services"))
+    return Soft(
+        rule=rule,
+        minor=chance.choice((5, 40, 150)),
+        radius_km=chance.choice((10, 100)),
+        names=("north",) if rule == "groups_never" else ("standard",),
+    )
 
 
 def priced(problem: Problem, chance: random.Random) -> Problem:
@@ -70,6 +121,13 @@ def _random_problem(seed: int, lines_max: int, nodes_max: int) -> Problem:
     skus = [f"sku-{s}" for s in range(max(1, count - chance.randint(0, 1)))]
     lines = [_line(chance, i, skus, node_ids, now.date(), few=count > 3) for i in range(count)]
     chance.shuffle(lines)
+    return _sent_to_stores(chance, _problem(chance, now, lines, nodes, skus))
+
+
+def _problem(
+    chance: random.Random, now: datetime, lines: list[Line], nodes: list[Node], skus: list[str]
+) -> Problem:
+    node_ids = [node.node_id for node in nodes]
     return Problem(
         now=now,
         destination_time_zone=chance.choice(ZONES),
@@ -84,8 +142,41 @@ def _random_problem(seed: int, lines_max: int, nodes_max: int) -> Problem:
         lanes=tuple(lane for node_id in node_ids for lane in _lanes(chance, node_id)),
         calendars=_calendars(now.date()),
         tariffs=_tariffs(chance),
-        policy=_policy(chance, count),
+        policy=_policy(chance, len(lines)),
     )
+
+
+def _sent_to_stores(chance: random.Random, problem: Problem) -> Problem:
+    """The problem in which some of what is collected may be sent there, in half of all cases."""
+    if chance.random() < 0.5:
+        return problem
+    stores = [node.node_id for node in problem.nodes if "pickup" in node.capabilities]
+    lines = tuple(_collected(chance, line, stores) for line in problem.lines)
+    nodes = tuple(
+        replace(node, capabilities=(*node.capabilities, "ship_to_store"))
+        if chance.random() < 0.7
+        else node
+        for node in problem.nodes
+    )
+    lanes = tuple(
+        replace(lane, to_node=store)
+        for store in sorted({line.pickup_node for line in lines if line.pickup_node})
+        for node in nodes
+        if node.node_id != store
+        for lane in _lanes(chance, node.node_id)
+    )
+    return replace(problem, lines=lines, nodes=nodes, lanes=problem.lanes + lanes)
+
+
+def _collected(chance: random.Random, line: Line, stores: list[str]) -> Line:
+    """A line that may be sent to a store, more often than not one that can hand it over."""
+    if stores and chance.random() < 0.6:
+        pickup_node = chance.choice(stores)
+        methods: tuple[Method, ...] = chance.choice((("ship_to_store",), ("pickup",), line.methods))
+        line = replace(line, pickup_node=pickup_node, methods=methods)
+    if line.pickup_node is None or "ship_to_store" in line.methods:
+        return line
+    return replace(line, methods=(*line.methods, "ship_to_store"))
 
 
 def _calendars(day: date) -> tuple[Calendar, ...]:

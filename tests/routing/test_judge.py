@@ -121,7 +121,7 @@ PLANS: dict[str, tuple[str, Callable[[Plan], Plan]]] = {
     "on hand on another day": ("stock", lambda p: part(p, "east", available_on=date(2026, 5, 1))),
     "a pickup line shipped": (
         "method",
-        lambda p: changed(p, "shop", method="ship", service="standard"),
+        lambda p: changed(p, "shop", method="ship", service="standard", pickup_node=None),
     ),
     "work on a date already past": (
         "work date",

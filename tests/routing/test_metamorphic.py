@@ -45,7 +45,10 @@ def relabeled(problem: Problem, chance: random.Random) -> Problem:
     return replace(
         problem,
         nodes=tuple(replace(n, node_id=node_ids[n.node_id]) for n in problem.nodes),
-        lanes=tuple(replace(n, node_id=node_ids[n.node_id]) for n in problem.lanes),
+        lanes=tuple(
+            replace(n, node_id=node_ids[n.node_id], to_node=node_ids.get(n.to_node or ""))
+            for n in problem.lanes
+        ),
         stock=tuple(
             replace(s, node_id=node_ids[s.node_id], sku=skus[s.sku])
             for s in problem.stock
@@ -177,7 +180,7 @@ def well_stocked(problem: Problem) -> Problem:
         nodes=tuple(
             replace(
                 node,
-                capabilities=("ship", "pickup", "hazmat"),
+                capabilities=("ship", "pickup", "ship_to_store", "hazmat"),
                 capacity=node.capacity[:1],
                 calendar_id="always",
                 handling_unit_minor=0,

@@ -37,6 +37,7 @@ def dates(terrain: Terrain) -> tuple[object, ...]:
         terrain.todays,
         terrain.dispatches,
         terrain.promises,
+        terrain.departures,
         terrain.rows.lane_latest.tolist(),
         terrain.rows.ready.tolist(),
     )
@@ -89,9 +90,12 @@ def test_a_window_ends_where_a_date_or_a_clock_changes(moment: datetime) -> None
                 != (after + second).astimezone(ZoneInfo(zone)).utcoffset()
                 for zone in zones
             )
+            zone_of = {node.node_id: node.time_zone for node in terrain.destination.nodes}
+            collected = [(lane.node_id, lane.cut_off) for lane in terrain.destination.lanes]
+            collected += [(node.node_id, node.cut_off) for node in terrain.destination.nodes]
             cut_off = any(
-                before.astimezone(ZoneInfo(node.time_zone)).time() == node.cut_off
-                for node in terrain.destination.nodes
+                before.astimezone(ZoneInfo(zone_of[node_id])).time() == at
+                for node_id, at in collected
             )
             assert today != then or clocks or cut_off, (seed, before)
 

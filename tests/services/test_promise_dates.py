@@ -1,6 +1,7 @@
 """How long a promise holds and what it becomes later, read off clocks minute by minute."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
 
 import msgspec
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routing.plan import Cost, Fulfillment, Promise
-from routing.problem import Calendar, Lane, Method, Node
+from routing.problem import Calendar, Lane, Node
 from services.orders.answers import FulfillmentAnswer, fulfillment_answer
 from services.orders.promise import LATER_DATES, dated, last_cut_off, later_dates
 from services.orders.request import QuoteRequest, RequestLine, verify_date
@@ -105,7 +106,7 @@ def test_what_is_confirmed_late_gets_the_dates_of_an_order_placed_then(
     instants: tuple[datetime, int],
     cut_off: time,
     calendar: Calendar,
-    method: Method,
+    method: Literal["ship", "pickup"],
 ) -> None:
     """Paid three days later, over a holiday and a change of clocks, it is promised anew."""
     (zone, destination), (now, minutes) = zones, instants
@@ -160,7 +161,7 @@ def test_work_whose_lane_or_node_has_gone_has_no_later_dates() -> None:
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(ZONES_DRAWN, ZONES_DRAWN, INSTANTS, st.integers(-2, 2), METHODS)
 def test_a_wish_is_in_the_past_where_the_customer_is_and_nowhere_else(
-    zone: str, destination: str, now: datetime, ahead: int, method: Method
+    zone: str, destination: str, now: datetime, ahead: int, method: Literal["ship", "pickup"]
 ) -> None:
     """At noon UTC it is tomorrow on Kiritimati and still yesterday evening on Pago Pago."""
     node = small.node("n", time_zone=zone)

@@ -1,0 +1,101 @@
+"""Which nodes hold what of a basket, and where they may bring it, in machine code."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from routing.beyond import Beyond
+from routing.compiled import compiled
+from routing.filters import RATE
+from routing.grid import Ints
+from routing.terrain import PICKUP, SEND, SHIP, Rows
+
+QUANTITY, GRAMS, SKU, NEEDS, SHIPS, PICKUP_ROW, SENT_ROW, REQUESTED_ON, WIDTH = range(9)
+"""Columns of what is known of a line; `NEEDS` are abilities as bits, dates are ordinals. The rows are
+those where it is collected, or sent to be collected. Their number comes last."""
+
+DELAY, LATENESS, ORDERED_ON = range(3)
+
+
+class Cells(NamedTuple):
+    """A basket: P cells of stock, sku after sku, and I lines in order of their ids."""
+
+    rows: Ints
+    """`[P]`: row in the terrain, -1 for nodes it does not know."""
+    units: Ints
+    """`[P]`"""
+    counts: Ints
+    """`[S]`: cells of each sku."""
+    lines: Ints
+    """`[I, WIDTH]`: see the columns above."""
+    waits: Ints
+    """`[3]`: price of a line's day, of its late day, and the date of the order."""
+    beyond: Beyond
+    """Prices of the cells and of the terrain's rows."""
+
+
+@compiled
+def emissions_minor(rows: Rows, lane: int, grams: int) -> int:
+    """The price of the emissions of a unit of so many grams, beside those of its parcel."""
+    return int(grams * rows.lane_rate[lane] // RATE)
+
+
+@compiled
+def ends_of(cells: Cells) -> Ints:
+    """Where lanes may lead that the order can use: -1, the destination, and rows to collect at."""
+    ends = np.empty(len(cells.lines) + 1, np.int64)
+    count = 0
+    if cells.lines[:, SHIPS].any():
+        ends[0], count = -1, 1
+    for i in range(len(cells.lines)):
+        row = cells.lines[i, SENT_ROW]
+        if row >= 0 and not (ends[:count] == row).any():
+            ends[count] = row
+            count += 1
+    return ends[:count].copy()
+
+
+@compiled
+def held_by(rows: Rows, cells: Cells) -> tuple[Ints, Ints, Ints, Ints]:
+    """Units by row and line that may be shipped, collected there, sent to be collected; rows with any.
+
+    Where no line may be sent to be collected, that table has no rows.
+    """
+    count, width = len(rows.abilities), len(cells.lines)
+    starts = np.zeros(len(cells.counts) + 1, np.int64)
+    starts[1:] = np.cumsum(cells.counts)
+    ship = np.zeros((count, width), np.int64)
+    pickup = np.zeros((count, width), np.int64)
+    sending = (cells.lines[:, SENT_ROW] >= 0).any()
+    sent = np.zeros((count if sending else 0, width), np.int64)
+    some = np.zeros(count, np.bool_)
+    for i in range(width):
+        line = cells.lines[i]
+        to_ship, to_collect = line[NEEDS] | SHIP, line[NEEDS] | PICKUP
+        to_send = line[NEEDS] | SEND
+        for cell in range(starts[line[SKU]], starts[line[SKU] + 1]):
+            row, units = cells.rows[cell], min(cells.units[cell], line[QUANTITY])
+            if row < 0 or units < 1:
+                continue
+            able = rows.abilities[row]
+            if line[SHIPS] and able & to_ship == to_ship and _leads(rows, row, -1, 0):
+                ship[row, i] = units
+                some[row] = True
+            if row == line[PICKUP_ROW] and able & to_collect == to_collect:
+                pickup[row, i] = units
+                some[row] = True
+            end = line[SENT_ROW]
+            able_to = end >= 0 and row != end and able & to_send == to_send
+            if able_to and _leads(rows, row, end, to_collect):
+                sent[row, i] = units
+                some[row] = True
+    return ship, pickup, sent, np.flatnonzero(some)
+
+
+@compiled
+def _leads(rows: Rows, row: int, end: int, needs: int) -> bool:
+    """Whether a lane of a row ends there, where what is needed can be done."""
+    for lane in range(rows.lane_starts[row], rows.lane_starts[row + 1]):
+        if rows.lane_to[lane] == end and rows.lane_abilities[lane] & needs == needs:
+            return True
+    return False
