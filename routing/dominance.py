@@ -90,9 +90,8 @@ class Offers(msgspec.Struct, frozen=True, kw_only=True):
 
 def offers(surveyed: Survey, dates: Dates) -> Offers:
     """The first dates and tariffs of every node that may ship something."""
-    policy = surveyed.problem.policy
-    able = surveyed.can_ship.any(axis=1) | surveyed.can_send.any(axis=1)
-    ships = set(np.flatnonzero(able).tolist())
+    policy, able = surveyed.problem.policy, surveyed.can_ship | surveyed.can_send
+    ships = set(np.flatnonzero(able.any(axis=1)).tolist())
     closed = np.zeros(len(surveyed.nodes), np.bool_)
     kept: list[tuple[Lane, ...]] = []
     latest: list[list[int]] = []

@@ -341,10 +341,7 @@ def _priced(
     nodes = np.zeros(count, np.int64)
     for k in range(1, count):
         nodes[k] = nodes[k - 1] + (slot_rows[k] != slot_rows[k - 1])
-    opening_minor = _opening_minor(rows, cells)[slot_rows]
-    for k in range(count):
-        row, lane = slot_rows[k], slot_lanes[k]
-        opening_minor[k] += rows.pickup_opening[row] if lane < 0 else rows.lane_opening[lane]
+    opening_minor = _opening_minor(rows, cells)[slot_rows] + _disliked(rows, slots)
     parts = units_max, time_minor, opening_minor, unit_minor, nodes, starts, grams, minor
     return Slots(slot_rows, slot_lanes, *parts)
 
@@ -356,6 +353,16 @@ def _unit_minor(rows: Rows, cells: Cells, slot: tuple[int, int], i: int) -> int:
     if lane < 0:
         return int(rows.unit_minor[row])
     return int(rows.unit_minor[row]) + emissions_minor(rows, lane, cells.lines[i, GRAMS])
+
+
+@compiled
+def _disliked(rows: Rows, slots: tuple[Ints, Ints]) -> Ints:
+    """`[K]`: soft rules that slots break and emissions of their parcels."""
+    found = rows.pickup_opening[slots[0]]
+    for k in range(len(found)):
+        if slots[1][k] >= 0:
+            found[k] = rows.lane_opening[slots[1][k]]
+    return found
 
 
 @compiled

@@ -10,7 +10,6 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
@@ -22,6 +21,7 @@ from routing.dates import Dates, First
 from routing.grid import Ints
 from routing.plan import Promise
 from routing.problem import Calendar, Lane, Node, ProblemError, Tariff
+from routing.validity import window
 
 ABILITIES_MAX = 59
 """Most capabilities, besides the methods, that are kept as bits of a number."""
@@ -371,15 +371,7 @@ def _stairs(tariffs: tuple[Tariff, ...], span: int) -> Ints:
 
 
 def _window(known: Destination, now: datetime) -> tuple[datetime, datetime]:
-    """The longest stretch around `now` in which no local date and no start date changes.
-
-    A start date changes with the node's local date, right after its cut-off, and right after its
-    carriers' own.
-    """
-    zones = {known.time_zone, *(node.time_zone for node in known.nodes)}
-    windows = [_same_date(time_zone, now) for time_zone in sorted(zones)]
-    from_at = max(start for start, _ in windows)
-    until_at = min(end for _, end in windows)
+    """See `validity.window`; of the destination, its nodes and their carriers."""
     zone_of = {node.node_id: node.time_zone for node in known.nodes}
     cut_offs = {(node.time_zone, node.cut_off) for node in known.nodes}
     cut_offs |= {
@@ -387,38 +379,4 @@ def _window(known: Destination, now: datetime) -> tuple[datetime, datetime]:
         for lane in known.lanes
         if lane.cut_off is not None and lane.node_id in zone_of
     }
-    for time_zone, cut_off in cut_offs:
-        last = promise.local_instant(promise.local_date(now, time_zone), cut_off, time_zone)
-        if now <= last:
-            until_at = min(until_at, last + _TICK)
-        else:
-            from_at = max(from_at, last + _TICK)
-    return from_at, until_at
-
-
-def _same_date(time_zone: str, now: datetime) -> tuple[datetime, datetime]:
-    """A stretch around `now`, its end excluded, in which the local date stays the same.
-
-    It runs from midnight to midnight, and where clocks are changed between them only to the change:
-    clocks set back over midnight show yesterday's date again.
-    """
-    zone = ZoneInfo(time_zone)
-    local = now.astimezone(zone)
-    midnight = datetime.combine(local.date(), datetime.min.time(), now.tzinfo)
-    start = midnight - (local.utcoffset() or timedelta())
-    return _same_offset(zone, now, start), _same_offset(zone, now, start + _DAY - _TICK) + _TICK
-
-
-def _same_offset(zone: ZoneInfo, now: datetime, far: datetime) -> datetime:
-    """The instant nearest to `far` up to which clocks are not changed from `now`."""
-    offset = now.astimezone(zone).utcoffset()
-    if far.astimezone(zone).utcoffset() == offset:
-        return far
-    near = now
-    while abs(far - near) > _TICK:
-        middle = near + (far - near) / 2
-        if middle.astimezone(zone).utcoffset() == offset:
-            near = middle
-        else:
-            far = middle
-    return near
+    return window({known.time_zone, *zone_of.values()}, cut_offs, now)

@@ -19,6 +19,7 @@ from services import records as shared_records
 from services.ids import new_id
 from services.planning import records as network_records
 from services.planning import strategy_records as records
+from services.planning.strategy_documents import Rule, Rules, Strategy
 from services.planning.strategy_records import Kind, VersionRow
 from services.problems import Refused
 
@@ -27,83 +28,6 @@ RULES = ""
 """Name of the one document of rules."""
 WAIT_DAYS = 60
 """For validation: the longest wait that a shortfall must cost more than."""
-
-KM_MAX = 50_000
-"""Farther than any two places are apart."""
-
-Price = Annotated[int, Meta(ge=0, le=1_000_000_000)]
-Name = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[a-z0-9_-]+$")]
-Key = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Keys = Annotated[tuple[Key, ...], Meta(max_length=200)]
-
-
-class SoftRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A rule that a fulfillment may break, and what that costs; it is not in `cost`."""
-
-    rule: Literal["radius_km", "groups_never", "services"]
-    minor: Price
-    radius_km: Annotated[int, Meta(ge=0, le=KM_MAX, description="For `radius_km`.")] = 0
-    names: Annotated[Keys, Meta(description="Groups or services, for the other two.")] = ()
-
-
-class Strategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What routing weighs beside parcels and handling; money in minor units."""
-
-    split_minor: Annotated[
-        Price, Meta(description="For each fulfillment of an order beyond the first.")
-    ] = 250
-    lateness_minor: Annotated[
-        Price, Meta(description="For each line and day after its `requested_by`.")
-    ] = 100
-    delay_minor: Annotated[
-        Price,
-        Meta(description="For each line and day until its promise; steers, and is not in `cost`."),
-    ] = 5
-    shortage_minor: Annotated[
-        Price, Meta(description="For each unit nobody can give; has to outweigh everything else.")
-    ] = 1_000_000
-    shipments_max: Annotated[
-        Annotated[int, Meta(ge=0, le=50)] | None,
-        Meta(description="Most parcels of an order that does not say so itself."),
-    ] = None
-    split_value_min_minor: Annotated[
-        Price,
-        Meta(
-            description="An order worth less goes in one parcel; one whose prices were not all told "
-            "is not held to it."
-        ),
-    ] = 0
-    radius_km: Annotated[
-        Annotated[int, Meta(ge=0, le=KM_MAX)] | None,
-        Meta(description="Nodes farther from the destination's zone do not ship there."),
-    ] = None
-    groups_only: Annotated[Keys, Meta(description="Only nodes of one of these groups.")] = ()
-    groups_never: Annotated[Keys, Meta(description="No nodes of these groups.")] = ()
-    services: Annotated[Keys, Meta(description="Only these carrier services.")] = ()
-    soft: Annotated[
-        tuple[SoftRule, ...],
-        Meta(max_length=50, description="Rules that may be broken, at a price each."),
-    ] = ()
-    co2_minor_per_kg: Annotated[
-        Price,
-        Meta(description="For each kilogram that lanes emit; steers, and is not in `cost`."),
-    ] = 0
-
-
-class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which orders get a strategy; a list that is empty matches every order."""
-
-    strategy: Name
-    channels: Keys = ()
-    countries: Annotated[Keys, Meta(description="ISO 3166-1 alpha-2.")] = ()
-    zones: Keys = ()
-    tags: Annotated[Keys, Meta(description="One of them on the order is enough.")] = ()
-
-
-class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The first rule that matches an order names its strategy; without one it is `cheapest`."""
-
-    rules: Annotated[tuple[Rule, ...], Meta(max_length=500)] = ()
 
 
 class Traits(msgspec.Struct, frozen=True, kw_only=True):
