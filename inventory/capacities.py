@@ -17,10 +17,16 @@ class Capacities:
         """Know nothing yet."""
         self.rows: dict[str, dict[tuple[date, str], ViewedCapacity]] = {}
         """By node, then date and slot."""
-        self.changed: set[str] = set()
-        """Nodes whose capacity has changed; whoever keeps figures of it empties this."""
+        self.followers: list[set[str]] = []
+        """For each who keeps figures of it, the nodes whose capacity has changed since their look."""
         self._left: dict[str, tuple[object, tuple[CapacityLeft, ...]]] = {}
         self._pending: dict[str, Counter[tuple[date, str, str]]] = {}
+
+    def follow(self) -> set[str]:
+        """Return a set that gets the nodes whose capacity changes; the caller empties it."""
+        changed: set[str] = set()
+        self.followers.append(changed)
+        return changed
 
     def left(
         self, node_id: str, daily: DailyDefault | None, from_on: date, days: int
@@ -78,7 +84,9 @@ class Capacities:
         """Forget every row, as a load does; pending stays. All `node_ids` have changed then."""
         self.rows = {}
         self._left.clear()
-        self.changed.update(node_ids)
+        names = set(node_ids)
+        for changed in self.followers:
+            changed.update(names)
 
     def forget_before(self, day: date) -> None:
         """Forget the rows of dates before `day`."""
@@ -89,7 +97,8 @@ class Capacities:
 
     def _note(self, node_id: str) -> None:
         self._left.pop(node_id, None)
-        self.changed.add(node_id)
+        for changed in self.followers:
+            changed.add(node_id)
 
     def _left_now(
         self, node_id: str, daily: DailyDefault | None, from_on: date, days: int

@@ -21,6 +21,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     height_mm: int | None = None
     requires: tuple[str, ...] = ()
     """Capabilities a node must have to handle it."""
+    unit_margin_minor: int | None = None
+    """What is lost when somebody wants one where there is none; a share of its price without."""
 
 
 async def put_items(connection: asyncpg.Connection, items: Sequence[Item]) -> None:

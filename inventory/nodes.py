@@ -37,6 +37,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     """Default for a day whose capacity nobody has set; unlimited when absent."""
     partner_id: str | None = None
     """The company that works there, which is told of its work; our own people when absent."""
+    overload_minor: int | None = None
+    """Price of a fulfillment beyond what is planned for its date; the strategy's when absent."""
 
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):

@@ -1105,14 +1105,14 @@ async def put_nodes(connection: asyncpg.Connection, nodes: str) -> None:
         INSERT INTO node (node_id, kind, name, country, latitude, longitude, time_zone,
                           calendar_id, cut_off, handling_days, capabilities, groups,
                           handling_order_minor, handling_unit_minor, enabled, capacity_unit,
-                          capacity_planned, capacity_maximum, partner_id)
+                          capacity_planned, capacity_maximum, partner_id, overload_minor)
         SELECT * FROM jsonb_to_recordset($1::text::jsonb) AS r (
             node_id text, kind text, name text, country text, latitude float8, longitude float8,
             time_zone text, calendar_id text, cut_off time, handling_days int,
             capabilities text[], groups text[], handling_order_minor int8,
             handling_unit_minor int8,
             enabled boolean, capacity_unit text, capacity_planned int8, capacity_maximum int8,
-            partner_id text)
+            partner_id text, overload_minor int8)
         ORDER BY node_id
         ON CONFLICT (node_id) DO UPDATE SET
             kind = excluded.kind, name = excluded.name, country = excluded.country,
@@ -1125,6 +1125,7 @@ async def put_nodes(connection: asyncpg.Connection, nodes: str) -> None:
             capacity_unit = excluded.capacity_unit,
             capacity_planned = excluded.capacity_planned,
             capacity_maximum = excluded.capacity_maximum, partner_id = excluded.partner_id,
+            overload_minor = excluded.overload_minor,
             changed_at = now()
         """,
         nodes,
@@ -1139,7 +1140,8 @@ async def read_nodes(
         """
         SELECT node_id, kind, name, country, latitude, longitude, time_zone, calendar_id, cut_off,
                handling_days, capabilities, groups, handling_order_minor, handling_unit_minor,
-               enabled, capacity_unit, capacity_planned, capacity_maximum, partner_id
+               enabled, capacity_unit, capacity_planned, capacity_maximum, partner_id,
+               overload_minor
         FROM node
         WHERE ($1::text[] IS NULL OR node_id = ANY ($1::text[])) AND node_id > $2
         ORDER BY node_id LIMIT $3
@@ -1172,16 +1174,17 @@ async def put_items(connection: asyncpg.Connection, items: str) -> None:
         """
         WITH put AS (
             INSERT INTO item (sku, name, category, weight_grams, length_mm, width_mm, height_mm,
-                              requires)
+                              requires, unit_margin_minor)
             SELECT * FROM jsonb_to_recordset($1::text::jsonb) AS r (
                 sku text, name text, category text, weight_grams int, length_mm int,
-                width_mm int, height_mm int, requires text[])
+                width_mm int, height_mm int, requires text[], unit_margin_minor int8)
             ORDER BY sku
             ON CONFLICT (sku) DO UPDATE SET
                 name = excluded.name, category = excluded.category,
                 weight_grams = excluded.weight_grams, length_mm = excluded.length_mm,
                 width_mm = excluded.width_mm, height_mm = excluded.height_mm,
-                requires = excluded.requires, changed_at = now()
+                requires = excluded.requires,
+                unit_margin_minor = excluded.unit_margin_minor, changed_at = now()
             RETURNING sku
         )
         INSERT INTO change (kind, key_1)
@@ -1197,7 +1200,8 @@ async def read_items(
     """Read these items, or all in order of their sku from the one after `after`."""
     return await connection.fetch(
         """
-        SELECT sku, name, category, weight_grams, length_mm, width_mm, height_mm, requires
+        SELECT sku, name, category, weight_grams, length_mm, width_mm, height_mm, requires,
+               unit_margin_minor
         FROM item
         WHERE ($1::text[] IS NULL OR sku = ANY ($1::text[])) AND sku > $2
         ORDER BY sku LIMIT $3

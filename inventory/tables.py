@@ -89,6 +89,7 @@ node = sa.Table(
     sa.Column("capacity_planned", sa.BigInteger),
     sa.Column("capacity_maximum", sa.BigInteger),
     sa.Column("partner_id", sa.Text, comment="The company that works there; our own without."),
+    sa.Column("overload_minor", sa.BigInteger, comment="Of work beyond what is planned."),
     instant("changed_at", default=True),
     sa.Index(None, "partner_id", postgresql_where=sa.text("partner_id IS NOT NULL")),
     sa.CheckConstraint("kind IN ('warehouse', 'store', 'supplier', 'partner')", name="kind"),
@@ -96,6 +97,7 @@ node = sa.Table(
     sa.CheckConstraint("longitude BETWEEN -180 AND 180", name="longitude"),
     sa.CheckConstraint("handling_days BETWEEN 0 AND 365", name="handling_days"),
     sa.CheckConstraint("capacity_unit IN ('orders', 'units')", name="capacity_unit"),
+    sa.CheckConstraint("overload_minor >= 0", name="overload_minor"),
     sa.CheckConstraint(
         "(capacity_unit IS NULL) = (capacity_maximum IS NULL) AND capacity_maximum >= 0",
         name="capacity_maximum",
@@ -113,8 +115,10 @@ item = sa.Table(
     sa.Column("width_mm", sa.Integer),
     sa.Column("height_mm", sa.Integer),
     sa.Column("requires", pg.ARRAY(sa.Text), nullable=False, server_default="{}"),
+    sa.Column("unit_margin_minor", sa.BigInteger, comment="Lost when a walk-in finds none."),
     instant("changed_at", default=True),
     sa.CheckConstraint("weight_grams >= 0", name="weight_grams"),
+    sa.CheckConstraint("unit_margin_minor >= 0", name="unit_margin_minor"),
 )
 
 stock = sa.Table(

@@ -205,6 +205,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Rules with a price each."""
     co2_minor_per_kg: int = 0
     """For each kilogram of emissions of lanes; part of `objective` only."""
+    prices: int = 0
+    """Version of the learned prices that worth, risk and surcharges come from; 0 for none."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

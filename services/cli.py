@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Load nodes, items, stock, supply or open orders from a file.",
     ),
     "audit": ("services.commands.audit", "Check that movements, stock and promises agree."),
+    "prices": ("services.commands.prices", "Learn prices of stock and refusals now."),
     "backup": ("services.commands.backup", "Write a consistent copy of the database to a file."),
     "restore": ("services.commands.restore", "Load such a copy into an empty database."),
     "explain": ("services.commands.explain", "Say why an order went where it went."),

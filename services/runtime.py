@@ -11,6 +11,7 @@ from services.people.staff import Reception
 from services.planning.availability_view import Shelf
 from services.planning.network import NetworkCache
 from services.planning.stock_view import StockFollower
+from services.prices.follower import PriceFollower
 from services.settings import Settings
 
 
@@ -25,7 +26,8 @@ class Runtime:
         self.network = NetworkCache(self.database, settings.network_poll_ms)
         self.stock = StockFollower(self.database, settings.stock_poll_ms)
         self.shelf = Shelf(self.database, self.network, self.stock, settings.answers_kept_bytes_max)
-        self.allocator = Allocator(self.database, self.network, self.stock, settings)
+        self.prices = PriceFollower(self.database, self.stock.view, settings.network_poll_ms)
+        self.allocator = Allocator(self.database, self.network, self.stock, self.prices, settings)
         self.streams = Streams(self.database, settings)
         self.reception = Reception(self.database, settings)
 
@@ -34,6 +36,7 @@ class Runtime:
         ready = asyncio.create_task(asyncio.to_thread(warm))
         await self.network.open()
         await self.stock.open()
+        await self.prices.open()
         await ready
         await self.shelf.open()
         await self.allocator.open()
@@ -43,6 +46,7 @@ class Runtime:
         """Answer what has arrived, then let go of everything."""
         await self.streams.close()
         await self.allocator.close()
+        await self.prices.close()
         await self.stock.close()
         await self.network.close()
         await self.database.close()

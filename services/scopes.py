@@ -29,6 +29,7 @@ NOUNS: dict[str, str] = {
     "/v1/partner-events": "work",
     "/v1/partner/work": "work",
     "/v1/pools": "items",
+    "/v1/prices": "strategies",
     "/v1/promises": "availability",
     "/v1/quotes": "availability",
     "/v1/rejection-reasons": "reasons",

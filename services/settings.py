@@ -23,6 +23,10 @@ AT_LEAST_ONE = (
     "event_poll_ms",
     "import_chunk_rows",
     "import_chunk_ms",
+    "prices_stale_s",
+    "prices_window_days",
+    "prices_half_life_days",
+    "prices_replenish_days",
     "webhook_poll_ms",
     "webhook_deliveries_max",
     "webhook_timeout_ms",
@@ -196,6 +200,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Hours for which an endpoint's old secret still signs after it was rotated."""
     feed_stale_h: int = 0
     """Hours after which a partner's feed that has not come again is an exception; 0 for never."""
+    prices_refresh_s: int = 3_600
+    """Pause between two runs that learn prices from what was sold and refused; 0 for none."""
+    prices_stale_s: int = 86_400
+    """Age from which on learned prices count as none."""
+    prices_window_days: int = 91
+    """How far back is looked for what prices are learned from."""
+    prices_half_life_days: int = 28
+    """Days after which what happened counts half."""
+    prices_replenish_days: int = 7
+    """Days after which stores are supplied, where no delivery is expected."""
     import_chunk_rows: int = 2_000
     """Rows of a file that `nom import` locks and applies in one transaction; at most 5,000."""
     import_chunk_ms: int = 100

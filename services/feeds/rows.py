@@ -119,6 +119,7 @@ class NodeRow(
     capacity_planned: Units | None = None
     capacity_maximum: Units | None = None
     partner_id: Key | None = None
+    overload_minor: Minor | None = None
 
     def __post_init__(self) -> None:
         """Raise `ValueError` when the columns do not go together."""
@@ -150,6 +151,7 @@ class ItemRow(
     width_mm: Millimeters | None = None
     height_mm: Millimeters | None = None
     requires: Words = ()
+    unit_margin_minor: Minor | None = None
 
 
 class StockRow(

@@ -21,6 +21,7 @@ from services.http.fields import (
     Id,
     Ids,
     Limit,
+    Minor,
     PathId,
     Text,
     Units,
@@ -49,6 +50,10 @@ class ItemBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     requires: Annotated[
         Ids, Meta(description="Capabilities that a node must have to handle it.")
     ] = msgspec.field(default_factory=list)
+    unit_margin_minor: Annotated[
+        Minor | None,
+        Meta(description="Lost when a walk-in finds none; a share of the price without."),
+    ] = None
 
 
 class BufferEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -98,6 +98,12 @@ class NodeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Id | None,
         Meta(description="The company that works there, and sees its work; our own without."),
     ] = None
+    overload_minor: Annotated[
+        Minor | None,
+        Meta(
+            description="Price of a fulfillment beyond `capacity_planned`; the strategy's without."
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Raise `ValueError` when fields do not go together."""

@@ -15,7 +15,8 @@ from services.http.checkout import Call, claim_of
 from services.http.fields import Text
 from services.orders.idempotency import Answer, answer, once
 from services.planning import strategies
-from services.planning.strategies import RULES, Verdict, Version
+from services.planning.playbook import RULES
+from services.planning.strategies import Verdict, Version
 from services.planning.strategy_documents import Rule, Rules, Strategy
 from services.planning.strategy_records import Kind
 from services.runtime import Runtime

@@ -15,6 +15,7 @@ from services.fulfillment import tables as fulfillment_tables
 from services.goods import tables as goods_tables
 from services.partners import tables as partner_tables
 from services.people import tables as people_tables
+from services.prices import tables as price_tables
 from services.returns import tables as return_tables
 from services.tables import metadata
 
@@ -26,6 +27,7 @@ DESCRIBED_IN = (
     partner_tables,
     people_tables,
     pool_tables,
+    price_tables,
     return_tables,
 )
 """Modules that describe tables beside `services.tables`; importing them is what counts."""

@@ -31,6 +31,7 @@ from services.orders.queue import Order, Queue, too_late
 from services.orders.request import AllocationRequest, QuoteRequest, verify
 from services.planning.network import NetworkCache
 from services.planning.stock_view import StockFollower
+from services.prices.follower import PriceFollower
 from services.problems import Refused, from_exception
 from services.settings import Settings
 
@@ -51,7 +52,12 @@ class Allocator:
     """Decides and holds orders for one worker process."""
 
     def __init__(
-        self, database: Database, network: NetworkCache, stock: StockFollower, settings: Settings
+        self,
+        database: Database,
+        network: NetworkCache,
+        stock: StockFollower,
+        prices: PriceFollower,
+        settings: Settings,
     ) -> None:
         """Prepare; orders are taken from `open` on."""
         self.database = database
@@ -59,7 +65,7 @@ class Allocator:
         self.stock = stock
         self.view = stock.view
         self.settings = settings
-        self.decider = Decider(stock, settings)
+        self.decider = Decider(stock, prices, settings)
         self.queue = Queue(settings)
         self.tasks: list[asyncio.Task[None]] = []
         self.sweeper: asyncio.Task[None] | None = None

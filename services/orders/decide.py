@@ -13,6 +13,7 @@ from routing.plan import Plan
 from routing.plan_basket import Planned, plan_basket
 from routing.problem import Policy
 from services.observe import solves, tally
+from services.orders.beyond import Beyond, count
 from services.orders.ground import Ground, Grounds
 from services.orders.request import AllocationRequest, QuoteRequest
 from services.orders.room import Room
@@ -20,6 +21,7 @@ from services.orders.strategies import strategy_of
 from services.orders.translate import basket, stores_of
 from services.planning.network import Network, Zone
 from services.planning.stock_view import StockFollower
+from services.prices.follower import PriceFollower
 from services.settings import Settings
 
 LIGHT_LINES_MAX = 6
@@ -59,7 +61,7 @@ class Decision(msgspec.Struct, frozen=True):
 class Decider:
     """Plans baskets for one worker process."""
 
-    def __init__(self, stock: StockFollower, settings: Settings) -> None:
+    def __init__(self, stock: StockFollower, prices: PriceFollower, settings: Settings) -> None:
         """Prepare; nothing is read before the first basket."""
         self.stock = stock
         self.view = stock.view
@@ -67,6 +69,7 @@ class Decider:
         self.clock = Clock()
         self.grounds = Grounds()
         self.room = Room(self.view)
+        self.beyond = Beyond(prices, self.view)
         self.reread_at: dict[str, float] = {}
         """Monotonic seconds at which skus were last read again."""
         self.threads = ThreadPoolExecutor(settings.solver_threads, thread_name_prefix="solver")
@@ -114,13 +117,14 @@ class Decider:
         if self.stock.is_stale or not self.view.has_items([line.sku for line in request.lines]):
             await self.reread([request])
         now = self.clock.now()
-        asked = self.asked(request, network, strategy_of(request, network, zone), now)
         stores = stores_of(request) if network.senders else ()
         ground = self.grounds.find(network, zone, self.view, now, stores)
+        asked = self.asked(request, ground, strategy_of(request, network, zone), now)
         started = perf_counter()
         planned = await self.plan(ground, asked, budget_ms)
         elapsed_s = perf_counter() - started
         tally.observe(solves(planned.plan.status), elapsed_s)
+        count(planned.plan)
         return Decision(
             planned.plan, planned.record, ground, now, round(elapsed_s * 1_000_000), budget_ms
         )
@@ -128,11 +132,12 @@ class Decider:
     def asked(
         self,
         request: AllocationRequest | QuoteRequest,
-        network: Network,
+        ground: Ground,
         strategy: Policy,
         now: datetime,
     ) -> Basket:
-        """Return the basket with what is known of its stock; raises `unknown-sku`."""
+        """Return the basket with what is known of its stock, and its prices; raises `unknown-sku`."""
+        network = ground.network
         found = basket(
             request,
             self.view,
@@ -141,6 +146,9 @@ class Decider:
             sends=bool(network.senders),
             divisor=self.settings.dimensional_divisor,
         )
+        weights = network.playbook.weights.get(strategy.strategy)
+        if weights is not None or network.overloads:
+            found = self.beyond.priced(found, request, ground, weights)
         if not network.limited:
             return found
         tight = self.room.tight(network, sum(line.quantity for line in found.lines), now)

@@ -27,6 +27,7 @@ class Room:
     def __init__(self, stock: StockView) -> None:
         """Know nothing yet."""
         self.stock = stock
+        self.changed = stock.capacities.follow()
         self.network: Network | None = None
         self.hour: datetime | None = None
         self.rooms = np.zeros(0, np.int64)
@@ -50,7 +51,7 @@ class Room:
 
     def follow(self, network: Network, now: datetime) -> None:
         """Bring the rooms up to date with the view, and each hour with the dates of the nodes."""
-        changed = self.stock.capacities.changed
+        changed = set(self.changed)
         hour = now.replace(minute=0, second=0, microsecond=0)
         if network is not self.network or hour != self.hour:
             self.network, self.hour = network, hour
@@ -64,7 +65,7 @@ class Room:
             if number >= self.rooms.size:
                 self.rooms = np.append(self.rooms, AMPLE)
             self.rooms[number] = self.units(network, node_id, now)
-        self.stock.capacities.changed = set()
+        self.changed.clear()
 
     def units(self, network: Network, node_id: str, now: datetime) -> int:
         """Return the units an order may have before this node needs a closer look."""

@@ -9,7 +9,7 @@ from routing.record import strategy_of as strategy_recorded
 from services.orders import records
 from services.orders.request import AllocationRequest, QuoteRequest
 from services.planning.network import Network, Zone
-from services.planning.strategies import Traits
+from services.planning.playbook import Traits
 
 
 def strategy_of(

@@ -12,8 +12,8 @@ from inventory.view import DailyDefault
 from routing.problem import Calendar, Lane, Node, Tariff
 from services.database import Database
 from services.planning import records
+from services.planning.playbook import Playbook, playbook
 from services.planning.records import LaneGroup, NodeRow, Zone
-from services.planning.strategies import Playbook, playbook
 
 __all__ = ["Network", "NetworkCache", "NodeRow", "Zone", "build", "distance_km", "normalize"]
 
@@ -41,6 +41,8 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes whose capacity is limited on some date; only theirs needs reading."""
     daily: dict[str, DailyDefault]
     """What limited nodes can do on a day that has no figures of its own, by id."""
+    overloads: dict[str, int]
+    """Price of a fulfillment beyond what is planned, of nodes that have one of their own, by id."""
     lanes: Lanes
     """Zone, then node, then the lanes between them by service."""
     calendars: dict[str, Calendar]
@@ -166,6 +168,11 @@ def build(read: records.NetworkRows) -> Network:
         disabled=frozenset(row.node.node_id for row in read.nodes) - nodes.keys(),
         limited=frozenset(row.node.node_id for row in read.nodes if row.limited),
         daily={row.node.node_id: row.daily for row in read.nodes if row.daily is not None},
+        overloads={
+            row.node.node_id: row.overload_minor
+            for row in read.nodes
+            if row.overload_minor is not None
+        },
         lanes=usable_lanes(read.lanes, calendars, tariffs),
         calendars=calendars,
         tariffs=tariffs,

@@ -79,6 +79,8 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its capacity is limited by default or on some date to come."""
     daily: DailyDefault | None = None
     """Its default for a day nobody has set; none when that is unlimited."""
+    overload_minor: int | None = None
+    """Price of a fulfillment beyond what is planned; the strategy's when absent."""
 
 
 class LaneGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -342,7 +344,7 @@ async def read_network(connection: asyncpg.Connection) -> NetworkRows:
     nodes = await connection.fetch(
         "SELECT node_id, kind, time_zone, calendar_id, cut_off, handling_days, capabilities,"
         " groups, handling_order_minor, handling_unit_minor, latitude, longitude, enabled,"
-        " capacity_unit, capacity_maximum,"
+        " capacity_unit, capacity_planned, capacity_maximum, overload_minor,"
         " capacity_maximum IS NOT NULL OR EXISTS (SELECT FROM capacity"
         f" WHERE capacity.node_id = node.node_id AND work_on >= {SINCE}) AS limited"
         " FROM node ORDER BY node_id"
@@ -392,7 +394,7 @@ def node_row(row: asyncpg.Record) -> NodeRow:
     """Return the node in a row."""
     daily = None
     if row["capacity_maximum"] is not None:
-        daily = DailyDefault(row["capacity_unit"], None, row["capacity_maximum"])
+        daily = DailyDefault(row["capacity_unit"], row["capacity_planned"], row["capacity_maximum"])
     return NodeRow(
         node=Node(
             node_id=row["node_id"],
@@ -411,6 +413,7 @@ def node_row(row: asyncpg.Record) -> NodeRow:
         enabled=row["enabled"],
         limited=row["limited"],
         daily=daily,
+        overload_minor=row["overload_minor"],
     )
 
 

@@ -14,29 +14,14 @@ import asyncpg
 import msgspec
 from msgspec import Meta
 
-from routing.problem import Policy, Soft
 from services import records as shared_records
 from services.ids import new_id
 from services.planning import records as network_records
 from services.planning import strategy_records as records
+from services.planning.playbook import BUILT_IN, RULES, WAIT_DAYS, WORTH_SHARE_MAX
 from services.planning.strategy_documents import Rule, Rules, Strategy
 from services.planning.strategy_records import Kind, VersionRow
 from services.problems import Refused
-
-DEFAULT = "cheapest"
-RULES = ""
-"""Name of the one document of rules."""
-WAIT_DAYS = 60
-"""For validation: the longest wait that a shortfall must cost more than."""
-
-
-class Traits(msgspec.Struct, frozen=True, kw_only=True):
-    """What rules may ask of an order."""
-
-    channel: str
-    country: str | None = None
-    zone_id: str | None = None
-    tags: tuple[str, ...] = ()
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,79 +45,6 @@ class Verdict(msgspec.Struct, frozen=True):
 
     valid: bool
     faults: tuple[str, ...]
-
-
-BUILT_IN: dict[str, Strategy] = {
-    "cheapest": Strategy(),
-    # A day costs as much as the dearest upgrade to a faster service is worth to most shops.
-    "fastest": Strategy(delay_minor=2_000),
-    # A second parcel has to save a whole parcel's price before it is worth the customer's door.
-    "fewest_parcels": Strategy(split_minor=2_500),
-}
-
-
-class Playbook(msgspec.Struct, frozen=True, kw_only=True):
-    """The strategies in force and the rules that choose between them; one per network version."""
-
-    policies: dict[str, Policy]
-    rules: tuple[Rule, ...] = ()
-
-    @property
-    def default(self) -> Policy:
-        """The policy of an order that names no strategy and that no rule is for."""
-        return self.policies[DEFAULT]
-
-    def choose(self, traits: Traits) -> Policy:
-        """Return the policy of an order that names no strategy itself."""
-        for rule in self.rules:
-            if matches(rule, traits):
-                return self.policies[rule.strategy]
-        return self.default
-
-
-def matches(rule: Rule, traits: Traits) -> bool:
-    """Tell whether a rule is for an order."""
-    return (
-        (not rule.channels or traits.channel in rule.channels)
-        and (not rule.countries or traits.country in rule.countries)
-        and (not rule.zones or traits.zone_id in rule.zones)
-        and (not rule.tags or not set(rule.tags).isdisjoint(traits.tags))
-    )
-
-
-def policy_of(name: str, version: int, strategy: Strategy) -> Policy:
-    """Return a strategy as routing follows it; its label names the version, for decision records."""
-    return Policy(
-        strategy=f"{name}@{version}",
-        split_minor=strategy.split_minor,
-        lateness_minor=strategy.lateness_minor,
-        delay_minor=strategy.delay_minor,
-        shortage_minor=strategy.shortage_minor,
-        shipments_max=strategy.shipments_max,
-        split_value_min_minor=strategy.split_value_min_minor,
-        radius_km=strategy.radius_km,
-        groups_only=strategy.groups_only,
-        groups_never=strategy.groups_never,
-        services=strategy.services,
-        soft=tuple(Soft(**msgspec.structs.asdict(rule)) for rule in strategy.soft),
-        co2_minor_per_kg=strategy.co2_minor_per_kg,
-    )
-
-
-def playbook(active: Sequence[VersionRow]) -> Playbook:
-    """Return what is in force: built-in strategies, and what planners have made active over them."""
-    policies = {name: policy_of(name, 0, built_in) for name, built_in in BUILT_IN.items()}
-    rules: tuple[Rule, ...] = ()
-    for row in active:
-        if row.kind == "rules":
-            rules = msgspec.json.decode(row.body, type=Rules).rules
-        else:
-            strategy = msgspec.json.decode(row.body, type=Strategy)
-            policies[row.name] = policy_of(row.name, row.version, strategy)
-    # A strategy that was rolled back to nothing takes its rules with it.
-    return Playbook(
-        policies=policies, rules=tuple(rule for rule in rules if rule.strategy in policies)
-    )
 
 
 def told(row: VersionRow) -> Version:
@@ -331,13 +243,17 @@ def price_faults(strategy: Strategy, dearest: Mapping[str, int]) -> list[str]:
     `WAIT_DAYS`.
     """
     wait = WAIT_DAYS * (strategy.delay_minor + strategy.lateness_minor)
-    worst = dearest["parcel"] + dearest["handling"] + strategy.split_minor + wait
+    learned = strategy.rejection_minor + strategy.capacity_minor
+    learned += max(strategy.overload_minor, dearest["overload"])
+    if strategy.worth_percent:
+        learned += strategy.shortage_minor // WORTH_SHARE_MAX
+    worst = dearest["parcel"] + dearest["handling"] + strategy.split_minor + wait + learned
     if strategy.shortage_minor > worst:
         return []
     fault = (
         f"shortage_minor {strategy.shortage_minor} must exceed {worst}, what giving one unit may "
         f"cost at worst (parcel {dearest['parcel']}, handling {dearest['handling']}, split "
-        f"{strategy.split_minor}, {WAIT_DAYS} days late {wait}); else routing refuses orders that "
-        "it could fill."
+        f"{strategy.split_minor}, {WAIT_DAYS} days late {wait}, worth, refusal and overload "
+        f"{learned}); else routing refuses orders that it could fill."
     )
     return [fault]

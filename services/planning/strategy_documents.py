@@ -9,6 +9,7 @@ KM_MAX = 50_000
 """Farther than any two places are apart."""
 
 Price = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Percent = Annotated[int, Meta(ge=0, le=1_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[a-z0-9_-]+$")]
 Key = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Keys = Annotated[tuple[Key, ...], Meta(max_length=200)]
@@ -64,6 +65,37 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     co2_minor_per_kg: Annotated[
         Price,
         Meta(description="For each kilogram that lanes emit; steers, and is not in `cost`."),
+    ] = 0
+    worth_percent: Annotated[
+        Percent,
+        Meta(
+            description="Weight of what a unit may be worth to walk-ins of its store; 0 leaves it out."
+        ),
+    ] = 0
+    walk_in_share_percent: Annotated[
+        Annotated[int, Meta(ge=0, le=100)],
+        Meta(
+            description="Share of its price that is lost when a walk-in finds none, for items "
+            "without a `unit_margin_minor`."
+        ),
+    ] = 30
+    rejection_minor: Annotated[
+        Price,
+        Meta(description="For each unit that its node refuses; counts by how often it does."),
+    ] = 0
+    overload_minor: Annotated[
+        Price,
+        Meta(
+            description="For each fulfillment at a node that has all it plans for that date, unless "
+            "the node has a price of its own."
+        ),
+    ] = 0
+    capacity_minor: Annotated[
+        Price,
+        Meta(
+            description="What the last places of a node's day are worth to orders still to come; "
+            "counts by how likely these want them."
+        ),
     ] = 0
 
 

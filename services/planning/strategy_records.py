@@ -120,13 +120,13 @@ async def set_active(
 
 
 async def dearest_minor(connection: asyncpg.Connection) -> Mapping[str, int]:
-    """Return the dearest parcel of any tariff, and the dearest handling of one unit of an order."""
+    """Return the dearest parcel of any tariff, handling of one unit of an order, and overload."""
     row = await connection.fetchrow(
         "SELECT coalesce((SELECT max((bracket ->> 'price_minor')::bigint)"
         " FROM tariff, jsonb_array_elements(brackets) AS bracket), 0) AS parcel,"
         " coalesce((SELECT max(handling_order_minor + handling_unit_minor) FROM node), 0)"
-        " AS handling"
+        " AS handling, coalesce((SELECT max(overload_minor) FROM node), 0) AS overload"
     )
     if row is None:
         raise RuntimeError("a query without a table gave no row")
-    return {"parcel": row["parcel"], "handling": row["handling"]}
+    return dict(row)

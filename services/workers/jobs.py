@@ -14,6 +14,7 @@ from services.partners.keeping import forget_old
 from services.partners.staleness import watch_feeds
 from services.people.customers import forget_contacts
 from services.people.staff import forget_attempts
+from services.prices.refresh import refresh_due
 from services.retention import forget_changes, maintain_partitions
 from services.settings import Settings
 from services.workers.runner import Job
@@ -41,6 +42,7 @@ def all_jobs(settings: Settings) -> list[Job]:
         Job("write messages", settings.event_poll_ms, write_messages),
         Job("apply parked partner events", PARKED_MS, apply_all_parked),
         Job("watch feeds", MINUTE_MS, partial(watch_feeds, settings.feed_stale_h)),
+        Job("refresh prices", MINUTE_MS, partial(refresh_due, settings)),
         Job("forget messages", HOUR_MS, forget_old),
         Job("forget contacts", HOUR_MS, partial(forget_contacts, settings.contact_days)),
         Job("forget sign-ins", HOUR_MS, partial(forget_attempts, settings.sign_in_window_s)),

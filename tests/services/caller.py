@@ -26,6 +26,7 @@ class Caller:
         """Let the application see what others have changed now instead of at its next poll."""
         await self.runtime.network.refresh()
         await self.runtime.stock.poll()
+        await self.runtime.prices.refresh()
 
     def headers(self, role: str, key: str | None = None) -> dict[str, str]:
         """Return the headers of a call, with a new idempotency key unless one is given."""

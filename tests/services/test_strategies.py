@@ -57,6 +57,7 @@ async def test_four_strategies_are_there_before_anyone_writes_one(caller: Caller
         "cheapest": (0, "nom"),
         "fastest": (0, "nom"),
         "fewest_parcels": (0, "nom"),
+        "protect-stores": (0, "nom"),
     }
     assert await followed(caller, "order-1") == "cheapest@0"
 

@@ -1,0 +1,177 @@
+"""What learned prices are in force, as a planner is shown them: with what they come from."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from inventory.slices import Ints
+from services.orders.beyond import Beyond
+from services.planning.network import Network
+from services.planning.playbook import Weights
+from services.prices.book import Floats
+from services.prices.load import surcharge_minor
+from services.prices.pricing import UNKNOWN, Asked, asked_of
+from services.prices.records import Version, WalkInRow
+
+
+class UnitPrice(msgspec.Struct, frozen=True, kw_only=True):
+    """What one unit costs beyond money where it stands."""
+
+    sku: str
+    node_id: str
+    available: Annotated[int, Meta(description="Units that an order could have.")]
+    wanted_per_day: Annotated[float, Meta(description="Units that walk-ins are expected to want.")]
+    until_delivery_days: Annotated[
+        float | None, Meta(description="Time for which they are; none where nobody walks in.")
+    ]
+    worth_minor: Annotated[
+        int, Meta(description="What a unit may be worth to them, by the chance that it is wanted.")
+    ]
+    refusal_chance: Annotated[float, Meta(description="How likely the node refuses it now.")]
+    risk_minor: Annotated[int, Meta(description="What that is expected to cost.")]
+
+
+class Surcharge(msgspec.Struct, frozen=True, kw_only=True):
+    """What one more fulfillment costs beyond money at a node that has much to do."""
+
+    node_id: str
+    work_on: date
+    over: Annotated[bool, Meta(description="All that is planned for the date is taken.")]
+    wanted_chance: Annotated[
+        float, Meta(description="How likely orders to come want all places that are left.")
+    ]
+    surcharge_minor: int
+
+
+class PricesAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The learned prices that decisions are made by now."""
+
+    strategy: Annotated[str, Meta(description="By whose weights, with its version.")]
+    in_force: Annotated[
+        Version | None,
+        Meta(description="What was learned when and from what; none before anything was learned."),
+    ]
+    stale: Annotated[bool, Meta(description="Too old: decisions are made without it.")]
+    units: tuple[UnitPrice, ...]
+    surcharges: tuple[Surcharge, ...]
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What a planner asks."""
+
+    skus: Sequence[str]
+    node_ids: Collection[str] | None
+    """Only these nodes."""
+    channel: str
+    strategy: str
+    """By name; one that is in force."""
+    unit_price_minor: int
+
+
+def prices_answer(
+    beyond: Beyond,
+    network: Network,
+    question: Question,
+    wanted: Mapping[str, WalkInRow],
+    now: datetime,
+) -> PricesAnswer:
+    """Return the prices of some skus and of all nodes; `wanted` is what is learned, by sku."""
+    label = network.playbook.policies[question.strategy].strategy
+    weights = network.playbook.weights.get(label)
+    book = beyond.prices.in_force(now)
+    known = beyond.prices.book
+    beyond.loads.follow(network, book, now)
+    return PricesAnswer(
+        strategy=label,
+        in_force=known.version if known else None,
+        stale=known is not None and book is None,
+        units=tuple(
+            each
+            for sku in question.skus
+            for each in units_of(beyond, network, question, wanted.get(sku), sku, now)
+        ),
+        surcharges=surcharges(beyond, network, weights),
+    )
+
+
+def units_of(
+    beyond: Beyond,
+    network: Network,
+    question: Question,
+    row: WalkInRow | None,
+    sku: str,
+    now: datetime,
+) -> list[UnitPrice]:
+    """Return the prices of a sku at the nodes that have any, by node."""
+    view = beyond.pricing.view
+    counts, numbers, available = view.held_of([sku], question.channel)
+    asked = asked_of([(sku, 1, question.unit_price_minor)], [sku], counts, numbers)
+    weights = network.playbook.weights.get(network.playbook.policies[question.strategy].strategy)
+    worth, risk, chances = priced(beyond, network, asked, weights, now)
+    own = (
+        {}
+        if row is None
+        else dict(zip(row.node_ids, zip(row.per_day, row.days, strict=True), strict=True))
+    )
+    found = []
+    for place, number in enumerate(numbers.tolist()):
+        node_id = view.node_ids[number]
+        if question.node_ids is not None and node_id not in question.node_ids:
+            continue
+        per_day, days = own.get(node_id, (0.0, None))
+        found.append(
+            UnitPrice(
+                sku=sku,
+                node_id=node_id,
+                available=int(available[place]),
+                wanted_per_day=round(per_day, 4),
+                until_delivery_days=days,
+                worth_minor=int(worth[place]),
+                refusal_chance=round(float(chances[place]), 4),
+                risk_minor=int(risk[place]),
+            )
+        )
+    return sorted(found, key=lambda each: each.node_id)
+
+
+def priced(
+    beyond: Beyond, network: Network, asked: Asked, weights: Weights | None, now: datetime
+) -> tuple[Ints, Ints, Floats]:
+    """Return worth, risk and chance of a refusal of each record of one sku; zeros without prices."""
+    nothing = np.zeros(len(asked.numbers), np.int64)
+    chances = np.zeros(len(asked.numbers))
+    book = beyond.prices.in_force(now)
+    if book is None:
+        return nothing, nothing, chances
+    if book.nodes_chances:
+        beyond.pricing.keep_for(book, network, now)
+        category = book.items.get(asked.skus[0], UNKNOWN).category
+        chances = beyond.pricing.of_category(book, category, network, now)[asked.numbers]
+    if weights is None:
+        return nothing, nothing, chances
+    worth = beyond.pricing.worth(book, asked, weights)
+    risk = beyond.pricing.risk(book, asked, weights, network, now)
+    return (
+        worth if worth.size else nothing,
+        risk if risk.size else nothing,
+        chances,
+    )
+
+
+def surcharges(beyond: Beyond, network: Network, weights: Weights | None) -> tuple[Surcharge, ...]:
+    """Return the prices of one more fulfillment at nodes with much to do, by node and date."""
+    return tuple(
+        Surcharge(
+            node_id=node_id,
+            work_on=work_on,
+            over=load.over,
+            wanted_chance=round(load.chance, 4),
+            surcharge_minor=surcharge_minor(load, weights, network.overloads.get(node_id)),
+        )
+        for node_id, by_date in sorted(beyond.loads.loads.items())
+        for work_on, load in sorted(by_date.items())
+    )

@@ -1,0 +1,146 @@
+"""What routing weighs beside costs, and which orders get it: strategies and the rules that choose.
+
+A *strategy* is the prices and limits that routing follows beside what things cost. The *rules* say
+which strategy an order gets, by its channel, destination and tags. Four strategies are built in, so
+that a new installation routes sensibly. Versions of both are kept by `strategies`.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from routing.problem import Policy, Soft
+from services.planning.strategy_documents import Rule, Rules, Strategy
+from services.planning.strategy_records import VersionRow
+
+DEFAULT = "cheapest"
+RULES = ""
+"""Name of the one document of rules."""
+WAIT_DAYS = 60
+"""For validation: the longest wait that a shortfall must cost more than."""
+
+WORTH_SHARE_MAX = 4
+"""A unit's worth counts at most as the price of a shortfall divided by this, so that no price makes
+leaving a customer without look cheaper than taking what there is."""
+
+
+class Traits(msgspec.Struct, frozen=True, kw_only=True):
+    """What rules may ask of an order."""
+
+    channel: str
+    country: str | None = None
+    zone_id: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+class Weights(msgspec.Struct, frozen=True, kw_only=True):
+    """What a strategy makes of learned prices; see the fields of `Strategy`."""
+
+    worth_percent: int
+    walk_in_share_percent: int
+    rejection_minor: int
+    overload_minor: int
+    capacity_minor: int
+    worth_max_minor: int
+    """A unit is never worth more."""
+
+
+BUILT_IN: dict[str, Strategy] = {
+    "cheapest": Strategy(),
+    # A day costs as much as the dearest upgrade to a faster service is worth to most shops.
+    "fastest": Strategy(delay_minor=2_000),
+    # A second parcel has to save a whole parcel's price before it is worth the customer's door.
+    "fewest_parcels": Strategy(split_minor=2_500),
+    # A refusal costs about a parcel and the work of placing the unit again.
+    "protect-stores": Strategy(
+        worth_percent=100, rejection_minor=300, overload_minor=200, capacity_minor=200
+    ),
+}
+
+
+class Playbook(msgspec.Struct, frozen=True, kw_only=True):
+    """The strategies in force and the rules that choose between them; one per network version."""
+
+    policies: dict[str, Policy]
+    weights: dict[str, Weights] = {}
+    """Of the strategies that look at learned prices, by the label of their policy."""
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def default(self) -> Policy:
+        """The policy of an order that names no strategy and that no rule is for."""
+        return self.policies[DEFAULT]
+
+    def choose(self, traits: Traits) -> Policy:
+        """Return the policy of an order that names no strategy itself."""
+        for rule in self.rules:
+            if matches(rule, traits):
+                return self.policies[rule.strategy]
+        return self.default
+
+
+def matches(rule: Rule, traits: Traits) -> bool:
+    """Tell whether a rule is for an order."""
+    return (
+        (not rule.channels or traits.channel in rule.channels)
+        and (not rule.countries or traits.country in rule.countries)
+        and (not rule.zones or traits.zone_id in rule.zones)
+        and (not rule.tags or not set(rule.tags).isdisjoint(traits.tags))
+    )
+
+
+def policy_of(name: str, version: int, strategy: Strategy) -> Policy:
+    """Return a strategy as routing follows it; its label names the version, for decision records."""
+    return Policy(
+        strategy=f"{name}@{version}",
+        split_minor=strategy.split_minor,
+        lateness_minor=strategy.lateness_minor,
+        delay_minor=strategy.delay_minor,
+        shortage_minor=strategy.shortage_minor,
+        shipments_max=strategy.shipments_max,
+        split_value_min_minor=strategy.split_value_min_minor,
+        radius_km=strategy.radius_km,
+        groups_only=strategy.groups_only,
+        groups_never=strategy.groups_never,
+        services=strategy.services,
+        soft=tuple(Soft(**msgspec.structs.asdict(rule)) for rule in strategy.soft),
+        co2_minor_per_kg=strategy.co2_minor_per_kg,
+    )
+
+
+def weights_of(strategy: Strategy) -> Weights | None:
+    """Return what a strategy makes of learned prices; none where it does not look at them."""
+    if not (
+        strategy.worth_percent
+        or strategy.rejection_minor
+        or strategy.overload_minor
+        or strategy.capacity_minor
+    ):
+        return None
+    return Weights(
+        worth_percent=strategy.worth_percent,
+        walk_in_share_percent=strategy.walk_in_share_percent,
+        rejection_minor=strategy.rejection_minor,
+        overload_minor=strategy.overload_minor,
+        capacity_minor=strategy.capacity_minor,
+        worth_max_minor=strategy.shortage_minor // WORTH_SHARE_MAX,
+    )
+
+
+def playbook(active: Sequence[VersionRow]) -> Playbook:
+    """Return what is in force: built-in strategies, and what planners have made active over them."""
+    known = {name: (0, built_in) for name, built_in in BUILT_IN.items()}
+    rules: tuple[Rule, ...] = ()
+    for row in active:
+        if row.kind == "rules":
+            rules = msgspec.json.decode(row.body, type=Rules).rules
+        else:
+            known[row.name] = (row.version, msgspec.json.decode(row.body, type=Strategy))
+    policies = {name: policy_of(name, *each) for name, each in known.items()}
+    weighed = ((policies[name].strategy, weights_of(each)) for name, (_, each) in known.items())
+    # A strategy that was rolled back to nothing takes its rules with it.
+    return Playbook(
+        policies=policies,
+        weights={label: weights for label, weights in weighed if weights is not None},
+        rules=tuple(rule for rule in rules if rule.strategy in policies),
+    )

@@ -1,0 +1,71 @@
+"""The tables of learned prices. All of them can be learned again; nothing else is kept in them."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from inventory.tables import instant, metadata
+
+__all__ = ["metadata"]
+
+price_version = sa.Table(
+    "price_version",
+    metadata,
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    instant("since_at"),
+    instant("started_at"),
+    instant("published_at", default=True),
+    instant("valid_until_at"),
+    sa.Column("sold_units", sa.BigInteger, nullable=False),
+    sa.Column("asked_lines", sa.BigInteger, nullable=False),
+    sa.Column("walk_in_records", sa.BigInteger, nullable=False),
+    sa.Column("refusal_cells", sa.BigInteger, nullable=False),
+    sa.Column("pace_nodes", sa.BigInteger, nullable=False),
+    comment="What was learned when, from what; the newest is in force.",
+)
+
+walk_in = sa.Table(
+    "walk_in",
+    metadata,
+    sa.Column("sku", sa.Text, primary_key=True),
+    sa.Column("node_ids", pg.ARRAY(sa.Text), nullable=False),
+    sa.Column(
+        "per_day", pg.ARRAY(sa.REAL), nullable=False, comment="Units walk-ins want, by node."
+    ),
+    sa.Column(
+        "days", pg.ARRAY(sa.REAL), nullable=False, comment="Until the next delivery, by node."
+    ),
+    instant("learned_at"),
+    sa.CheckConstraint(
+        "cardinality(node_ids) = cardinality(per_day) AND cardinality(node_ids) = cardinality(days)",
+        name="lengths",
+    ),
+    comment="Demand of walk-ins at the stores that stock a sku.",
+)
+
+refusal = sa.Table(
+    "refusal",
+    metadata,
+    sa.Column("node_id", sa.Text, nullable=False, comment="Or * for all nodes."),
+    sa.Column("category", sa.Text, nullable=False, comment="Or * for all categories."),
+    sa.Column(
+        "day_part", sa.SmallInteger, nullable=False, comment="Quarter of the local day; -1 for all."
+    ),
+    sa.Column("asked", sa.REAL, nullable=False, comment="Lines, older ones counting less."),
+    sa.Column("refused", sa.REAL, nullable=False),
+    sa.Column("chance", sa.REAL, nullable=False),
+    instant("learned_at"),
+    sa.PrimaryKeyConstraint("node_id", "category", "day_part"),
+    sa.CheckConstraint("chance BETWEEN 0 AND 1", name="chance"),
+    sa.CheckConstraint("day_part BETWEEN -1 AND 3", name="day_part"),
+    comment="How likely a node refuses a line.",
+)
+
+work_pace = sa.Table(
+    "work_pace",
+    metadata,
+    sa.Column("node_id", sa.Text, primary_key=True),
+    sa.Column("orders_per_day", sa.REAL, nullable=False),
+    sa.Column("units_per_day", sa.REAL, nullable=False),
+    instant("learned_at"),
+    comment="How much work a node is given on a day it works.",
+)

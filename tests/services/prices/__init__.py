@@ -1,0 +1,1 @@
+"""What is learned, how it is kept, and what decisions make of it."""
