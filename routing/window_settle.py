@@ -1,11 +1,12 @@
 """From prices to one plan for each order, and the proof that hardly any other choice is cheaper."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from routing.facts import Bools
-from routing.window_choice import by_turns, chosen
+from routing.window_choice import Limits, Rest, by_turns, chosen
 from routing.window_ground import Column
 from routing.window_master import priced_minor
 from routing.window_plans import Plans
@@ -14,9 +15,9 @@ from routing.window_pricing import NEVER
 
 __all__ = ["settle"]
 
-FIRST_CAPS, LAST_CAPS = 8, 300
+FIRST_CAPS, LAST_CAPS = 8, 60
 """How often an order is asked for other plans: before there is a choice, and then to prove it."""
-LOOKS_MAX = 8
+LOOKS_MAX = 4
 """Most times that plans are looked for, because more turned out to be scarce."""
 LOOKING_SHARE = 0.8
 """Share of the time after which no more plans are looked for."""
@@ -45,11 +46,35 @@ def settle(search: Search, clock: Clock) -> tuple[list[Column], float]:
         if len(known) < len(every) or not concerned:
             break
     picked, bound = _picked(search, clock)
-    if len(known) < len(every) or concerned:
+    if len(known) < len(every):
         return picked, search.bound
-    left = min(each.open_minor for each in known.values())
-    inexact = sum(each.inexact_minor for each in known.values())
-    return picked, min(bound, search.bound + left) - inexact
+    slack = _total(search, picked) - search.bound
+    # Those that take something which turned out to be scarce last may have other plans again.
+    left = {n: 0.0 if n in concerned else each.open_minor for n, each in known.items()}
+    rests = {n: rest_of(search, n, minor) for n, minor in left.items() if minor < slack}
+    if rests:
+        _, bound = _picked(search, clock, rests)
+    return picked, bound - sum(each.inexact_minor for each in known.values())
+
+
+def rest_of(search: Search, n: int, open_minor: float) -> Rest:
+    """The plans of an order that were not looked for, by what they are charged at least."""
+    choices = search.orders[n].choices
+    if choices is None:
+        raise ValueError(f"order {n} has no choices, so no plan of it is left out")
+    prices = search.best
+    lines = []
+    for i in range(len(choices.wanted)):
+        cells = np.unique(choices.cells[choices.most[:, i] > 0, i])
+        lines.append(tuple((int(c), int(prices.cells[c])) for c in cells if prices.cells[c] > 0))
+    rooms = np.unique(np.concatenate([choices.order_rooms, choices.unit_rooms]))
+    units = int(choices.wanted.sum())
+    return Rest(
+        minor=math.floor(search.least[n] + open_minor - prices.move),
+        lines=tuple(lines),
+        wanted=tuple(choices.wanted.tolist()),
+        rooms=tuple((int(r), units, int(prices.rooms[r])) for r in rooms if prices.rooms[r] > 0),
+    )
 
 
 def _looked(
@@ -77,10 +102,12 @@ def _total(search: Search, picked: Sequence[Column]) -> int:
     return sum(search.charged(each) for each in picked)
 
 
-def _picked(search: Search, clock: Clock) -> tuple[list[Column], float]:
+def _picked(
+    search: Search, clock: Clock, rests: Mapping[int, Rest] | None = None
+) -> tuple[list[Column], float]:
     """The best choice of the plans known, and what no other choice of them is charged less than.
 
-    A plan whose order is charged too much with it for a choice better than the first is left out.
+    With `rests` the bound alone is of use. A plan whose order is charged too much with it for a choice better than the first is left out.
     """
     offered = [[(search.charged(each), each) for each in own] for own in search.master.columns]
     first = by_turns(offered, search.have, search.rules.moves_max)
@@ -93,15 +120,19 @@ def _picked(search: Search, clock: Clock) -> tuple[list[Column], float]:
         ]
         for order, own in enumerate(offered)
     ]
+    time_s = max(clock.limit_s * CHOICE_SHARE, clock.left_s(LOOKING_SHARE))
     choice = chosen(
         [[own[n] for n in those] for own, those in zip(offered, kept, strict=True)],
         search.have,
         [those.index(n) for those, n in zip(kept, first, strict=True)],
-        moves_max=search.rules.moves_max,
-        limit_s=max(clock.limit_s * CHOICE_SHARE, clock.left_s(LOOKING_SHARE)),
-        seed=search.rules.seed,
+        Limits(search.rules.moves_max, time_s, search.rules.seed),
+        rests,
     )
-    picked = [own[those[n]][1] for own, those, n in zip(offered, kept, choice.picked, strict=True)]
+    picked = [
+        own[those[n]][1]
+        for own, those, n in zip(offered, kept, choice.picked, strict=True)
+        if n < len(those)
+    ]
     return picked, choice.bound
 
 
