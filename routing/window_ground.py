@@ -65,9 +65,9 @@ class Sites(NamedTuple):
     numbers: Ints
     """`[R]`: the number of each row's node."""
     order_rooms: Ints
-    """`[R]`: the capacity of its first work date that counts orders, else the last of all."""
+    """`[L]`: by lane, the capacity of its work date that counts orders, else the last of all."""
     unit_rooms: Ints
-    """`[R]`: the same for units."""
+    """`[L]`: the same for units."""
 
 
 class Order(msgspec.Struct, frozen=True, eq=False):
@@ -185,12 +185,12 @@ def sites(at: Ground, terrain: Terrain) -> Sites:
 
 
 def _rooms(at: Ground, terrain: Terrain, unit: CapacityUnit) -> Ints:
-    """`[R]`: the capacity of each row's first work date, the last of all where it has none."""
+    """`[L]`: the capacity of each lane's work date, the last of all where it has none."""
     last = len(at.rooms)
     return np.array(
         [
-            at.rooms.get((node.node_id, first.work_on, unit), last) if first else last
-            for node, first in zip(terrain.destination.nodes, terrain.dispatches, strict=True)
+            at.rooms.get((lane.node_id, first.work_on, unit), last)
+            for lane, first in zip(terrain.lanes, terrain.departures, strict=True)
         ],
         np.int64,
     )
@@ -249,7 +249,7 @@ def _choices(at: Ground, waiting: Waiting, gathered: Gathered) -> tuple[Ints, Ch
         barred = [terrain.row_of[name] for name in waiting.barred if name in terrain.row_of]
         most[np.isin(slots.rows, barred)] = 0
     kept = np.flatnonzero(most.any(axis=1))
-    rows, most = slots.rows[kept], most[kept]
+    rows, lanes, most = slots.rows[kept], slots.lanes[kept], most[kept]
     cells = np.zeros_like(most)
     for i, line in enumerate(gathered.lines):
         places = np.searchsorted(at.stock[line.sku][0], site.numbers[rows])
@@ -267,8 +267,8 @@ def _choices(at: Ground, waiting: Waiting, gathered: Gathered) -> tuple[Ints, Ch
         wanted=grid.quantities,
         grams=grid.weights_grams,
         cells=cells,
-        order_rooms=site.order_rooms[rows],
-        unit_rooms=site.unit_rooms[rows],
+        order_rooms=site.order_rooms[lanes],
+        unit_rooms=site.unit_rooms[lanes],
         parcels_max=len(waiting.plan.fulfillments),
     )
 

@@ -4,6 +4,9 @@ import math
 import time
 from collections.abc import Sequence
 
+import msgspec
+
+from routing.leaning import leaned
 from routing.window import Move, Rearranged, Rules, Window
 from routing.window_choice import take
 from routing.window_ground import Column, asked, ground, planned
@@ -22,12 +25,24 @@ def rearrange(window: Window, rules: Rules | None = None) -> Rearranged:
     """
     rules = rules or Rules()
     clock = Clock(time.perf_counter(), rules.time_limit_ms / 1000)
+    window = leaning(window)
     at = ground(window)
     orders = [asked(at, each) for each in window.orders]
     search = Search(at, orders, rules)
     search.set_prices(clock)
     picked, bound = settle(search, clock)
     return _told(search, picked, max(search.bound, bound))
+
+
+def leaning(window: Window) -> Window:
+    """The window with each order's terrain as its strategy sees it."""
+    return msgspec.structs.replace(
+        window,
+        orders=tuple(
+            msgspec.structs.replace(each, terrain=leaned(each.terrain, each.policy))
+            for each in window.orders
+        ),
+    )
 
 
 def _told(search: Search, picked: Sequence[Column], bound: float) -> Rearranged:

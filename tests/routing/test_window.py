@@ -134,6 +134,14 @@ def test_a_barred_node_gets_nothing() -> None:
     assert rearrange(msgspec.structs.replace(window, orders=orders)).groups == ()
 
 
+def test_a_strategy_leaves_out_here_what_it_leaves_out_for_one_order() -> None:
+    """A service that a strategy does not use is not used because it is cheaper for all."""
+    window = swapped()
+    policy = Policy(services=("express",))
+    orders = tuple(msgspec.structs.replace(order, policy=policy) for order in window.orders)
+    assert rearrange(msgspec.structs.replace(window, orders=orders)).groups == ()
+
+
 def test_an_order_of_too_many_ways_keeps_its_plan() -> None:
     """It says how many were not looked at, so that nobody takes the bound for theirs."""
     window = swapped()
