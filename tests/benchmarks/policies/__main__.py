@@ -6,6 +6,7 @@ it was; the report and the picture are made of what is there.
 
 import argparse
 import multiprocessing
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 
 from tests.benchmarks.policies.picture import draw
 from tests.benchmarks.policies.report import written
-from tests.benchmarks.policies.suite import MAKERS, Bounded, Ran, run
+from tests.benchmarks.policies.suite import MAKERS, Bounded, Ran, names_of, run
 
 SEEDS = 20
 FOLDER = Path("reports/policies")
@@ -26,15 +27,21 @@ class Done(msgspec.Struct, frozen=True):
 
     world: str
     seed: int
-    bounded: Bounded
+    bounded: Bounded | None
+    """None where it was found before."""
     ran: tuple[Ran, ...]
 
 
-def one(asked: tuple[str, int]) -> Done:
+Asked = tuple[str, int, frozenset[str]]
+"""A world, a seed and the policies that were run before."""
+
+
+def one(asked: Asked) -> Done:
     """Run one world of one seed."""
+    world, seed, _ = asked
     rows = list(run(*asked))
-    bounds = [row for row in rows if isinstance(row, Bounded)]
-    return Done(*asked, bounds[0], tuple(row for row in rows if isinstance(row, Ran)))
+    bound = next((row for row in rows if isinstance(row, Bounded)), None)
+    return Done(world, seed, bound, tuple(row for row in rows if isinstance(row, Ran)))
 
 
 def rows_of(path: Path) -> list[Done]:
@@ -44,7 +51,7 @@ def rows_of(path: Path) -> list[Done]:
     return [msgspec.json.decode(line, type=Done) for line in path.read_bytes().splitlines()]
 
 
-def measured(asked: list[tuple[str, int]], processes: int) -> Iterator[Done]:
+def measured(asked: list[Asked], processes: int) -> Iterator[Done]:
     """Run worlds as processes become free; a single process is this one."""
     if processes == 1:
         yield from map(one, asked)
@@ -61,16 +68,19 @@ def main() -> None:
     if options.anew:
         path.unlink(missing_ok=True)
     done = rows_of(path)
-    known = {(each.world, each.seed) for each in done}
+    known: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for each in done:
+        known[each.world, each.seed] |= {row.policy for row in each.ran}
     # Seed by seed, so that a run that is stopped has something of every world.
-    todo = [(world, seed) for seed in range(1, options.seeds + 1) for world in options.worlds]
-    todo = [each for each in todo if each not in known]
+    every = [(world, seed) for seed in range(1, options.seeds + 1) for world in options.worlds]
+    todo = [(*each, frozenset(known[each])) for each in every]
+    todo = [each for each in todo if not each[2].issuperset(names_of(each[0]))]
     columns = ("{task.description:12}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns) as progress, path.open("ab") as file:
         bars = {world: progress.add_task(world, total=options.seeds) for world in options.worlds}
-        for world, seed in known:
-            if world in bars and seed <= options.seeds:
-                progress.advance(bars[world])
+        left = {each[:2] for each in todo}
+        for world, seed in every:
+            progress.advance(bars[world], (world, seed) not in left)
         for found in measured(todo, options.processes):
             done.append(found)
             file.write(msgspec.json.encode(found) + b"\n")
@@ -78,7 +88,7 @@ def main() -> None:
             progress.advance(bars[found.world])
     kept = [each for each in done if each.world in options.worlds and each.seed <= options.seeds]
     rows = [row for each in kept for row in each.ran]
-    bounds = [each.bounded for each in kept]
+    bounds = [each.bounded for each in kept if each.bounded is not None]
     text = written(rows, bounds)
     (options.folder / "report.md").write_text(text, encoding="utf-8")
     (options.folder / "report.svg").write_text(draw(rows, bounds), encoding="utf-8")

@@ -22,10 +22,8 @@ from tests.benchmarks.policies.simulate import begin
 from tests.benchmarks.policies.world import UNLIMITED, Events, Floats, Ints, Network, Period, online
 
 STEPS_MAX = 60
-SETTLED = 0.01
-"""Distance between the bound and the estimate from above, as a share, at which prices are settled."""
 AVERAGED = 0.1
-"""Weight of the newest plans in the average."""
+"""Weight of the newest plans in the average, at least."""
 REACH = 80.0
 """Minor units by which a price moves when it first moves; later ones are shorter, each divided by
 the root of the sum of squares of all slopes of its own (Duchi, Hazan and Singer, Journal of Machine
@@ -51,11 +49,6 @@ class Hindsight(NamedTuple):
     def gap(self) -> float:
         """Distance between the bound and the estimate."""
         return (self.estimate_minor - self.bound_minor) / max(1.0, self.bound_minor)
-
-    @property
-    def converged(self) -> bool:
-        """Whether prices have settled."""
-        return self.gap <= SETTLED
 
 
 class Demand(NamedTuple):
@@ -140,7 +133,7 @@ def priced(
         over = found.stock - stock, np.where(finite, found.room - room, 0.0)
         prices = moved(prices, over, past, (value, most))
         found = chosen(table, value, demand, (stock, room), prices)
-        mean = averaged(mean, found)
+        mean = averaged(mean, found, step)
         estimate = min(estimate, _estimate(table, mean, value, demand, (stock, room)))
         if found.bound_minor > bound:
             bound, best = found.bound_minor, prices
@@ -177,9 +170,10 @@ def _estimate(
     )
 
 
-def averaged(mean: Chosen, found: Chosen) -> Chosen:
-    """The average of all plans, the newest counting most."""
-    keep, new = 1 - AVERAGED, AVERAGED
+def averaged(mean: Chosen, found: Chosen, step: int) -> Chosen:
+    """The average of all plans, the newest counting most; the first are soon forgotten."""
+    new = max(AVERAGED, 1 / (step + 1))
+    keep = 1 - new
     return Chosen(
         found.bound_minor,
         keep * mean.money_minor + new * found.money_minor,

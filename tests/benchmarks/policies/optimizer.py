@@ -105,8 +105,11 @@ class Optimizer:
         self.prices.renew(running, day)
 
     def decide(self, running: Running, asked: Asked, at_days: float) -> tuple[Ints, Ints]:
-        """The node and the day of each line in the plan."""
-        plan = self.plan(running, asked, at_days)
+        """Where and when each line is sent from."""
+        return self.sent(asked, self.plan(running, asked, at_days))
+
+    def sent(self, asked: Asked, plan: Plan) -> tuple[Ints, Ints]:
+        """The node and the day of each line in a plan."""
         nodes, days = np.full(len(asked.skus), -1), np.full(len(asked.skus), -1)
         for each in plan.fulfillments:
             for line in each.lines:
@@ -121,7 +124,7 @@ class Optimizer:
         basket = Basket(
             now=NOW,
             lines=tuple(
-                _line(self.ground.skus[s], i, int(running.network.grams[s]), asked.wish)
+                line_of(self.ground.skus[s], i, int(running.network.grams[s]), asked.wish)
                 for i, s in enumerate(asked.skus.tolist())
             ),
             policy=self.ground.policy,
@@ -136,18 +139,20 @@ class Optimizer:
 
 
 @lru_cache(maxsize=100_000)
-def _line(sku: str, i: int, grams: int, wish: int) -> Line:
+def line_of(sku: str, i: int, grams: int, wish: int) -> Line:
+    """Line `i` of an order."""
     return Line(
         line_id=str(i),
         sku=sku,
         quantity=1,
         weight_grams=grams,
-        requested_by=_on(wish) if wish >= 0 else None,
+        requested_by=on(wish) if wish >= 0 else None,
     )
 
 
 @lru_cache(maxsize=64)
-def _on(days: int) -> date:
+def on(days: int) -> date:
+    """The date so many days after that of every order."""
     return TODAY + timedelta(days=days)
 
 
@@ -186,7 +191,7 @@ def _room(running: Running, asked: Asked, soonest: Ints) -> dict[str, tuple[Capa
     return {
         running.network.names[n]: tuple(
             Capacity(
-                work_on=_on(shift),
+                work_on=on(shift),
                 remaining=int(running.room[n, asked.day + shift]) if shift >= soonest[n] else 0,
             )
             for shift in range(SHIFT_MAX + 1)

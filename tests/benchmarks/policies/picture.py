@@ -5,7 +5,7 @@ Drawn by hand as SVG, so that it needs no library and looks the same everywhere.
 
 from collections.abc import Sequence
 
-from tests.benchmarks.policies.report import Told, settled, told
+from tests.benchmarks.policies.report import Told, bounded, told
 from tests.benchmarks.policies.suite import MYOPIC, Bounded, Ran
 
 WIDTH, LEFT, RIGHT, ROW, HEAD = 960, 230, 60, 20, 34
@@ -26,7 +26,7 @@ def draw(rows: Sequence[Ran], bounds: Sequence[Bounded]) -> str:
     for world in dict.fromkeys(row.world for row in rows):
         names = dict.fromkeys(row.policy for row in rows if row.world == world)
         found = [told(rows, bounds, world, name) for name in names]
-        parts += _world(found, top, bound=settled(bounds, world))
+        parts += _world(found, top, bound=bounded(bounds, world))
         top += HEAD + ROW * len(found) + 14
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}">'

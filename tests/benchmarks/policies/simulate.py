@@ -5,7 +5,8 @@ its money is counted by the simulator's own table, so that no policy keeps its o
 """
 
 import time
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,6 +14,10 @@ from tests.benchmarks.policies.exact import SHIFT_MAX, Asked, Table, compiled, m
 from tests.benchmarks.policies.world import ONLINE, Events, Floats, Ints, Network, Period, online
 
 GRAMS_MAX = 60_000
+RELEASES = 4
+"""How often a day orders are released, for policies that plan anew before."""
+PAID, SPLIT, LATE, SHORT, LOST_MINOR, LOST, DONE, COUNTS = range(8)
+"""What is counted during a period; `DONE` is how far its events have been gone through."""
 
 
 class Running(NamedTuple):
@@ -39,6 +44,14 @@ class Policy(Protocol):
 
     def decide(self, running: Running, asked: Asked, at_days: float) -> tuple[Ints, Ints]:
         """The node and the day for each line, -1 where nobody sends it."""
+
+
+@runtime_checkable
+class Releasing(Protocol):
+    """Who may also plan anew what was decided since the last release."""
+
+    def release(self, running: Running) -> list[tuple[Ints, Ints] | None]:
+        """The new plan of each order since the last release, in order; none where it stays."""
 
 
 class Outcome(NamedTuple):
@@ -97,37 +110,76 @@ def simulate(
 ) -> tuple[Outcome, Running]:
     """Run a policy through a period. Raises `ValueError` for a plan that takes what is not there."""
     running, events = begin(network, period, days), period.events
-    tally = np.zeros(5, np.int64)
+    tally = np.zeros(COUNTS, np.int64)
+    made: list[tuple[Asked, tuple[Ints, Ints]]] = []
     orders = online(events)
     times = np.zeros(len(orders))
-    lost_minor, lost, done, today = 0, 0, 0, -1
+    today, releases = -1, 0
     for number, event in enumerate(orders.tolist()):
-        found = walk_ins(running, events, done, event)
-        lost_minor, lost, done = lost_minor + found[0], lost + found[1], event + 1
         at = float(events.at_days[event])
+        if int(at * RELEASES) > releases:
+            releases = int(at * RELEASES)
+            serve(running, events, int(np.searchsorted(events.at_days, releases / RELEASES)), tally)
+            release(running, policy, made, tally)
+            made = []
+        serve(running, events, event, tally)
         while today < int(at):
             today += 1
             policy.renew(running, today)
         asked = asked_for(events, event)
         start = time.perf_counter()
-        nodes, shipped = policy.decide(running, asked, at)
+        sent = policy.decide(running, asked, at)
         times[number] = time.perf_counter() - start
-        settle(running, asked, (nodes, shipped), tally, at)
-    found = walk_ins(running, events, done, len(events.node))
-    paid, split, late, short = tally[:4].tolist()
-    outcome = Outcome(
-        online_minor=paid,
-        shortage_minor=short * network.shortage_minor,
-        lost_minor=lost_minor + found[0],
-        orders=len(orders),
-        split=split,
-        late=late,
-        short=short,
+        settle(running, asked, sent, tally, at)
+        made.append((asked, sent))
+    release(running, policy, made, tally)
+    serve(running, events, len(events.node), tally)
+    return _outcome(running, events, tally, times), running
+
+
+def _outcome(running: Running, events: Events, tally: Ints, times: Floats) -> Outcome:
+    """What the counts come to."""
+    known = tally.tolist()
+    return Outcome(
+        online_minor=known[PAID],
+        shortage_minor=known[SHORT] * running.network.shortage_minor,
+        lost_minor=known[LOST_MINOR],
+        orders=len(times),
+        split=known[SPLIT],
+        late=known[LATE],
+        short=known[SHORT],
         walk_ins=int((events.node != ONLINE).sum()),
-        lost=lost + found[1],
+        lost=known[LOST],
         times_us=times * 1e6,
     )
-    return outcome, running
+
+
+def release(
+    running: Running, policy: Policy, made: Sequence[tuple[Asked, tuple[Ints, Ints]]], tally: Ints
+) -> None:
+    """Let a policy plan anew what it decided since the last release; all moves at once."""
+    if not isinstance(policy, Releasing):
+        return
+    moves = [
+        (asked, sent, other)
+        for (asked, sent), other in zip(made, policy.release(running), strict=True)
+        if other is not None
+    ]
+    for asked, sent, _ in moves:
+        give_back(running, asked, sent, tally)
+    for asked, _, other in moves:
+        settle(running, asked, other, tally, float(asked.day))
+
+
+def give_back(running: Running, asked: Asked, sent: tuple[Ints, Ints], tally: Ints) -> None:
+    """Undo what `settle` took and counted."""
+    nodes, days = sent
+    there = nodes >= 0
+    np.add.at(running.stock, (asked.skus[there], nodes[there]), 1)
+    for n, d in {(n, d) for n, d in zip(nodes.tolist(), days.tolist(), strict=True) if n >= 0}:
+        running.room[n, d] += 1
+    paid, parcels, late = money(running.table, asked, nodes, days)
+    tally[[PAID, SPLIT, LATE, SHORT]] -= [paid, int(parcels > 1), late, int((~there).sum())]
 
 
 def asked_for(events: Events, event: int) -> Asked:
@@ -157,17 +209,19 @@ def settle(
             raise ValueError(f"node {n} has no room on day {d}")
         running.room[n, d] -= 1
     paid, parcels, late = money(running.table, asked, nodes, days)
-    tally += np.array([paid, parcels > 1, late, int((nodes < 0).sum()), parcels])
+    tally[[PAID, SPLIT, LATE, SHORT]] += [paid, int(parcels > 1), late, int((nodes < 0).sum())]
 
 
-def walk_ins(running: Running, events: Events, first: int, last: int) -> tuple[int, int]:
-    """Serve those who walk in between two events: what the lost ones cost, and how many."""
-    return _walk_ins(
+def serve(running: Running, events: Events, until: int, tally: Ints) -> None:
+    """Serve those who walk in up to an event, and count who finds nothing."""
+    minor, lost = _walk_ins(
         (running.stock, running.sold, running.gone_at, running.network.value_minor),
         (events.at_days, events.node, events.starts, events.skus),
-        first,
-        last,
+        int(tally[DONE]),
+        until,
     )
+    tally[[LOST_MINOR, LOST]] += [minor, lost]
+    tally[DONE] = until
 
 
 @compiled

@@ -1,6 +1,6 @@
 """What is run: which policies in which worlds, and what becomes of each."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -18,6 +18,7 @@ from tests.benchmarks.policies.forecast import (
 )
 from tests.benchmarks.policies.hindsight import Demand, demand_of, hindsight
 from tests.benchmarks.policies.jasin_sinha import jasin_sinha_world
+from tests.benchmarks.policies.joint import Joint
 from tests.benchmarks.policies.kinds import Kind, counted, duals_of, expected
 from tests.benchmarks.policies.omni import WORLDS, omni_world
 from tests.benchmarks.policies.optimizer import Optimizer
@@ -47,6 +48,8 @@ RECURRING = {"jasin-sinha", "traps"}
 """Worlds in which the same few kinds of orders come again and again."""
 TELLING = {"omni", "towns", "jasin-sinha"}
 """Worlds in which the best policy is also run with the true demand."""
+WINDOWED = {"omni", "online", "peak"}
+"""Worlds in which orders wait for a release and are rearranged."""
 WEIGHTS = (0.5, 1.0, 1.5)
 """Of rationing, tried beside 0 on the last periods of the past."""
 VALIDATED = 2
@@ -84,31 +87,41 @@ class Bounded(msgspec.Struct, frozen=True):
     """Distance from an estimate from above, as a share; `NOT_SETTLED` where there is none."""
 
 
-def run(name: str, seed: int) -> Iterator[Ran | Bounded]:
-    """Run every policy of a world, and find its bound."""
+def names_of(world: str) -> list[str]:
+    """The policies that are run in a world, in the order of the report."""
+    found = ["nearest", "fewest splits", MYOPIC]
+    found += ["rationing, learned"] * (world in {"omni", "towns", "peak"})
+    found += [BEST] + [TOLD] * (world in TELLING)
+    return found + ["window", "window, prices, learned"] * (world in WINDOWED)
+
+
+def run(name: str, seed: int, left_out: Collection[str] = ()) -> Iterator[Ran | Bounded]:
+    """Run the policies of a world but those left out, and find its bound unless some are."""
     world = MAKERS[name](seed)
-    yield bounded(world, seed)
-    for policy, make in policies(world).items():
-        outcome, _ = simulate(world.network, world.period, world.days, make())
+    if not left_out:
+        yield bounded(world, seed)
+    made = policies(world)
+    for policy in names_of(name):
+        if policy in left_out:
+            continue
+        outcome, _ = simulate(world.network, world.period, world.days, made[policy]())
         yield ran(world.name, seed, policy, outcome)
 
 
 def policies(world: World) -> dict[str, Callable[[], Policy]]:
-    """The policies of a world, each made when its turn comes."""
+    """All policies on a world, each made when its turn comes."""
     known = forecast(world, world.past)
-    found: dict[str, Callable[[], Policy]] = {
+    rationing = Rationing(known.belief, known.weight)
+    return {
         "nearest": lambda: Rule(nearest=True),
         "fewest splits": lambda: Rule(nearest=False),
         MYOPIC: lambda: Optimizer(world.network, Free()),
+        "rationing, learned": lambda: Optimizer(world.network, rationing),
+        BEST: lambda: Optimizer(world.network, known.prices()),
+        TOLD: lambda: Optimizer(world.network, told_truly(world, known).prices()),
+        "window": lambda: Joint(world.network, Free()),
+        "window, prices, learned": lambda: Joint(world.network, known.prices()),
     }
-    if world.walk_in_rates.any():
-        rationing = Rationing(known.belief, known.weight)
-        found["rationing, learned"] = lambda: Optimizer(world.network, rationing)
-    found[BEST] = lambda: Optimizer(world.network, known.prices())
-    if world.name in TELLING:
-        told = told_truly(world, known)
-        found[TOLD] = lambda: Optimizer(world.network, told.prices())
-    return found
 
 
 class Forecast(NamedTuple):
