@@ -155,18 +155,31 @@ def changed(plan: Plan, changes: Changes, voice: Voice) -> list[str]:
     found = [_change(plan, each, voice, used=used) for each in changes.found]
     if found or used or not changes.proven:
         return found
-    return [f"Neither lower prices of {node} nor more stock there would have made a cheaper plan."]
+    return [f"Neither lower prices of {node} nor what it lacked would have made a cheaper plan."]
 
 
 def _change(plan: Plan, change: Change, voice: Voice, *, used: bool) -> str:
     node = voice.node(change.node_id)
-    less, saved = voice.money(change.less_minor), plan.objective_minor - change.objective_minor
-    if change.what == "handling":
-        return f"{node} would have been chosen at {less} less handling for an order."
-    if change.what == "parcels":
-        return f"{node} would have been chosen at {less} less for each of its parcels."
-    more = voice.units(change.units)
-    saving = f"saved {voice.money(saved)}"
     if used:
-        return f"{more} more at {node} would have {saving}."
-    return f"{node} would have been chosen with {more} more, which would have {saving}."
+        saved = voice.money(plan.objective_minor - change.objective_minor)
+        return f"{voice.units(change.units)} more at {node} would have saved {saved}."
+    return f"{node} would have been chosen {_condition(plan, change, voice)}."
+
+
+def _condition(plan: Plan, change: Change, voice: Voice) -> str:
+    """What would have had to be different for a node to be chosen."""
+    less = voice.money(change.less_minor)
+    match change.what:
+        case "handling":
+            return f"at {less} less handling for an order"
+        case "parcels":
+            return f"at {less} less for each of its parcels"
+        case "worth":
+            return f"if units there were worth {less} less otherwise"
+        case "risk":
+            return f"if the risk of its refusing a unit were worth {less} less"
+        case "surcharge":
+            return f"if an order more there counted {less} less"
+        case "stock":
+            saved = voice.money(plan.objective_minor - change.objective_minor)
+            return f"with {voice.units(change.units)} more, which would have saved {saved}"

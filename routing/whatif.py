@@ -7,7 +7,8 @@ the node nothing is cheaper, so every such plan uses it.
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeVar, get_args
 
 import msgspec
 
@@ -21,6 +22,9 @@ LESS = " less"
 """Ends the names of tariffs that are lowered for a node alone."""
 
 replace = msgspec.structs.replace
+Price = Literal["worth", "risk", "surcharge"]
+What = Literal["handling", "parcels", "stock", "worth", "risk", "surcharge"]
+"""Money; more units on hand; prices beyond money, see `routing.problem.Stock` and `Node`."""
 Units = tuple[tuple[str, int], ...]
 
 
@@ -28,9 +32,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """The least change of one kind at a node that makes a cheaper plan."""
 
     node_id: str
-    what: Literal["handling", "parcels", "stock"]
+    what: What
     less_minor: int = 0
-    """Less for each fulfillment, or for each parcel."""
+    """Less for each fulfillment, for each parcel, or for each unit."""
     units: Units = ()
     """More units on hand, by sku; with one less of any of them no plan is cheaper."""
     objective_minor: int
@@ -44,6 +48,9 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     found: tuple[Change, ...]
     proven: bool
     """Whether what is not found is known not to exist; false where the time ran out."""
+
+
+Priced = TypeVar("Priced", Node, Stock)
 
 
 class _Undecided(Exception):  # noqa: N818 - an answer, not a failure
@@ -93,17 +100,23 @@ class _Asker:
         return found
 
 
+Question = Callable[[_Asker, str], Change | None]
+
+
 def changes(problem: Problem, plan: Plan, node_id: str) -> Changes:
     """What would have made a cheaper plan with a node of the problem than the `plan` that was made.
 
-    For a node outside the plan: less handling, cheaper parcels, more stock; for one in it: more
-    stock. Of a plan that is not proven nothing can be said, as cheaper ones may exist anyway.
+    For a node outside the plan: less handling, cheaper parcels, lower prices beyond money, more
+    stock; for one in it: more stock. Of a plan that is not proven nothing can be said, as cheaper
+    ones may exist anyway.
     """
     asker = _Asker(problem, plan, time.perf_counter() + TIME_LIMIT_MS / 1000)
     if plan.status != "optimal" or all(each.node_id != node_id for each in problem.nodes):
         return Changes(node_id=node_id, found=(), proven=False)
     used = any(f.node_id == node_id for f in plan.fulfillments)
-    questions = (_stock,) if used else (_handling, _parcels, _stock)
+    prices = (partial(_price, what=what) for what in get_args(Price))
+    asked: tuple[Question, ...] = (_handling, _parcels, *prices, _stock)
+    questions = (_stock,) if used else asked
     found: list[Change] = []
     proven = True
     for question in questions:
@@ -149,6 +162,20 @@ def with_parcels(problem: Problem, node_id: str, less_minor: int) -> Problem:
     )
 
 
+def with_price(problem: Problem, node_id: str, what: Price, less_minor: int) -> Problem:
+    """The problem with a node whose prices of one kind beyond money are so much less, or nothing."""
+    field = f"{what}_minor"
+
+    def lower(each: Priced) -> Priced:
+        if each.node_id != node_id:
+            return each
+        return replace(each, **{field: max(0, getattr(each, field) - less_minor)})
+
+    if what == "surcharge":
+        return replace(problem, nodes=tuple(map(lower, problem.nodes)))
+    return replace(problem, stock=tuple(map(lower, problem.stock)))
+
+
 def with_stock(problem: Problem, node_id: str, units: Iterable[tuple[str, int]]) -> Problem:
     """The problem with so many more units on hand at a node, by sku."""
     more = dict(units)
@@ -190,6 +217,17 @@ def _parcels(asker: _Asker, node_id: str) -> Change | None:
     if found is None:
         return None
     return Change(node_id=node_id, what="parcels", less_minor=found[0], objective_minor=found[1])
+
+
+def _price(asker: _Asker, node_id: str, what: Price) -> Change | None:
+    priced = asker.problem.nodes if what == "surcharge" else asker.problem.stock
+    prices = (getattr(each, f"{what}_minor") for each in priced if each.node_id == node_id)
+    found = asker.least(
+        max(prices, default=0), lambda less: with_price(asker.problem, node_id, what, less)
+    )
+    if found is None:
+        return None
+    return Change(node_id=node_id, what=what, less_minor=found[0], objective_minor=found[1])
 
 
 def _stock(asker: _Asker, node_id: str) -> Change | None:

@@ -1,6 +1,7 @@
 """What would have made a node win is true to the minor unit and to the unit: solved again."""
 
 from datetime import date
+from typing import get_args
 
 import msgspec
 
@@ -12,7 +13,15 @@ from routing.plan import Plan
 from routing.problem import Policy, Problem
 from routing.solve import solve
 from routing.voice import Voice, between, on
-from routing.whatif import Change, changes, with_handling, with_parcels, with_stock
+from routing.whatif import (
+    Change,
+    What,
+    changes,
+    with_handling,
+    with_parcels,
+    with_price,
+    with_stock,
+)
 from tests.routing import small
 from tests.routing.baskets import decided
 from tests.routing.random_problems import random_problem
@@ -27,6 +36,8 @@ def changed(problem: Problem, change: Change, fewer: int = 0, sku: str = "") -> 
         return with_handling(problem, change.node_id, change.less_minor - fewer)
     if change.what == "parcels":
         return with_parcels(problem, change.node_id, change.less_minor - fewer)
+    if change.what != "stock":
+        return with_price(problem, change.node_id, change.what, change.less_minor - fewer)
     units = {name: count - fewer * (name == sku) for name, count in change.units}
     return with_stock(problem, change.node_id, units.items())
 
@@ -59,7 +70,7 @@ def test_a_change_is_just_enough_on_random_problems() -> None:
             for change in told.found:
                 assert_just_enough(problem, plan, change)
                 seen.add(change.what)
-    assert seen == {"handling", "parcels", "stock"}
+    assert seen == {*get_args(What)}
 
 
 def test_what_is_not_found_does_not_exist() -> None:
@@ -78,6 +89,9 @@ def test_what_is_not_found_does_not_exist() -> None:
             free = {
                 "handling": with_handling(problem, node.node_id, node.handling_order_minor),
                 "parcels": with_parcels(problem, node.node_id, 10_000),
+                "worth": with_price(problem, node.node_id, "worth", 10**9),
+                "risk": with_price(problem, node.node_id, "risk", 10**9),
+                "surcharge": with_price(problem, node.node_id, "surcharge", 10**9),
                 "stock": with_stock(
                     problem, node.node_id, [(line.sku, line.quantity) for line in problem.lines]
                 ),
@@ -196,7 +210,7 @@ def test_nothing_is_said_where_nothing_would_have_helped_or_nothing_is_proven() 
     decision = decided(problem)
     told = explain(decision, node_id="far", voice=VOICE)
     assert told["sentences"][-1] == (
-        "Neither lower prices of Far End nor more stock there would have made a cheaper plan."
+        "Neither lower prices of Far End nor what it lacked would have made a cheaper plan."
     )
 
     hasty = msgspec.structs.replace(decision.plan, status="feasible", bound_minor=0)

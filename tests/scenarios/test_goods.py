@@ -45,7 +45,7 @@ async def test_camping_gas_goes_to_an_island_by_sea_from_the_one_place_that_may_
     gas_alone.is_planned("newark ships 1 GAS on 2 March, to arrive on 11 March")
     await gas_alone.is_explained(
         "Reno may not ship or hand over any of the items it holds.",
-        "Neither lower prices of Reno nor more stock there would have made a cheaper plan.",
+        "Neither lower prices of Reno nor what it lacked would have made a cheaper plan.",
         asked_about=RENO,
     )
     await story.all_agrees()
