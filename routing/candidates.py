@@ -373,6 +373,16 @@ def verdicts(outlook: Outlook, choice: Choice) -> tuple[Verdict, ...]:
     )
 
 
+def _is_asked(surveyed: Survey, node: Node) -> bool:
+    """Whether some line that the node may hold can reach the customer from there."""
+    stocked = {sku for _, sku in surveyed.stock}
+    return any(
+        line.methods != ("pickup",) or line.pickup_node == node.node_id
+        for line in surveyed.problem.lines
+        if (node.node_id, line.sku) in surveyed.stock or line.sku not in stocked
+    )
+
+
 def _reason(outlook: Outlook, n: int) -> Reason:
     surveyed, offered = outlook.surveyed, outlook.offered
     node = surveyed.nodes[n]
@@ -382,8 +392,7 @@ def _reason(outlook: Outlook, n: int) -> Reason:
         return "closed"
     sends = surveyed.can_ship[n].any() or surveyed.can_send[n].any()
     if not (sends or surveyed.can_pickup[n].any()):
-        asked = any(line.methods != ("pickup",) for line in surveyed.lines)
-        return "incapable" if asked else "not_asked"
+        return "incapable" if _is_asked(surveyed, node) else "not_asked"
     if sends and not offered.kept[n]:
         bar = surveyed.bars.get(node.node_id)
         return "closed" if surveyed.lanes.get(node.node_id) else bar or "no_lane"

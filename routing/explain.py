@@ -63,10 +63,16 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """That node."""
 
 
-def decision_on(problem: Problem, parts: Parts, proof: tuple[Status, str, int]) -> Decision:
+def decision_on(
+    problem: Problem,
+    parts: Parts,
+    proof: tuple[Status, str, int],
+    pricing_ms: int = PRICING_LIMIT_MS,
+) -> Decision:
     """The decision for a plan that was made: `parts` and its status, its step and its bound.
 
-    Raises `ValueError` for a part that the problem does not offer.
+    What plans with each node cost at least is worked out for `pricing_ms`, where the plan was not
+    proven; a proven plan takes a fraction of that. Raises `ValueError` for a part that the problem does not offer.
     """
     outlook = look(problem)
     choice = choose(outlook)
@@ -78,7 +84,7 @@ def decision_on(problem: Problem, parts: Parts, proof: tuple[Status, str, int]) 
     plan = assemble(
         choice.instance, units, bound_minor=bound_minor, found_by=found_by, unproven=status
     )
-    deadline = time.perf_counter() + PRICING_LIMIT_MS / 1000
+    deadline = time.perf_counter() + pricing_ms / 1000
     solution = solve_instance(choice.instance, deadline, units)
     return _decision(outlook, choice, plan, solution.priced)
 
@@ -151,6 +157,7 @@ def nodes_told(decision: Decision, node_id: str | None = None) -> list[str]:
     """Nodes that an explanation names, for whoever knows what they are called."""
     plans = [decision.plan, *([decision.runner_up] if decision.runner_up else [])]
     named = [f.node_id for plan in plans for f in plan.fulfillments]
+    named += [f.pickup_node for plan in plans for f in plan.fulfillments if f.pickup_node]
     named += [verdict.by for verdict in decision.verdicts if verdict.by]
     return sorted({*named, *([node_id] if node_id else [])})
 

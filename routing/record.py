@@ -15,7 +15,7 @@ import numpy as np
 
 from routing.basket import Basket, Seen, noted, problem_of
 from routing.beyond import NOTHING, Bools, noted_beyond, read_beyond
-from routing.explain import Decision, Parts, decision_on
+from routing.explain import PRICING_LIMIT_MS, Decision, Parts, decision_on
 from routing.grid import Ints
 from routing.plan import Plan, Status
 from routing.problem import Capacity, CapacityUnit, Line, Method, Policy, Problem, Supply
@@ -166,12 +166,14 @@ def strategy_of(record: bytes) -> str:
     return str(policy[Policy.__struct_fields__.index("strategy")])
 
 
-def expand(record: bytes, body: bytes, also: str | None = None) -> Decision:
+def expand(
+    record: bytes, body: bytes, also: str | None = None, pricing_ms: int = PRICING_LIMIT_MS
+) -> Decision:
     """The whole decision: the problem, the plan, why each other node is not in it, a runner-up.
 
     `body` is what `terrain.body` wrote for the record's digest. A node named by `also` is in the
-    problem even if it had nothing of the order, so that it can be asked what it lacked. Raises
-    `RecordError` where they do not belong together or the plan no longer costs what it did.
+    problem even if it had nothing of the order, so that it can be asked what it lacked; for
+    `pricing_ms` see `decision_on`. Raises `RecordError` where they do not belong together or the plan no longer costs what it did.
     """
     read = msgspec.msgpack.decode(record, type=_Record)
     found = blake2b(body, digest_size=len(read.digest)).digest()
@@ -195,7 +197,9 @@ def expand(record: bytes, body: bytes, also: str | None = None) -> Decision:
         for number, units in part.units:
             line_id = lines[number].line_id
             taken[line_id] = taken.get(line_id, 0) + units
-    decision = decision_on(problem, parts, (read.status, read.found_by, read.bound_minor))
+    decision = decision_on(
+        problem, parts, (read.status, read.found_by, read.bound_minor), pricing_ms
+    )
     if decision.plan.objective_minor != read.objective_minor:
         raise RecordError(
             f"the plan cost {read.objective_minor}, read again {decision.plan.objective_minor}"
@@ -209,7 +213,8 @@ def _with_node(problem: Problem, served: Destination, also: str | None) -> Probl
     nodes = [node for node in served.nodes if node.node_id == also and also not in known]
     if not nodes:
         return problem
-    lanes = (lane for lane in served.lanes if lane.node_id == also)
+    reached = {None, *known}
+    lanes = (e for e in served.lanes if e.node_id == also and e.to_node in reached)
     return msgspec.structs.replace(
         problem, nodes=(*problem.nodes, *nodes), lanes=(*problem.lanes, *lanes)
     )

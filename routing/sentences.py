@@ -33,7 +33,7 @@ def _part(f: Fulfillment, voice: Voice) -> str:
     if f.method == "ship_to_store":
         return (
             f"{node} sends {units} to {voice.node(f.pickup_node or '')} by {f.service}, leaving on"
-            f" {on(f.work_on)}, to be collected there from a date"
+            f" {on(f.work_on)} and ready there"
             f" {between(f.promise.earliest, f.promise.latest)}{waits}, for {price}."
         )
     return (

@@ -5,10 +5,9 @@ from uuid import UUID
 
 import click
 
-from routing.explain import Decision
 from services.commands.session import with_database
 from services.database import Database
-from services.orders.decisions import decide_again, find_decision
+from services.orders.decisions import Replayed, replayed
 from services.problems import Refused
 
 
@@ -21,15 +20,14 @@ def command(allocation_id: UUID) -> None:
     proven plan is proven again; one that ran into its time limit is put together again.
     """
 
-    async def work(database: Database) -> Decision:
+    async def work(database: Database) -> Replayed:
         async with database.connect() as connection:
-            return await find_decision(connection, allocation_id)
+            return await replayed(connection, allocation_id)
 
     try:
-        decision = with_database(work)
+        found = with_database(work)
     except Refused as refused:
         raise click.ClickException(refused.detail) from refused
-    found = decide_again(decision)
     click.echo(
         f"{'The same plan' if found.is_same else 'Another plan'}: objective "
         f"{found.again.objective_minor}, recorded {found.recorded.objective_minor}; status "

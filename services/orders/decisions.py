@@ -18,6 +18,9 @@ from services.database import Database
 from services.orders import records
 from services.problems import Refused
 
+PRICING_MS = 50
+"""Time for what a replay needs of the nodes that are not in a plan which was not proven."""
+
 
 class Replayed(msgspec.Struct, frozen=True):
     """A recorded plan beside the one that comes out when the order is decided again."""
@@ -39,13 +42,25 @@ async def find_decision(
 
     A node named by `also` can be asked about even if it had nothing of the order.
     """
+    record, body = await read(connection, allocation_id)
+    return expand(record, body, also)
+
+
+async def replayed(connection: asyncpg.Connection, allocation_id: UUID) -> Replayed:
+    """Decide an allocation again from what is stored of it; raises `not-found`."""
+    record, body = await read(connection, allocation_id)
+    return await asyncio.to_thread(decide_again, record, body)
+
+
+async def read(connection: asyncpg.Connection, allocation_id: UUID) -> tuple[bytes, bytes]:
+    """Return a decision record and the facts it refers to; raises `not-found`."""
     record = await records.find_decision(connection, allocation_id)
     if record is None:
         raise Refused("not-found", f"There is no decision record of allocation {allocation_id}.")
     body = await records.find_terrain(connection, digest_of(record))
     if body is None:
         raise RuntimeError(f"allocation {allocation_id} refers to facts that are not kept")
-    return expand(record, zlib.decompress(body), also)
+    return record, zlib.decompress(body)
 
 
 async def explained(
@@ -75,10 +90,11 @@ async def voice_for(
     )
 
 
-def decide_again(decision: Decision) -> Replayed:
+def decide_again(record: bytes, body: bytes) -> Replayed:
     """Decide a recorded order again, on what was seen then and the master data of then.
 
     A proven plan is proven again, and comes out the same. One that ran into its time limit is put
     together again from its parts, at the same cost and with the same status.
     """
+    decision = expand(record, body, pricing_ms=PRICING_MS)
     return Replayed(decision.plan, replay(decision))

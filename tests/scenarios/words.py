@@ -167,6 +167,11 @@ def sentence(part: Mapping[str, Any]) -> str:
     promise = part["promise"]
     if part["method"] == "pickup":
         return f"{part['node']} hands over {goods} from {called(promise['earliest'])}"
+    if part["method"] == "ship_to_store":
+        return (
+            f"{part['node']} sends {goods} to {part['pickup_node']} on {called(part['work_on'])},"
+            f" ready there by {called(promise['latest'])}"
+        )
     assert promise["earliest"] == promise["latest"], "the carriers of the shop take a day or four"
     return (
         f"{part['node']} ships {goods} on {called(part['work_on'])},"

@@ -1,0 +1,40 @@
+"""What stores do for online customers: hand over today, receive for tomorrow, keep for walk-ins."""
+
+from tests.scenarios import shop
+from tests.scenarios.shop import FIFTH_AVENUE, NEWARK
+from tests.scenarios.words import Story, in_full
+
+
+async def test_the_first_collects_today_and_the_second_tomorrow_what_is_sent_to_the_store(
+    story: Story,
+) -> None:
+    """One lamp stands in Fifth Avenue; for the next customer Newark sends one there tonight.
+
+    It comes tomorrow; whether that is early enough to be ready the same day nobody can say.
+    """
+    able = shop.node(NEWARK, capabilities=["ship", "ship_to_store"])
+    await story.has_other_rules(f"/v1/nodes/{NEWARK}", able)
+    await story.there_are(FIFTH_AVENUE, "1 LAMP")
+    await story.there_are(NEWARK, "5 LAMP")
+    wanted = "1 LAMP collected at fifth-avenue"
+
+    today = await story.customer_orders(wanted, name="today")
+    tomorrow = await story.customer_orders(wanted, name="tomorrow")
+
+    today.is_planned("fifth-avenue hands over 1 LAMP from 2 March")
+    today.costs("2.10", handling="2.10")
+    tomorrow.is_planned("newark sends 1 LAMP to fifth-avenue on 2 March, ready there by 4 March")
+    tomorrow.costs("6.10", parcels="5.00", handling="1.10")
+    await today.is_explained(
+        f"Fifth Avenue hands over 1 Lamp, ready on {in_full('2 March')}, for 2.10 USD."
+    )
+    await tomorrow.is_explained(
+        f"Newark sends 1 Lamp to Fifth Avenue by ground, leaving on {in_full('2 March')} and ready"
+        " there between ",
+        f" and {in_full('4 March')}, for 6.10 USD.",
+        "Fifth Avenue would have been chosen with 1 Lamp more, which would have saved 4.",
+        asked_about=FIFTH_AVENUE,
+    )
+    for order in (today, tomorrow):
+        await order.is_paid()
+    await story.all_agrees()
