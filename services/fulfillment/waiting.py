@@ -15,10 +15,10 @@ import numpy as np
 
 from inventory.availability import Cell, read_cells
 from inventory.items import Item, get_items
-from inventory.nodes import read_capacity
+from inventory.nodes import CapacityLeft, read_capacity
 from routing import plan as plans
 from routing.plan import Plan, Prices, Promise
-from routing.problem import Capacity, Line
+from routing.problem import Capacity, Line, Policy
 from routing.terrain import Terrain, destination, prepare
 from routing.window import Waiting, Window
 from services import records as shared_records
@@ -27,6 +27,7 @@ from services.fulfillment.records import Work
 from services.fulfillment.resource import CAPACITY_DAYS, EXCLUDING, Want
 from services.orders.answers import CostAnswer
 from services.orders.lifecycle import find as find_allocation
+from services.orders.records import AllocationRow
 from services.orders.strategies import decided_by, ruled
 from services.planning.network import Network
 
@@ -63,6 +64,8 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
     cells: Mapping[Key, Cell]
     capacity: Mapping[str, tuple[Capacity, ...]]
     """By node id."""
+    surcharges: Mapping[str, int]
+    """By node id: its own price of work beyond what is planned, where it has that today."""
 
 
 async def read_shelves(
@@ -102,6 +105,9 @@ async def waited(
     for work in mine:
         for line in work.lines:
             units[line.line_id, line.sku] += line.quantity
+    strategy = await decided_by(connection, order.allocation_id)
+    if is_priced(network, strategy, row):
+        return None
     barred = await exceptions_records.find_excluded(connection, order.order_id)
     return Waited(
         works=mine,
@@ -111,10 +117,25 @@ async def waited(
         ),
         channel=row.channel,
         zone_id=row.zone_id,
-        strategy=await decided_by(connection, order.allocation_id),
+        strategy=strategy,
         barred=frozenset(node_id for node_id, _ in barred),
         beside=sum(any(line.left for line in work.lines) for work in works) - len(mine),
     )
+
+
+def is_priced(network: Network, strategy: str | None, row: AllocationRow) -> bool:
+    """Tell whether an order's strategy goes by learned prices of units.
+
+    Planned without them it would go where they kept it from, so it stays where it is.
+    """
+    policy = policy_of(network, strategy, row.channel, row.zone_id or "")
+    return policy.strategy in network.playbook.weights
+
+
+def policy_of(network: Network, strategy: str | None, channel: str, zone_id: str) -> Policy:
+    """Return the strategy that decided an order as it is in force now, else what the rules say."""
+    followed = network.playbook.policies.get(strategy or "")
+    return followed or ruled(network, channel, network.zones[zone_id])
 
 
 def is_movable(work: Work) -> bool:
@@ -155,7 +176,21 @@ async def shelf(
             if cell.node_id in network.nodes and not is_shut(cell)
         },
         capacity={node_id: tuple(rooms) for node_id, rooms in capacity.items()},
+        surcharges=surcharges_of(network, left, now),
     )
+
+
+def surcharges_of(network: Network, left: Sequence[CapacityLeft], now: datetime) -> dict[str, int]:
+    """Return the price of one more fulfillment at nodes that have planned for no more by tomorrow."""
+    until = now.date() + timedelta(days=1)
+    return {
+        each.node_id: network.overloads[each.node_id]
+        for each in left
+        if each.node_id in network.overloads
+        and each.work_on <= until
+        and each.planned_remaining is not None
+        and each.planned_remaining <= 0
+    }
 
 
 def is_shut(cell: Cell) -> bool:
@@ -199,6 +234,7 @@ def window_of(network: Network, given: Shelf) -> Window:
             for sku, own in left.items()
         },
         room=given.capacity,
+        surcharges=given.surcharges,
     )
 
 
@@ -225,8 +261,6 @@ def order_of(
     network: Network, given: Shelf, each: Waited, terrains: Mapping[str, Terrain]
 ) -> Waiting:
     """Return a waiting order as routing knows it, by the strategy that decided it."""
-    zone = network.zones[each.zone_id]
-    followed = network.playbook.policies.get(each.strategy or "")
     return Waiting(
         order_id=str(each.allocation_id),
         terrain=terrains[each.zone_id],
@@ -240,7 +274,7 @@ def order_of(
             )
             for position, want in enumerate(each.wants)
         ),
-        policy=followed or ruled(network, each.channel, zone),
+        policy=policy_of(network, each.strategy, each.channel, each.zone_id),
         plan=plan_of(each),
         beside=each.beside,
         barred=each.barred,

@@ -140,6 +140,18 @@ async def test_two_orders_change_places_in_one_step(
     await assert_all_agrees(database)
 
 
+async def test_an_order_decided_by_learned_prices_stays(
+    caller: Caller, database: Database, job: Rearranging
+) -> None:
+    """Planned without them it would go back to the stores that they protect."""
+    await stock(database, EMPTY | {("MUG", "WH-WEST"): 1})
+    body = shipped("o-1", ("MUG", 1)) | {"policy": {"strategy": "protect-stores"}}
+    await confirmed(caller, body)
+    await stock(database, {("MUG", "ST-EAST"): 3})
+    assert await job.run(database) == 0
+    assert await place_of(caller, database, "o-1") == ["WH-WEST"]
+
+
 async def test_released_work_stays(caller: Caller, database: Database, job: Rearranging) -> None:
     """From its release on a node has begun, and a better place comes too late."""
     await far_away(caller, database)
