@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import httpx
 
 from routing.voice import on
 from services.database import Database
+from services.prices.refresh import refresh
 from services.settings import Settings
 from tests.scenarios import shop
 from tests.scenarios.clock import set_clock
@@ -109,6 +111,24 @@ class Story:
             "quantity": count,
         }
         await self.called_by("planner", "POST", "/v1/supply", {"supply": [supply]})
+        await self.caller.catch_up()
+
+    async def till_sells(self, node_id: str, words: str) -> None:
+        """Let walk-ins buy at a node."""
+        count, sku = units(words)
+        sale = {
+            "movement_id": str(uuid4()),
+            "node_id": node_id,
+            "sku": sku,
+            "kind": "sale",
+            "quantity": count,
+        }
+        await self.called_by("planner", "POST", "/v1/stock/movements", {"movements": [sale]})
+        await self.caller.catch_up()
+
+    async def prices_are_learned(self) -> None:
+        """Let the service learn what units are worth to walk-ins."""
+        await refresh(self.settings, self.database)
         await self.caller.catch_up()
 
     async def has_other_rules(self, path: str, body: object) -> None:
@@ -222,6 +242,12 @@ class Order:
         path = f"/v1/allocations/{self.allocation_id}/confirm"
         found: dict[str, Any] = await self.story.called_by("checkout", "POST", path)
         return found
+
+    async def is_left(self) -> None:
+        """Let the customer leave the basket."""
+        path = f"/v1/allocations/{self.allocation_id}/release"
+        await self.story.called_by("checkout", "POST", path)
+        await self.story.caller.catch_up()
 
     async def works(self) -> dict[str, dict[str, Any]]:
         """Return the newest work of each node for the order."""
