@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from routing import sentences, whatif
-from routing.assemble import assemble, objective_minor
+from routing.assemble import assemble
 from routing.bound import Bound
 from routing.candidates import Choice, Outlook, candidates, choose, look, verdicts
 from routing.greedy import quick
@@ -126,7 +126,13 @@ def replay(decision: Decision) -> Plan:
 
 
 def least_using_minor(decision: Decision, node_id: str) -> int | None:
-    """The objective of the best plan that uses a kept node; none where no such plan was found.
+    """The objective of the best plan that uses a kept node; none where no such plan was found."""
+    found = best_using(decision, node_id)
+    return None if found is None else found.objective_minor
+
+
+def best_using(decision: Decision, node_id: str) -> Plan | None:
+    """The best plan that uses a kept node; none where no such plan was found.
 
     Solves the recorded problem with the node made obligatory, within `READING_LIMIT_MS`.
     """
@@ -135,7 +141,9 @@ def least_using_minor(decision: Decision, node_id: str) -> int | None:
     if not slots:
         return None
     answer = improve(instance, None, READING_LIMIT_MS, slots)
-    return None if answer.units is None else objective_minor(instance, answer.units)
+    if answer.units is None:
+        return None
+    return assemble(instance, answer.units, bound_minor=0, found_by="cp-sat", unproven="feasible")
 
 
 def why_not(decision: Decision, node_id: str, voice: Voice | None = None) -> str:
@@ -149,7 +157,7 @@ def why_not(decision: Decision, node_id: str, voice: Voice | None = None) -> str
             minor = verdict.minor[place] if verdict.minor else 0
             return sentences.ruled_out(verdict, node_id, minor, plan, voice)
     if any(node.node_id == node_id for node in decision.problem.nodes):
-        return sentences.dearer(plan, node_id, least_using_minor(decision, node_id), voice)
+        return sentences.dearer(plan, node_id, best_using(decision, node_id), voice)
     return sentences.unknown(node_id, voice)
 
 

@@ -126,15 +126,33 @@ def ruled_out(verdict: Verdict, node_id: str, minor: int, plan: Plan, voice: Voi
     return f"{node} {meaning}."
 
 
-def dearer(plan: Plan, node_id: str, least_minor: int | None, voice: Voice) -> str:
+def _outweighed(plan: Plan, best: Plan, voice: Voice) -> str:
+    """What kept a plan of less money from being chosen, if it was something beyond money."""
+    less = plan.cost.total_minor - best.cost.total_minor
+    beyond, chosen = best.prices, plan.prices
+    named = (
+        (beyond.worth_minor - chosen.worth_minor, "its units may be worth {} more there"),
+        (beyond.risk_minor - chosen.risk_minor, "refusals may cost {} more"),
+        (beyond.surcharge_minor - chosen.surcharge_minor, "work comes {} dearer to busy nodes"),
+    )
+    parts = [what.format(voice.money(minor)) for minor, what in named if minor > 0]
+    if less <= 0 or not parts:
+        return ""
+    return f" It would have been {voice.money(less)} less, but {listed(parts)}."
+
+
+def dearer(plan: Plan, node_id: str, best: Plan | None, voice: Voice) -> str:
     """What the best plan with a candidate would have cost."""
     node = voice.node(node_id)
-    if least_minor is None:
+    if best is None:
         return f"{node} was a candidate, but no plan that uses it could be found."
-    more = least_minor - plan.objective_minor
+    more = best.objective_minor - plan.objective_minor
     if more > 0:
-        best = f"comes to {voice.money(least_minor)}, {voice.money(more)} more"
-        return f"{node} was a candidate: the best plan that uses it {best} than the chosen one."
+        what = f"comes to {voice.money(best.objective_minor)}, {voice.money(more)} more"
+        return (
+            f"{node} was a candidate: the best plan that uses it {what} than the chosen one."
+            f"{_outweighed(plan, best, voice)}"
+        )
     if more == 0:
         return f"{node} was a candidate: the best plan that uses it costs exactly the same."
     return (

@@ -5,7 +5,8 @@ possible: no later date, the same kind of method, the same pickup node, no more 
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -26,6 +27,7 @@ from services.orders.lifecycle import find as find_allocation
 from services.orders.strategies import decided_by, ruled
 from services.orders.translate import dimensional_grams
 from services.planning.network import Network, Zone, distance_km
+from services.prices.few import Record, few_prices
 
 EXCLUDING = ("excluded", "node excluded")
 """Rules of buffers under which nothing at all is promised from a record."""
@@ -85,6 +87,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Cubic centimeters that count as a kilogram; 0 where weight alone is priced."""
     strategy: str | None = None
     """By name, the one that decided the order; none where that is not known."""
+    prices: Mapping[tuple[str, str], tuple[int, int]] = {}
+    """Worth and risk of a unit by (node, sku), by what was learned."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,15 +151,53 @@ async def read_facts(connection: asyncpg.Connection, network: Network, need: Nee
         ]
     limited = sorted({cell.node_id for cell in cells} & network.limited)
     since = (now - timedelta(days=1)).date()
+    zone = network.zones.get(row.zone_id or "") or network.zone_at(need.near)
+    strategy = await decided_by(connection, need.allocation_id)
     return Facts(
         now=now,
         channel=row.channel,
-        zone=network.zones.get(row.zone_id or "") or network.zone_at(need.near),
-        strategy=await decided_by(connection, need.allocation_id),
+        zone=zone,
+        strategy=strategy,
+        prices=await prices_of(
+            connection, network, followed(network, strategy, row.channel, zone), need, cells, now
+        ),
         items={item.sku: item for item in await get_items(connection, skus)},
         cells=cells,
         capacity=await read_capacity(connection, limited, since, CAPACITY_DAYS) if limited else [],
     )
+
+
+def followed(network: Network, strategy: str | None, channel: str, zone: Zone | None) -> Policy:
+    """Return the policy of a strategy as it is in force; of the rules' choice where there is none."""
+    return network.playbook.policies.get(strategy or "") or ruled(network, channel, zone)
+
+
+async def prices_of(
+    connection: asyncpg.Connection,
+    network: Network,
+    policy: Policy,
+    need: Need,
+    cells: Sequence[Cell],
+    now: datetime,
+) -> Mapping[tuple[str, str], tuple[int, int]]:
+    """Return worth and risk of a unit by (node, sku), where the strategy looks at them."""
+    weights = network.playbook.weights.get(policy.strategy)
+    if weights is None:
+        return {}
+    wanted: Counter[str] = Counter()
+    for each in need.wants:
+        wanted[each.sku] += each.quantity
+    found = [
+        Record(
+            cell.node_id,
+            cell.sku,
+            network.nodes[cell.node_id].time_zone,
+            cell.on_hand - cell.reserved - cell.unavailable,
+        )
+        for cell in cells
+        if cell.node_id in network.nodes
+    ]
+    return await few_prices(connection, found, wanted, weights, now)
 
 
 def unbound(cell: Cell) -> Cell:
@@ -174,9 +216,8 @@ def best(network: Network, need: Need, facts: Facts, time_limit_ms: int) -> Foun
     order where that is not known or not there any more. First one parcel for everything is tried,
     then any number. Pure.
     """
-    followed = network.playbook.policies.get(facts.strategy or "")
     policy = msgspec.structs.replace(
-        followed or ruled(network, facts.channel, facts.zone),
+        followed(network, facts.strategy, facts.channel, facts.zone),
         backorder=need.backorder,
         ship_complete=False,
         shipments_max=None,
@@ -217,7 +258,11 @@ def judged(plan: Plan, need: Need, facts: Facts) -> Found:
 
 def problem(network: Network, need: Need, facts: Facts, policy: Policy) -> Problem:
     """Return the problem that a need poses; its lines are named by their positions."""
-    stock = [stocked(cell, need) for cell in facts.cells if cell.node_id in network.nodes]
+    stock = [
+        stocked(cell, need, facts.prices.get((cell.node_id, cell.sku), (0, 0)))
+        for cell in facts.cells
+        if cell.node_id in network.nodes
+    ]
     stock = [each for each in stock if each.available > 0 or each.supply]
     holding = {each.node_id for each in stock}
     stores = [need.pickup_node] if need.pickup_node and need.method == "ship_to_store" else []
@@ -262,8 +307,8 @@ def volume_mm3(item: Item) -> int:
     return (item.length_mm or 0) * (item.width_mm or 0) * (item.height_mm or 0)
 
 
-def stocked(cell: Cell, need: Need) -> Stock:
-    """Return what a record can give to a need."""
+def stocked(cell: Cell, need: Need, prices: tuple[int, int]) -> Stock:
+    """Return what a record can give to a need; prices are the worth and the risk of a unit."""
     wanted = sum(each.quantity for each in need.wants if each.sku == cell.sku)
     return Stock(
         node_id=cell.node_id,
@@ -280,6 +325,8 @@ def stocked(cell: Cell, need: Need) -> Stock:
         )
         if need.backorder
         else (),
+        worth_minor=prices[0],
+        risk_minor=prices[1],
     )
 
 

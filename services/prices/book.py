@@ -191,16 +191,18 @@ def grouped(refusals: Sequence[Refusal]) -> tuple[dict[str, list[Refusal]], dict
 
 
 def chances_of(
-    book: Book, category: str, nodes: Sequence[tuple[str, str]], now: datetime
+    of_nodes: Mapping[str, float],
+    own: Sequence[Refusal],
+    nodes: Sequence[tuple[str, str]],
+    now: datetime,
 ) -> Floats:
     """Return how likely each of the nodes (id, time zone) refuses an item of a category now.
 
-    The chance is the one for the category at this part of the node's day, or the next one above
+    `of_nodes` and the category's `own` are what `grouped` returns. The chance is the one for the category at this part of the node's day, or the next one above
     that is known: for the category, of the node, of all nodes.
     """
-    usual = book.nodes_chances.get(ANY, 0.0)
-    chances = np.array([book.nodes_chances.get(node_id, usual) for node_id, _ in nodes])
-    own = book.chances.get(category, ())
+    usual = of_nodes.get(ANY, 0.0)
+    chances = np.array([of_nodes.get(node_id, usual) for node_id, _ in nodes], float)
     if own:
         place = {node_id: number for number, (node_id, _) in enumerate(nodes)}
         parts = {zone: day_part(now.astimezone(ZoneInfo(zone)).hour) for _, zone in set(nodes)}

@@ -110,7 +110,9 @@ class Pricing:
         """Return how likely each node refuses an item of a category now, by number."""
         found = self.chances.get(category)
         if found is None:
-            found = chances_of(book, category, zoned(self.view.node_ids, network), now)
+            own = book.chances.get(category, ())
+            nodes = zoned(self.view.node_ids, network)
+            found = chances_of(book.nodes_chances, own, nodes, now)
             self.chances[category] = found
         return found
 

@@ -377,6 +377,20 @@ async def read_refusals(connection: asyncpg.Connection) -> list[Refusal]:
     return [Refusal(*row) for row in rows]
 
 
+async def find_refusals(
+    connection: asyncpg.Connection, node_ids: Sequence[str], categories: Sequence[str]
+) -> list[Refusal]:
+    """Return the chances of these nodes for these categories, and of nodes as a whole."""
+    rows = await connection.fetch(
+        "SELECT node_id, category, day_part, asked, refused, chance FROM refusal"
+        " WHERE node_id = ANY ($1::text[] || '{*}') AND category = ANY ($2::text[] || '{*}')"
+        " ORDER BY node_id, category, day_part",
+        node_ids,
+        categories,
+    )
+    return [Refusal(*row) for row in rows]
+
+
 async def read_paces(connection: asyncpg.Connection) -> list[Pace]:
     """Return the pace of all nodes."""
     rows = await connection.fetch(

@@ -1,5 +1,6 @@
 """Orders go elsewhere for what was learned: last units, refusals, nodes with much to do."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -42,14 +43,15 @@ async def decided(caller: Caller, order_id: str, **changes: Any) -> tuple[dict[s
     held = await caller.post("/v1/allocations", basket(order_id, ("MUG", 1), **changes))
     assert held.status_code == 201, held.text
     allocation_id = held.json()["allocation_id"]
-    told = await caller.get(f"/v1/allocations/{allocation_id}/decision")
+    path = f"/v1/allocations/{allocation_id}/decision"
+    told = await caller.get(path)
     assert told.status_code == 200, told.text
     await caller.catch_up()
     async with caller.runtime.database.connect() as connection:
         record = await connection.fetchval(
             "SELECT record FROM decision WHERE allocation_id = $1", allocation_id
         )
-    return told.json(), record
+    return told.json() | {"path": path}, record
 
 
 async def test_the_last_unit_of_a_store_is_kept_for_its_walk_ins(
@@ -104,6 +106,10 @@ async def test_the_decision_names_what_the_units_are_worth_and_by_which_prices(
     assert told["policy"]["strategy"] == "protect-stores@0"
     assert told["policy"]["prices"] == version
     assert [each["node_id"] for each in told["plan"]["fulfillments"]] == ["WH-WEST"]
+    why = (await caller.get(told["path"], params={"node": "ST-EAST"})).json()["why_not"]
+    assert re.search(
+        r"would have been [\d.]+ .*less, but its units may be worth [\d.]+ .*more", why
+    )
 
 
 async def test_who_refuses_often_is_asked_less(
