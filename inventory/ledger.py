@@ -20,6 +20,7 @@ from inventory.book import (
     open_book,
     transpose,
 )
+from inventory.node_feeds import note_nodes
 from inventory.snapshots import Cause, SnapshotRecord, bring_to, newest
 
 __all__ = [
@@ -142,6 +143,10 @@ async def apply_snapshot(
     _check_snapshot(snapshot)
     fresh = await records.claim_message(connection, source, sequence, "snapshot", len(snapshot))
     seen = await bring_to(connection, newest(snapshot), Cause(actor=actor, source=source))
+    told: dict[str, datetime | None] = {}
+    for each in sorted(snapshot, key=lambda each: each.as_of):
+        told[each.node_id] = each.as_of
+    await note_nodes(connection, source, told)
     return FeedResult(
         applied=len(seen.findings),
         ignored_old=len(snapshot) - len(seen.findings),
@@ -182,6 +187,8 @@ async def apply_deltas(
                 applied += 1
                 book.add(msgspec.structs.replace(movement, source=source, actor=actor))
         shortages = await book.write(connection)
+    # A delta of nothing says that the feed is alive.
+    await note_nodes(connection, source, {each.node_id: None for each in deltas})
     return FeedResult(
         applied=applied,
         ignored_old=ignored,

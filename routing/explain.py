@@ -6,6 +6,7 @@ and the replay are pure functions of it.
 """
 
 import time
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date
 from typing import Any
@@ -61,6 +62,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """
     runner_up_without: str | None
     """That node."""
+    stale: Mapping[str, int] = {}
+    """By node: age in seconds of its feed, where that was too old to be taken as it is."""
 
 
 def decision_on(
@@ -100,6 +103,22 @@ def _decision(outlook: Outlook, choice: Choice, plan: Plan, priced: Bound) -> De
         runner_up=_runner_up(outlook, main) if main else None,
         runner_up_without=main,
     )
+
+
+def with_feeds(decision: Decision, stale: Mapping[str, int]) -> Decision:
+    """The decision with feeds that were too old; nodes that were left out for it get a verdict."""
+    if not stale:
+        return decision
+    seen = {held.node_id for held in decision.whole.stock}
+    out = tuple(sorted(stale.keys() - seen))
+    found = [Verdict("stale", out, age_s=tuple(stale[node_id] for node_id in out))] if out else []
+    for each in decision.verdicts:
+        named = [n for n, node_id in enumerate(each.node_ids) if node_id not in out]
+        node_ids = tuple(each.node_ids[n] for n in named)
+        minor = tuple(each.minor[n] for n in named) if each.minor else ()
+        if node_ids:
+            found.append(msgspec.structs.replace(each, node_ids=node_ids, minor=minor))
+    return msgspec.structs.replace(decision, verdicts=tuple(found), stale=dict(stale))
 
 
 def replay(decision: Decision) -> Plan:
@@ -215,9 +234,11 @@ def explain(
                 "node_ids": list(verdict.node_ids),
                 "by": verdict.by,
                 "minor": list(verdict.minor),
+                **({"age_s": list(verdict.age_s)} if verdict.age_s else {}),
             }
             for verdict in decision.verdicts
         ],
+        "stale_feeds": dict(decision.stale),
         "runner_up": msgspec.to_builtins(decision.runner_up),
         "runner_up_without": decision.runner_up_without,
         "what_if": msgspec.to_builtins(changes),

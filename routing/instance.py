@@ -156,6 +156,7 @@ def restrict(instance: Instance, slots: tuple[int, ...]) -> Instance:
 
 
 Reason = Literal[
+    "stale",
     "no_stock",
     "not_asked",
     "incapable",
@@ -181,3 +182,5 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
     minor: tuple[int, ...] = ()
     """By node; `dominated`: how much less `by` costs per shipment, at least; `priced_out`: the
     least objective of any plan that uses the node."""
+    age_s: tuple[int, ...] = ()
+    """By node; `stale`: how long ago its feed had come."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from routing.basket import Basket, Seen, noted, problem_of
 from routing.beyond import NOTHING, Bools, noted_beyond, read_beyond
-from routing.explain import PRICING_LIMIT_MS, Decision, Parts, decision_on
+from routing.explain import PRICING_LIMIT_MS, Decision, Parts, decision_on, with_feeds
 from routing.grid import Ints
 from routing.plan import Plan, Status
 from routing.problem import Capacity, CapacityUnit, Line, Method, Policy, Problem, Supply
@@ -77,6 +77,8 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
     parts: tuple[_Part, ...]
     beyond: bytes = b""
     """See `beyond.noted_beyond`; left out where there are no such prices."""
+    stale: tuple[tuple[int, int], ...] = ()
+    """Row and age in seconds of feeds that were too old; left out where none was."""
 
 
 class Sight(NamedTuple):
@@ -145,9 +147,16 @@ def write(terrain: Terrain, basket: Basket, policy: Policy, seen: Sight, plan: P
                 )
                 for f in plan.fulfillments
             ],
-            *([seen.beyond] if seen.beyond else []),
+            *([seen.beyond] if seen.beyond or basket.stale else []),
+            *([_stale_rows(terrain, basket)] if basket.stale else []),
         )
     )
+
+
+def _stale_rows(terrain: Terrain, basket: Basket) -> list[tuple[int, int]]:
+    """Row and age of the feeds that were too old, of nodes that the terrain has."""
+    rows = terrain.row_of
+    return sorted((rows[name], age_s) for name, age_s in basket.stale.items() if name in rows)
 
 
 @lru_cache(maxsize=1024)
@@ -181,10 +190,7 @@ def expand(
         raise RecordError(f"the record needs {read.digest.hex()}, the master data is {found.hex()}")
     served = read_body(body)
     lines = tuple(Line(**msgspec.structs.asdict(line)) for line in read.lines)
-    # Records of the time before a field was known end sooner.
-    policy = msgspec.convert(
-        dict(zip(Policy.__struct_fields__, read.policy, strict=False)), type=Policy
-    )
+    policy = _policy_of(read)
     problem = problem_of(served, _seen(read, lines, len(served.nodes)), read.now, lines, policy)
     problem = _with_node(problem, served, also)
     parts: Parts = {}
@@ -204,7 +210,48 @@ def expand(
         raise RecordError(
             f"the plan cost {read.objective_minor}, read again {decision.plan.objective_minor}"
         )
-    return decision
+    return with_feeds(decision, {served.nodes[row].node_id: age_s for row, age_s in read.stale})
+
+
+def _policy_of(read: _Record) -> Policy:
+    # Records of the time before a field was known end sooner.
+    known = dict(zip(Policy.__struct_fields__, read.policy, strict=False))
+    return msgspec.convert(known, type=Policy)
+
+
+class Asked(NamedTuple):
+    """What a record tells of an order without the master data being put together."""
+
+    now: datetime
+    lines: tuple[Line, ...]
+    policy: Policy
+    supply: dict[tuple[str, str], tuple[Supply, ...]]
+    """By node and sku."""
+    taken: dict[tuple[str, str], int]
+    """Units of the plan by node and sku, from wherever they come."""
+    objective_minor: int
+    is_weighed: bool
+    """Whether the objective counts prices of units and nodes, see `beyond`."""
+
+
+def asked_of(record: bytes, served: Destination) -> Asked:
+    """What was asked and what the plan took; `served` is the master data of the record's digest."""
+    read = msgspec.msgpack.decode(record, type=_Record)
+    lines = tuple(Line(**msgspec.structs.asdict(line)) for line in read.lines)
+    skus = sorted({line.sku for line in lines})
+    taken: dict[tuple[str, str], int] = {}
+    for part in read.parts:
+        for number, units in part.units:
+            cell = served.nodes[part.row].node_id, lines[number].sku
+            taken[cell] = taken.get(cell, 0) + units
+    supply = {
+        (served.nodes[row].node_id, skus[s]): tuple(
+            Supply(supply_id=i, available_on=on, quantity=n) for i, on, n in rows
+        )
+        for row, s, rows in read.supply
+    }
+    policy = _policy_of(read)
+    return Asked(read.now, lines, policy, supply, taken, read.objective_minor, bool(read.beyond))
 
 
 def _with_node(problem: Problem, served: Destination, also: str | None) -> Problem:

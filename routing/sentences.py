@@ -8,6 +8,7 @@ from routing.voice import Voice, between, counted, listed, on
 from routing.whatif import Change, Changes
 
 MEANINGS: dict[Reason, str] = {
+    "stale": "was left out, since the stock it reports is too old",
     "no_stock": "holds none of the order's items",
     "not_asked": "is not where any line is to be collected",
     "incapable": "may not ship or hand over any of the items it holds",
@@ -123,6 +124,9 @@ def ruled_out(verdict: Verdict, node_id: str, minor: int, plan: Plan, voice: Voi
             f"{node} {meaning}: every plan with it comes to at least {voice.money(minor)},"
             f" the chosen one to {voice.money(plan.objective_minor)}."
         )
+    if verdict.reason == "stale":
+        age_s = verdict.age_s[verdict.node_ids.index(node_id)]
+        return f"{node} {meaning}: its feed had last come {aged(age_s)} before."
     return f"{node} {meaning}."
 
 
@@ -139,6 +143,14 @@ def _outweighed(plan: Plan, best: Plan, voice: Voice) -> str:
     if less <= 0 or not parts:
         return ""
     return f" It would have been {voice.money(less)} less, but {listed(parts)}."
+
+
+def aged(age_s: int) -> str:
+    """An age in the largest unit of which it has at least two, such as `3 hours`."""
+    for unit, seconds in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if age_s >= 2 * seconds:
+            return f"{age_s // seconds} {unit}"
+    return f"{age_s} seconds"
 
 
 def dearer(plan: Plan, node_id: str, best: Plan | None, voice: Voice) -> str:

@@ -120,6 +120,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How much more of a supply than expected is taken in without asking, in percent."""
     amend_quote_s: int = 900
     """How long the quote of a change to an order may be accepted."""
+    hindsight_orders_max: int = 2_000
+    """Orders of a day that are looked at in hindsight; a sample of so many where there are more."""
+    hindsight_limit_s: int = 60
+    """Time that may take, once a day."""
     sweep_ms: int = 200
     """Pause between two sweeps for expired reservations."""
     network_poll_ms: int = 1_000

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from services.fulfillment import kpi_records as records
+from services.fulfillment.hindsight import DayInHindsight, days_in_hindsight
 
 JEOPARDY = timedelta(hours=2)
 """Work that is due this soon, and has not left, puts its order in jeopardy."""
@@ -79,6 +80,10 @@ class Kpis(msgspec.Struct, frozen=True, kw_only=True):
     channel: str | None
     orders: OrderFigures
     work: list[WorkFigures]
+    hindsight: Annotated[
+        list[DayInHindsight],
+        Meta(description="Days of the period that have been looked back on; none by channel."),
+    ]
     orders_in_jeopardy: Annotated[
         int,
         Meta(description="Now, whatever the period: with work that is overdue or due in 2 hours."),
@@ -103,6 +108,7 @@ async def kpis(
         channel=channel,
         orders=order_figures(orders),
         work=[work_figures(row) for row in work],
+        hindsight=[] if channel else await days_in_hindsight(connection, since, until),
         orders_in_jeopardy=await records.count_jeopardy(connection, now + JEOPARDY),
     )
 

@@ -7,10 +7,10 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from inventory import pool_tables
+from inventory import feed_tables, pool_tables
 from services.database import lock_for_migration
 from services.events import tables as event_tables
-from services.fulfillment import exceptions_tables
+from services.fulfillment import exceptions_tables, hindsight_tables
 from services.fulfillment import tables as fulfillment_tables
 from services.goods import tables as goods_tables
 from services.partners import tables as partner_tables
@@ -22,8 +22,10 @@ from services.tables import metadata
 DESCRIBED_IN = (
     event_tables,
     exceptions_tables,
+    feed_tables,
     fulfillment_tables,
     goods_tables,
+    hindsight_tables,
     partner_tables,
     people_tables,
     pool_tables,

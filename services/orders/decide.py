@@ -18,7 +18,7 @@ from services.orders.ground import Ground, Grounds
 from services.orders.request import AllocationRequest, QuoteRequest
 from services.orders.room import Room
 from services.orders.strategies import strategy_of
-from services.orders.translate import basket, stores_of
+from services.orders.translate import basket, stores_of, without_stale
 from services.planning.network import Network, Zone
 from services.planning.stock_view import StockFollower
 from services.prices.follower import PriceFollower
@@ -149,6 +149,10 @@ class Decider:
         weights = network.playbook.weights.get(strategy.strategy)
         if weights is not None or network.overloads:
             found = self.beyond.priced(found, request, ground, weights)
+        rule = network.playbook.feeds.get(strategy.strategy)
+        stale = self.stock.feeds.stale(rule, now, self.view)
+        if rule is not None and stale is not None:
+            found = without_stale(found, rule, stale)
         if not network.limited:
             return found
         tight = self.room.tight(network, sum(line.quantity for line in found.lines), now)

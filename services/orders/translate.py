@@ -3,11 +3,13 @@
 from datetime import date, datetime
 
 import msgspec
+import numpy as np
 
 from inventory.view import StockView
 from routing.basket import Basket, Held
 from routing.problem import Line, Method, Policy, Supply
 from services.orders.request import AllocationRequest, QuoteRequest, RequestLine
+from services.planning.feed_ages import FeedRule, Stale
 from services.problems import Refused
 
 DAY_SLOT = "day"
@@ -38,6 +40,32 @@ def basket(
         policy=routing_policy(request, strategy),
         held=Held(skus, *stock.held_of(skus, request.channel)),
         supply=supply_of(stock, skus, now.date()) if request.policy.backorder else {},
+    )
+
+
+def without_stale(asked: Basket, rule: FeedRule, stale: Stale) -> Basket:
+    """Return a basket without the nodes whose feed is too old, or with their price."""
+    held = asked.held
+    there = np.isin(stale.numbers, held.numbers[held.units > 0])
+    expecting = {node_id for node_id, _ in asked.supply}
+    ages_s = {
+        node_id: age_s
+        for (node_id, age_s), has in zip(stale.ages_s.items(), there.tolist(), strict=True)
+        if has or node_id in expecting
+    }
+    if rule.surcharge_minor is not None:
+        surcharges = {
+            node_id: rule.surcharge_minor + asked.surcharges.get(node_id, 0) for node_id in ages_s
+        }
+        return msgspec.structs.replace(
+            asked, surcharges={**asked.surcharges, **surcharges}, stale=ages_s
+        )
+    old = np.isin(held.numbers, stale.numbers)
+    return msgspec.structs.replace(
+        asked,
+        held=held._replace(units=np.where(old, 0, held.units)),
+        supply={at: rows for at, rows in asked.supply.items() if at[0] not in ages_s},
+        stale=ages_s,
     )
 
 

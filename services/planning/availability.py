@@ -53,6 +53,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     on: date | None = None
     matrix: bool = False
     columns: bool = False
+    stale: frozenset[str] = frozenset()
+    """Nodes that are left out, because their feed is too old."""
 
 
 async def availability(database: Database, network: Network, query: Query) -> AvailabilityAnswer:
@@ -109,7 +111,7 @@ def judge(
     dates = Dates(network, query, now)
     by_sku: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
-        if cell.node_id in network.nodes:
+        if cell.node_id in network.nodes and cell.node_id not in query.stale:
             by_sku[cell.sku].append(cell)
     skus = list(dict.fromkeys(query.skus))
     matrix = [cell for sku in skus for cell in by_sku.get(sku, ())]

@@ -25,6 +25,7 @@ from services.planning.availability import (
 )
 from services.planning.availability_parts import Parts
 from services.planning.network import NetworkCache
+from services.planning.playbook import Traits
 from services.planning.prospects import Prospect, Prospects
 from services.planning.stock_view import StockFollower
 from services.planning.written import (
@@ -101,10 +102,23 @@ class Shelf:
                 view.number(node_id)
             now = datetime.now(UTC)
             prospect = self.prospects.find(network, query.zone, view.node_ids, now)
-            found = self.from_view(query, prospect, now)
+            found = self.from_view(self.without_stale(query, now), prospect, now)
             if found is not None:
                 return found
+        query = self.without_stale(query, datetime.now(UTC))
         return msgspec.json.encode(await availability(self.database, network, query))
+
+    def without_stale(self, query: Query, now: datetime) -> Query:
+        """Return a query that leaves the nodes out whose feed its strategy finds too old."""
+        zone = query.zone
+        traits = Traits(
+            channel=query.channel,
+            country=zone.country if zone else None,
+            zone_id=zone.zone_id if zone else None,
+        )
+        rule = self.network.current.playbook.feed_rule(traits)
+        stale = self.stock.feeds.left_out(rule, now, self.stock.view)
+        return msgspec.structs.replace(query, stale=frozenset(stale)) if stale else query
 
     def from_view(self, query: Query, prospect: Prospect, now: datetime) -> bytes | None:
         """Return the answer as the view has it; nothing where it does not know a sku.
@@ -146,7 +160,7 @@ def is_common(query: Query) -> bool:
 
     Not where it is about certain nodes or a place of its own; a matrix is too large to be kept.
     """
-    if query.node_ids or query.matrix or query.columns:
+    if query.node_ids or query.matrix or query.columns or query.stale:
         return False
     zone = query.zone
     return query.place is None or (
@@ -185,7 +199,7 @@ class Question:
         self.expected.update((sku, NO_SUPPLY) for sku in shared - self.expected.keys())
         self.plain = [sku for sku in self.skus if sku not in self.expected]
         numbers = [view.numbers[each] for each in query.node_ids] if query.node_ids else None
-        table = prospect.among(numbers)
+        table = prospect.among(numbers, [view.number(each) for each in query.stale])
         self.places = Places(table, prospect.tenths_km(query.place), prospect.texts)
         arrays = view.slices.arrays
         self.arrays = Stock(arrays.bounds, arrays.cells)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from routing.problem import Policy, Soft
+from services.planning.feed_ages import FeedRule
 from services.planning.strategy_documents import Rule, Rules, Strategy
 from services.planning.strategy_records import VersionRow
 
@@ -65,11 +66,17 @@ class Playbook(msgspec.Struct, frozen=True, kw_only=True):
     weights: dict[str, Weights] = {}
     """Of the strategies that look at learned prices, by the label of their policy."""
     rules: tuple[Rule, ...] = ()
+    feeds: dict[str, FeedRule] = {}
+    """What strategies say of old feeds, by the label of their policy; most say nothing."""
 
     @property
     def default(self) -> Policy:
         """The policy of an order that names no strategy and that no rule is for."""
         return self.policies[DEFAULT]
+
+    def feed_rule(self, traits: Traits) -> FeedRule | None:
+        """Return what the strategy that rules give an order says of old feeds."""
+        return self.feeds.get(self.choose(traits).strategy) if self.feeds else None
 
     def choose(self, traits: Traits) -> Policy:
         """Return the policy of an order that names no strategy itself."""
@@ -127,6 +134,13 @@ def weights_of(strategy: Strategy) -> Weights | None:
     )
 
 
+def feed_rule_of(strategy: Strategy) -> FeedRule | None:
+    """Return what a strategy says of nodes whose feed is old; none where it does not mind."""
+    if strategy.feed_age_max_s is None:
+        return None
+    return FeedRule(strategy.feed_age_max_s, strategy.stale_feed_minor)
+
+
 def playbook(active: Sequence[VersionRow]) -> Playbook:
     """Return what is in force: built-in strategies, and what planners have made active over them."""
     known = {name: (0, built_in) for name, built_in in BUILT_IN.items()}
@@ -138,9 +152,11 @@ def playbook(active: Sequence[VersionRow]) -> Playbook:
             known[row.name] = (row.version, msgspec.json.decode(row.body, type=Strategy))
     policies = {name: policy_of(name, *each) for name, each in known.items()}
     weighed = ((policies[name].strategy, weights_of(each)) for name, (_, each) in known.items())
+    feeds = ((policies[name].strategy, feed_rule_of(each)) for name, (_, each) in known.items())
     # A strategy that was rolled back to nothing takes its rules with it.
     return Playbook(
         policies=policies,
         weights={label: weights for label, weights in weighed if weights is not None},
         rules=tuple(rule for rule in rules if rule.strategy in policies),
+        feeds={label: rule for label, rule in feeds if rule is not None},
     )

@@ -100,13 +100,17 @@ class Prospect(msgspec.Struct, frozen=True, eq=False):
         tenths: Ints = np.rint(10 * kilometers).astype(np.int64)
         return tenths
 
-    def among(self, numbers: Sequence[int] | None) -> Ints:
-        """Return the table with only these nodes open; all of it without any."""
-        if numbers is None:
+    def among(self, numbers: Sequence[int] | None, without: Sequence[int] = ()) -> Ints:
+        """Return the table with only these nodes open, all of it where none are named.
+
+        Nodes `without` are never open.
+        """
+        if numbers is None and not without:
             return self.table
         table = self.table.copy()
-        closed = np.ones(len(table), np.bool_)
-        closed[list(numbers)] = False
+        closed = np.full(len(table), numbers is not None)
+        closed[list(numbers or ())] = False
+        closed[[number for number in without if number < len(table)]] = True
         table[closed, written.STANDING] = 0
         return table
 

@@ -15,6 +15,7 @@ from inventory.slices import compile_all
 from inventory.view import StockView
 from services import records
 from services.database import Database
+from services.planning.feed_ages import POLL_S, FeedAges
 
 STALE_S = 2.0
 """Age beyond which a view is not relied on: rows are read instead, and readiness says so."""
@@ -48,6 +49,9 @@ class StockFollower:
         self.database = database
         self.poll_s = poll_ms / 1000
         self.view = StockView()
+        self.feeds = FeedAges()
+        self.feeds_at = 0.0
+        """Monotonic seconds of the last look at feeds."""
         self.failing = False
         self.cursor: changes.Cursor | None = None
         self.forgot_at: datetime | None = None
@@ -146,6 +150,9 @@ class StockFollower:
                 now = await records.database_now(connection)
                 await reading.apply_changes(connection, self.view, found, now.date())
                 self.forget(now)
+            if seen_at - self.feeds_at >= POLL_S:
+                await self.feeds.read(connection)
+                self.feeds_at = seen_at
         if found.gone:
             log.warning("changes were missed; the stock is loaded anew")
             await self.load()

@@ -97,6 +97,14 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "counts by how likely these want them."
         ),
     ] = 0
+    feed_age_max_s: Annotated[
+        Annotated[int, Meta(ge=1, le=31_536_000)] | None,
+        Meta(description="Leaves nodes out whose stock feed last came longer ago."),
+    ] = None
+    stale_feed_minor: Annotated[
+        Price | None,
+        Meta(description="They cost this for each fulfillment instead; not part of `cost`."),
+    ] = None
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from functools import partial
 from services.events.sequencer import number_events
 from services.fulfillment.corrections import end_exclusions
 from services.fulfillment.create import submit_due
+from services.fulfillment.hindsight import look_back
 from services.fulfillment.rearranging import Rearranging
 from services.fulfillment.sweeps import Resourcing
 from services.orders import counter, lifecycle
@@ -47,5 +48,6 @@ def all_jobs(settings: Settings) -> list[Job]:
         Job("forget contacts", HOUR_MS, partial(forget_contacts, settings.contact_days)),
         Job("forget sign-ins", HOUR_MS, partial(forget_attempts, settings.sign_in_window_s)),
         Job("forget changes", MINUTE_MS, forget_changes),
+        Job("look back on the day", HOUR_MS, partial(look_back, settings)),
         Job("maintain partitions", HOUR_MS, maintain_partitions),
     ]

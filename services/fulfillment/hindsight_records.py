@@ -1,0 +1,120 @@
+"""SQL of looking back on a day: its orders with their decision records, and the stock they shared."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+
+class DayRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a day's decisions cost against perfect knowledge."""
+
+    day: date
+    orders: int
+    orders_in_all: int
+    cost_minor: int
+    bound_minor: int
+    best_minor: int
+    converged: bool
+    rounds: int
+
+
+async def is_known(connection: asyncpg.Connection, day: date) -> bool:
+    """Tell whether a day has been looked back on."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM hindsight WHERE day = $1)", day
+    )
+    return found
+
+
+async def count_decided(connection: asyncpg.Connection, since: datetime, until: datetime) -> int:
+    """Count the orders that became firm in a period and whose decision record is kept."""
+    orders: int = await connection.fetchval(
+        "SELECT count(*) FROM allocation JOIN decision USING (allocation_id)"
+        " WHERE confirmed_at >= $1 AND confirmed_at < $2",
+        since,
+        until,
+    )
+    return orders
+
+
+async def read_decided(
+    connection: asyncpg.Connection, since: datetime, until: datetime, limit: int
+) -> list[tuple[UUID, bytes]]:
+    """Return decision records of at most so many of those orders, drawn by lot, the same each time."""
+    rows = await connection.fetch(
+        "SELECT allocation_id, record FROM allocation JOIN decision USING (allocation_id)"
+        " WHERE confirmed_at >= $1 AND confirmed_at < $2"
+        " ORDER BY hashtext(allocation_id::text), allocation_id LIMIT $3",
+        since,
+        until,
+        limit,
+    )
+    return [(row["allocation_id"], row["record"]) for row in rows]
+
+
+async def read_terrains(
+    connection: asyncpg.Connection, digests: Sequence[bytes]
+) -> dict[bytes, bytes]:
+    """Return the master data that decision records with these digests refer to."""
+    rows = await connection.fetch(
+        "SELECT digest, body FROM terrain WHERE digest = ANY ($1::bytea[])", list(digests)
+    )
+    return {row["digest"]: row["body"] for row in rows}
+
+
+async def read_left(
+    connection: asyncpg.Connection, skus: Sequence[str], until: datetime
+) -> dict[tuple[str, str], int]:
+    """Return by node and sku at least as many units as were free at an instant.
+
+    What has been promised or has gone since is added to what is free now; what has come since is
+    not taken off.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT s.node_id, s.sku,
+               s.on_hand - s.unavailable - s.reserved + coalesce(r.units, 0)
+               + coalesce(m.units, 0) AS units
+        FROM stock s
+        LEFT JOIN (
+            SELECT sku, node_id, sum(quantity) AS units FROM reservation
+            WHERE sku = ANY ($1::text[]) AND created_at >= $2
+              AND state IN ('held', 'confirmed', 'consumed')
+            GROUP BY sku, node_id
+        ) AS r USING (sku, node_id)
+        LEFT JOIN (
+            SELECT sku, node_id, sum(quantity) AS units FROM movement
+            WHERE sku = ANY ($1::text[]) AND recorded_at >= $2
+              AND kind IN ('sale', 'count_loss', 'feed_loss', 'adjust_loss', 'damage',
+                           'transfer_out')
+            GROUP BY sku, node_id
+        ) AS m USING (sku, node_id)
+        WHERE s.sku = ANY ($1::text[])
+        """,
+        list(skus),
+        until,
+    )
+    return {(row["node_id"], row["sku"]): int(row["units"]) for row in rows}
+
+
+async def insert_day(connection: asyncpg.Connection, row: DayRow) -> None:
+    """Keep what came of looking back on a day, once."""
+    await connection.execute(
+        "INSERT INTO hindsight (day, orders, orders_in_all, cost_minor, bound_minor, best_minor,"
+        " converged, rounds) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+        *msgspec.structs.astuple(row),
+    )
+
+
+async def read_days(connection: asyncpg.Connection, since: date, until: date) -> list[DayRow]:
+    """Return the days of a period that have been looked back on."""
+    rows = await connection.fetch(
+        "SELECT day, orders, orders_in_all, cost_minor, bound_minor, best_minor, converged, rounds"
+        " FROM hindsight WHERE day >= $1 AND day < $2 ORDER BY day",
+        since,
+        until,
+    )
+    return [DayRow(**row) for row in rows]
