@@ -146,7 +146,7 @@ async def publish(
 ) -> int:
     """Write what nodes refused and were given, and put everything in force."""
     seen, asked_lines = await records.read_answered(connection, *run.period)
-    chances = refusals.learned(seen)
+    chances = await asyncio.to_thread(refusals.learned, seen)
     pace = await records.read_pace(connection, *run.period)
     await records.replace_refusals(connection, chances, run.started_at)
     await records.replace_pace(connection, pace, run.started_at)
