@@ -87,6 +87,7 @@ class FulfillmentOrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     method: Method
     service: str | None
     pickup_node: Annotated[str | None, Meta(description="The store that its goods are sent to.")]
+    curbside: Annotated[bool, Meta(description="What is collected is handed over at the curb.")]
     state: Annotated[State, Meta(description="How far the work is.")]
     request_state: Annotated[RequestState, Meta(description="Where the talk with the node is.")]
     version: Annotated[int, Meta(description="Counts changes; `If-Match` takes it in quotes.")]

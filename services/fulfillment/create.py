@@ -88,6 +88,7 @@ def work_of(
         method=each.method,
         service=each.service,
         pickup_node=each.pickup_node if each.method == "ship_to_store" else None,
+        curbside=any(line.curbside for line in each.lines),
         work_on=each.work_on,
         ship_by=each.ship_by,
         promise_earliest=each.promise.earliest,

@@ -253,6 +253,7 @@ def work_of(
         method=each.method,
         service=each.service,
         pickup_node=each.pickup_node if each.method == "ship_to_store" else None,
+        curbside=order.curbside and each.method != "ship",
         attempt=order.attempt + 1,
         replaces=order.fulfillment_order_id,
         work_on=each.work_on,

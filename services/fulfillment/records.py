@@ -22,6 +22,8 @@ class FulfillmentOrder(msgspec.Struct, frozen=True, kw_only=True):
     service: str | None
     pickup_node: str | None = None
     """The store that its goods are sent to; none for what is shipped, or picked up where it is."""
+    curbside: bool = False
+    """Whether what is collected is handed over at the curb."""
     state: str = "open"
     request_state: str = "unsubmitted"
     attempt: int = 1

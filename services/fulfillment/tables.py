@@ -48,6 +48,7 @@ fulfillment_order = sa.Table(
     sa.Column("method", sa.Text, nullable=False),
     sa.Column("service", sa.Text),
     sa.Column("pickup_node", sa.Text, comment="The store that its goods are sent to."),
+    sa.Column("curbside", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("state", sa.Text, nullable=False, server_default="open"),
     sa.Column("request_state", sa.Text, nullable=False, server_default="unsubmitted"),
     sa.Column("attempt", sa.Integer, nullable=False, server_default=sa.text("1")),

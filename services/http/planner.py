@@ -78,7 +78,7 @@ class NodeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Ids,
         Meta(
             description="`ship`, `pickup`, `ship_to_store` (it sends to stores where customers "
-            "collect), and what items may require, such as `hazmat`."
+            "collect), `curbside`, and what items may require, such as `hazmat`."
         ),
     ] = msgspec.field(default_factory=lambda: ["ship"])
     groups: Annotated[

@@ -1,6 +1,6 @@
 """What a checkout is told: a plan in the API's words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -40,6 +40,7 @@ class LineAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unit_price_minor: Annotated[
         int | None, Meta(description="What the customer pays for each unit, where it was told.")
     ] = None
+    curbside: Annotated[bool, Meta(description="Handed over at the curb.")] = False
 
 
 class CostAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,6 +226,22 @@ def priced(
                 for line in each.lines
             ),
         )
+        for each in fulfillments
+    )
+
+
+def at_curb(
+    fulfillments: tuple[FulfillmentAnswer, ...], line_ids: Container[str]
+) -> tuple[FulfillmentAnswer, ...]:
+    """Return fulfillments in which what is collected of these lines is handed over at the curb."""
+    replace = msgspec.structs.replace
+    return tuple(
+        replace(
+            each,
+            lines=tuple(replace(line, curbside=line.line_id in line_ids) for line in each.lines),
+        )
+        if each.pickup_node is not None
+        else each
         for each in fulfillments
     )
 

@@ -7,7 +7,7 @@ import msgspec
 
 from inventory.view import StockView, Taking
 from routing.plan import Plan
-from services.orders.answers import AllocationAnswer, priced, quote_answer
+from services.orders.answers import AllocationAnswer, at_curb, priced, quote_answer
 from services.orders.commit import insufficient
 from services.orders.decide import Decision
 from services.orders.holding import Commitment, Line, Work
@@ -93,13 +93,15 @@ def allocation_answer(
         for line in order.request.lines
         if line.unit_price_minor is not None
     }
+    fulfillments = priced(told.fulfillments, prices)
+    curbside = {line.line_id for line in order.request.lines if line.curbside is True}
     return AllocationAnswer(
         allocation_id=order.allocation_id,
         order_id=order.request.order_id,
         status="partial" if found.plan.shortfalls else "held",
         expires_at=expires_at,
         promise_valid_until=found.ground.valid_until(found.plan, found.now),
-        fulfillments=priced(told.fulfillments, prices),
+        fulfillments=at_curb(fulfillments, curbside) if curbside else fulfillments,
         pickups=told.pickups,
         broken=told.broken,
         shortfalls=told.shortfalls,

@@ -15,6 +15,8 @@ LINES_MAX = 200
 QUANTITY_MAX = 10_000
 SHIPMENTS_MAX = 50
 TAGS_MAX = 20
+CURBSIDE = "curbside"
+"""Capability of nodes that hand goods over at the curb."""
 
 # NUL cannot be stored in PostgreSQL text, and control characters have no place in an id.
 Id = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -50,6 +52,10 @@ class RequestLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             description="Whether what `pickup_node` lacks may be sent there by another node; true "
             "when left out."
         ),
+    ] = UNSET
+    curbside: Annotated[
+        bool | UnsetType,
+        Meta(description="Handed over at the curb, by a `pickup_node` that is able to."),
     ] = UNSET
     requested_by: Annotated[
         date | None, Meta(description="Local date at the destination or pickup node.")
@@ -147,6 +153,13 @@ def verify_pickup(line: RequestLine, network: Network) -> None:
     node = line.pickup_node
     if node is not None and node not in network.nodes and node not in network.disabled:
         raise Refused("unknown-node", f"Line {line.line_id}: there is no node {node}.")
+    known = network.nodes.get(node or "")
+    if line.curbside is True and (node is None or (known and CURBSIDE not in known.capabilities)):
+        raise Refused(
+            "invalid-field",
+            f"Line {line.line_id} is to be handed over at the curb; name a pickup_node with the "
+            f"capability {CURBSIDE}.",
+        )
 
 
 def resolve(destination: Destination | None, network: Network) -> Zone:

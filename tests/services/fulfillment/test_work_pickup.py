@@ -181,3 +181,19 @@ async def test_what_is_collected_is_not_shipped(caller: Caller) -> None:
     await done(caller, work, "pick", role="store")
     refused = await step(caller, work, "ship", role="store")
     assert "ready" in refused.json()["allowed"]
+
+
+async def test_goods_are_brought_to_the_curb_where_a_node_does_that(caller: Caller) -> None:
+    """The customer waits in the car, and staff have to know that before they do."""
+    body = pickup("o-1", ("MUG", 1))
+    body["lines"][0]["curbside"] = True
+    refused = await caller.post("/v1/allocations", body)
+    assert (refused.status_code, problem_type(refused)) == (422, "invalid-field")
+    node = (await caller.get(f"/v1/nodes/{STORE}", role="planner")).json()
+    node["capabilities"] = ["ship", "pickup", "curbside"]
+    assert (await caller.put(f"/v1/nodes/{STORE}", node)).status_code == 200
+    await caller.catch_up()
+    assert (await look(caller, await work_id(caller, body), "store"))["curbside"] is True
+    assert (await look(caller, await work_id(caller, pickup("o-2", ("MUG", 1))), "store"))[
+        "curbside"
+    ] is False
