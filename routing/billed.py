@@ -10,9 +10,10 @@ import numpy as np
 
 from routing import filters
 from routing.compiled import compiled
+from routing.filters import RATE
 from routing.gather import Gathered, Slots
 from routing.grid import Ints
-from routing.holding import GRAMS, LATENESS, QUANTITY, REQUESTED_ON, SKU, Cells, emissions_minor
+from routing.holding import GRAMS, LATENESS, QUANTITY, REQUESTED_ON, SKU, Cells
 from routing.plan import (
     Broken,
     Cost,
@@ -215,7 +216,7 @@ def _leaning(rows: Rows, cells: Cells, slot: tuple[int, int], units: Ints) -> in
         return int(rows.pickup_opening[row])
     found = rows.lane_opening[lane]
     for i in range(len(units)):
-        found += units[i] * emissions_minor(rows, lane, cells.lines[i, GRAMS])
+        found += units[i] * (cells.lines[i, GRAMS] * rows.lane_rate[lane] // RATE)
     return int(found)
 
 

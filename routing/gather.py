@@ -13,6 +13,7 @@ import numpy as np
 from routing.basket import Seen
 from routing.compiled import compiled
 from routing.dominance import WORD, Rivals, needless
+from routing.filters import RATE
 from routing.grid import Grid, Ints
 from routing.holding import (
     DELAY,
@@ -24,7 +25,6 @@ from routing.holding import (
     SENT_ROW,
     SKU,
     Cells,
-    emissions_minor,
     ends_of,
     held_by,
 )
@@ -180,7 +180,8 @@ def _rivals(
     lane_starts, lanes = _leading(rows, holding, end)
     for n in range(count):
         whole[n] = 2**61
-        for lane in lanes[lane_starts[n] : lane_starts[n + 1]]:
+        for place in range(lane_starts[n], lane_starts[n + 1]):
+            lane = lanes[place]
             price = _price(stairs, rows.lane_tariff[lane], weight) + rows.lane_opening[lane]
             whole[n] = min(whole[n], price + opening_minor[holding[n]])
     return Rivals(
@@ -262,6 +263,8 @@ def _offered(
         if pickup[row].any():
             slot_rows[count], slot_lanes[count] = row, -1
             count += 1
+        if not serves[n].any():
+            continue
         first, last = rows.lane_starts[row], rows.lane_starts[row + 1]
         kept = np.zeros(last - first, np.bool_)
         for lane in range(first, last):
@@ -310,7 +313,6 @@ def _priced(
     ship, pickup, sent = held
     count, width = len(slot_rows), len(cells.lines)
     units_max = np.empty((count, width), np.int64)
-    unit_minor, beyond_minor = np.empty((count, width), np.int64), _beyond_minor(rows, cells)
     time_minor = np.empty((count, width), np.int64)
     starts, tariffs = np.zeros(count + 1, np.int64), np.empty(count, np.int64)
     for k in range(count):
@@ -329,9 +331,6 @@ def _priced(
             else:
                 units_max[k, i] = pickup[row, i] if collected else ship[row, i]
             time_minor[k, i] = _waiting(cells, i, latest)
-            unit_minor[k, i] = _unit_minor(rows, cells, (row, lane), i)
-            if len(beyond_minor):
-                unit_minor[k, i] += beyond_minor[row, i]
     grams, minor = np.empty(starts[count], np.int64), np.empty(starts[count], np.int64)
     for k in range(count):
         first = stairs.starts[tariffs[k]]
@@ -342,17 +341,27 @@ def _priced(
     for k in range(1, count):
         nodes[k] = nodes[k - 1] + (slot_rows[k] != slot_rows[k - 1])
     opening_minor = _opening_minor(rows, cells)[slot_rows] + _disliked(rows, slots)
+    unit_minor = _unit_minor(rows, cells, slots)
     parts = units_max, time_minor, opening_minor, unit_minor, nodes, starts, grams, minor
     return Slots(slot_rows, slot_lanes, *parts)
 
 
 @compiled
-def _unit_minor(rows: Rows, cells: Cells, slot: tuple[int, int], i: int) -> int:
-    """Handling and emissions of a unit of a line."""
-    row, lane = slot
-    if lane < 0:
-        return int(rows.unit_minor[row])
-    return int(rows.unit_minor[row]) + emissions_minor(rows, lane, cells.lines[i, GRAMS])
+def _unit_minor(rows: Rows, cells: Cells, slots: tuple[Ints, Ints]) -> Ints:
+    """`[K, I]`: price of a unit: handling, emissions, and what its node adds beyond money."""
+    slot_rows, slot_lanes = slots
+    found = np.empty((len(slot_rows), len(cells.lines)), np.int64)
+    beyond_minor, rates = _beyond_minor(rows, cells), rows.lane_rate
+    for k in range(len(slot_rows)):
+        row, lane = slot_rows[k], slot_lanes[k]
+        rate = 0 if lane < 0 else rates[lane]
+        for i in range(len(cells.lines)):
+            found[k, i] = rows.unit_minor[row]
+            if rate:
+                found[k, i] += cells.lines[i, GRAMS] * rate // RATE
+            if len(beyond_minor):
+                found[k, i] += beyond_minor[row, i]
+    return found
 
 
 @compiled

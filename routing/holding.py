@@ -6,8 +6,8 @@ import numpy as np
 
 from routing.beyond import Beyond
 from routing.compiled import compiled
-from routing.filters import RATE
 from routing.grid import Ints
+from routing.survey import Bools
 from routing.terrain import PICKUP, SEND, SHIP, Rows
 
 QUANTITY, GRAMS, SKU, NEEDS, SHIPS, PICKUP_ROW, SENT_ROW, REQUESTED_ON, WIDTH = range(9)
@@ -32,12 +32,6 @@ class Cells(NamedTuple):
     """`[3]`: price of a line's day, of its late day, and the date of the order."""
     beyond: Beyond
     """Prices of the cells and of the terrain's rows."""
-
-
-@compiled
-def emissions_minor(rows: Rows, lane: int, grams: int) -> int:
-    """The price of the emissions of a unit of so many grams, beside those of its parcel."""
-    return int(grams * rows.lane_rate[lane] // RATE)
 
 
 @compiled
@@ -66,36 +60,45 @@ def held_by(rows: Rows, cells: Cells) -> tuple[Ints, Ints, Ints, Ints]:
     starts[1:] = np.cumsum(cells.counts)
     ship = np.zeros((count, width), np.int64)
     pickup = np.zeros((count, width), np.int64)
-    sending = (cells.lines[:, SENT_ROW] >= 0).any()
-    sent = np.zeros((count if sending else 0, width), np.int64)
     some = np.zeros(count, np.bool_)
     for i in range(width):
         line = cells.lines[i]
         to_ship, to_collect = line[NEEDS] | SHIP, line[NEEDS] | PICKUP
-        to_send = line[NEEDS] | SEND
         for cell in range(starts[line[SKU]], starts[line[SKU] + 1]):
             row, units = cells.rows[cell], min(cells.units[cell], line[QUANTITY])
             if row < 0 or units < 1:
                 continue
-            able = rows.abilities[row]
-            if line[SHIPS] and able & to_ship == to_ship and _leads(rows, row, -1, 0):
+            able, first = rows.abilities[row], rows.lane_starts[row]
+            # Lanes to the destination are the first of a row.
+            delivers = first < rows.lane_starts[row + 1] and rows.lane_to[first] < 0
+            if line[SHIPS] and delivers and able & to_ship == to_ship:
                 ship[row, i] = units
                 some[row] = True
             if row == line[PICKUP_ROW] and able & to_collect == to_collect:
                 pickup[row, i] = units
                 some[row] = True
-            end = line[SENT_ROW]
-            able_to = end >= 0 and row != end and able & to_send == to_send
-            if able_to and _leads(rows, row, end, to_collect):
-                sent[row, i] = units
-                some[row] = True
+    sent = np.zeros((0, width), np.int64)
+    if (cells.lines[:, SENT_ROW] >= 0).any():
+        sent = _sent(rows, cells, starts, some)
     return ship, pickup, sent, np.flatnonzero(some)
 
 
 @compiled
-def _leads(rows: Rows, row: int, end: int, needs: int) -> bool:
-    """Whether a lane of a row ends there, where what is needed can be done."""
-    for lane in range(rows.lane_starts[row], rows.lane_starts[row + 1]):
-        if rows.lane_to[lane] == end and rows.lane_abilities[lane] & needs == needs:
-            return True
-    return False
+def _sent(rows: Rows, cells: Cells, starts: Ints, some: Bools) -> Ints:
+    """Units by row and line that may be sent to be collected; notes the rows that have any."""
+    sent = np.zeros((len(rows.abilities), len(cells.lines)), np.int64)
+    for i in range(len(cells.lines)):
+        line = cells.lines[i]
+        end, to_collect, to_send = line[SENT_ROW], line[NEEDS] | PICKUP, line[NEEDS] | SEND
+        for cell in range(starts[line[SKU]], starts[line[SKU] + 1]):
+            row, units = cells.rows[cell], min(cells.units[cell], line[QUANTITY])
+            if end < 0 or row < 0 or units < 1 or row == end:
+                continue
+            if rows.abilities[row] & to_send != to_send:
+                continue
+            for lane in range(rows.lane_starts[row], rows.lane_starts[row + 1]):
+                able = rows.lane_abilities[lane] & to_collect == to_collect
+                if rows.lane_to[lane] == end and able:
+                    sent[row, i] = units
+                    some[row] = True
+    return sent
