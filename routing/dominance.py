@@ -265,7 +265,11 @@ def needless(rivals: Rivals, savings: Ints) -> tuple[Ints, Ints]:
         kept = 0
         for place in range(left):
             n = alive[place]
-            margin = _margin(rivals, savings, m, n)
+            # Looked at here as it rules most pairs out, and a call carries all the arrays along.
+            possible = n != m
+            for word in range(words):
+                possible &= not rivals.holds[n, word] & ~rivals.fills[m, word]
+            margin = _margin(rivals, savings, m, n) if possible else -1
             if margin >= 0:
                 by[n], saving[n] = m, margin
             else:
@@ -301,12 +305,14 @@ def _strongest(alive: Ints, fills: Ints, whole_minor: Ints) -> int:
 
 @compiled
 def _margin(rivals: Rivals, savings: Ints, m: int, n: int) -> int:
-    """The least any shipment of `n` saves by moving to `m`, over its services; -1 if it cannot."""
-    if n == m or not _units_as_cheap(rivals, m, n):
+    """The least any shipment of `n` saves by moving to `m`, over its services; -1 if it cannot.
+
+    All that `n` may ship `m` holds in full.
+    """
+    if len(rivals.beyond_minor) and not _units_as_cheap(rivals, m, n):
         return -1
-    for word in range(rivals.holds.shape[1]):
-        if rivals.holds[n, word] & ~rivals.fills[m, word]:
-            return -1
+    if len(rivals.beyond_minor) == 0 and rivals.unit_minor[n] < rivals.unit_minor[m]:
+        return -1
     lowest = 2**61
     for one in range(rivals.lane_starts[n], rivals.lane_starts[n + 1]):
         best = -(2**61)
@@ -325,8 +331,6 @@ def _margin(rivals: Rivals, savings: Ints, m: int, n: int) -> int:
 def _units_as_cheap(rivals: Rivals, m: int, n: int) -> bool:
     """Whether no unit that `n` may ship costs more at `m`."""
     less = rivals.unit_minor[n] - rivals.unit_minor[m]
-    if len(rivals.beyond_minor) == 0:
-        return bool(less >= 0)
     for i in range(rivals.beyond_minor.shape[1]):
         ships = rivals.holds[n, i // WORD] >> (i % WORD) & 1
         if ships and less + rivals.beyond_minor[n, i] < rivals.beyond_minor[m, i]:
