@@ -262,14 +262,10 @@ def needless(rivals: Rivals, savings: Ints) -> tuple[Ints, Ints]:
         if m < 0 or left < 2:
             break
         fills[m] = 0
+        margins = _margins(rivals, savings, m, alive[:left])
         kept = 0
         for place in range(left):
-            n = alive[place]
-            # Looked at here as it rules most pairs out, and a call carries all the arrays along.
-            possible = n != m
-            for word in range(words):
-                possible &= not rivals.holds[n, word] & ~rivals.fills[m, word]
-            margin = _margin(rivals, savings, m, n) if possible else -1
+            n, margin = alive[place], margins[place]
             if margin >= 0:
                 by[n], saving[n] = m, margin
             else:
@@ -304,27 +300,33 @@ def _strongest(alive: Ints, fills: Ints, whole_minor: Ints) -> int:
 
 
 @compiled
-def _margin(rivals: Rivals, savings: Ints, m: int, n: int) -> int:
-    """The least any shipment of `n` saves by moving to `m`, over its services; -1 if it cannot.
+def _margins(rivals: Rivals, savings: Ints, m: int, alive: Ints) -> Ints:
+    """The least any shipment of each node saves by moving to `m`, over its services.
 
-    All that `n` may ship `m` holds in full.
+    It is -1 for those that cannot. In one function, as a call for each pair would carry all the
+    arrays along, which took longer than the comparison.
     """
-    if len(rivals.beyond_minor) and not _units_as_cheap(rivals, m, n):
-        return -1
-    if len(rivals.beyond_minor) == 0 and rivals.unit_minor[n] < rivals.unit_minor[m]:
-        return -1
-    lowest = 2**61
-    for one in range(rivals.lane_starts[n], rivals.lane_starts[n + 1]):
-        best = -(2**61)
-        for other in range(rivals.lane_starts[m], rivals.lane_starts[m + 1]):
-            if rivals.rate[other] > rivals.rate[one]:
-                continue
-            later = max(0, rivals.latest[other] - rivals.latest[one])
-            saved = savings[rivals.tariff[one], rivals.tariff[other]]
-            saved += rivals.opening[one] - rivals.opening[other]
-            best = max(best, saved - later * rivals.slope_minor[n])
-        lowest = min(lowest, best)
-    return int(max(-1, lowest + rivals.order_minor[n] - rivals.order_minor[m]))
+    found = np.full(len(alive), -1, np.int64)
+    priced = len(rivals.beyond_minor) > 0
+    for place in range(len(alive)):
+        n = alive[place]
+        cheap = n != m and (priced or rivals.unit_minor[m] <= rivals.unit_minor[n])
+        for word in range(rivals.holds.shape[1]):
+            cheap &= not rivals.holds[n, word] & ~rivals.fills[m, word]
+        if not cheap or (priced and not _units_as_cheap(rivals, m, n)):
+            continue
+        lowest = 2**61
+        for one in range(rivals.lane_starts[n], rivals.lane_starts[n + 1]):
+            best = -(2**61)
+            for other in range(rivals.lane_starts[m], rivals.lane_starts[m + 1]):
+                later = max(0, rivals.latest[other] - rivals.latest[one])
+                saved = savings[rivals.tariff[one], rivals.tariff[other]]
+                saved += rivals.opening[one] - rivals.opening[other] - later * rivals.slope_minor[n]
+                if rivals.rate[other] <= rivals.rate[one]:
+                    best = max(best, saved)
+            lowest = min(lowest, best)
+        found[place] = max(-1, lowest + rivals.order_minor[n] - rivals.order_minor[m])
+    return found
 
 
 @compiled

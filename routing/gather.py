@@ -147,7 +147,8 @@ def offered(rows: Rows, cells: Cells, stairs: Stairs, pruned: int) -> Slots:
         if pruned:
             by, _ = needless(rivals, stairs.savings)
         for n in range(len(holding)):
-            serves[n, end] = by[n] < 0 and rivals.holds[n].any()
+            for word in range(rivals.holds.shape[1]):
+                serves[n, end] |= by[n] < 0 and rivals.holds[n, word] != 0
     slots = _offered(rows, stairs, (ends, serves), pickup, holding)
     return _priced(rows, cells, stairs, slots, (ship, pickup, sent), weight)
 
@@ -263,7 +264,10 @@ def _offered(
         if pickup[row].any():
             slot_rows[count], slot_lanes[count] = row, -1
             count += 1
-        if not serves[n].any():
+        served = 0
+        for end in range(len(ends)):
+            served += serves[n, end]
+        if not served:
             continue
         first, last = rows.lane_starts[row], rows.lane_starts[row + 1]
         kept = np.zeros(last - first, np.bool_)
