@@ -64,8 +64,8 @@ def test_a_record_of_what_is_sent_to_a_store_is_read_and_replayed() -> None:
 
     assert replay(decision) == decision.plan
     told = " ".join(explain(decision)["sentences"])
-    assert "depot sends 1 unit of 1 line to shop by standard" in told
-    assert "to be collected there from between 2026-05-14 and 2026-05-15 on" in told
+    assert "depot sends 1 lamp to shop by standard, leaving on Tuesday 12 May 2026" in told
+    assert "and ready there between Thursday 14 May and Friday 15 May 2026" in told
     assert why_not(decision, "shop").startswith("shop is in the plan.")
 
 
