@@ -217,11 +217,11 @@ BEGIN
                                  pool_id, pool_units)
         SELECT l.sku, l.reservation_id, l.node_id, l.line_id, l.quantity, l.supply_id,
                l.promise_on, 'allocation', allocation_ids[l.line], actors[l.line],
-               expiries[l.line], 'held', l.pool_id, l.pool_units
+               expiries[l.line], 'held', line_pools[l.place], line_pool_units[l.place]
         FROM unnest(lines, line_skus, reservation_ids, line_node_ids, line_ids, line_quantities,
-                    line_supply_ids, line_promises, line_pools, line_pool_units)
+                    line_supply_ids, line_promises) WITH ORDINALITY
              AS l (line, sku, reservation_id, node_id, line_id, quantity, supply_id, promise_on,
-                   pool_id, pool_units);
+                   place);
         INSERT INTO allocation (order_id, allocation_id, channel, zone_id, state, complete,
                                 request_hash, body, actor, expires_at)
         SELECT o.order_id, o.allocation_id, o.channel, o.zone_id, 'held', o.complete,
