@@ -104,7 +104,8 @@ async def settle(means: Means, shelf: Shelf) -> int:
         saving_min_minor=settings.rearrange_saving_minor,
         time_limit_ms=settings.rearrange_limit_ms,
     )
-    window = await asyncio.to_thread(window_of, means.network, shelf)
+    divisor = settings.dimensional_divisor
+    window = await asyncio.to_thread(window_of, means.network, shelf, divisor)
     found = await asyncio.to_thread(rearrange, window, rules)
     by_id = {str(each.allocation_id): each for each in shelf.waited}
     moved = 0

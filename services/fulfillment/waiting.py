@@ -24,11 +24,12 @@ from routing.window import Waiting, Window
 from services import records as shared_records
 from services.fulfillment import exceptions_records, records
 from services.fulfillment.records import Work
-from services.fulfillment.resource import CAPACITY_DAYS, EXCLUDING, Want
+from services.fulfillment.resource import CAPACITY_DAYS, EXCLUDING, Want, volume_mm3
 from services.orders.answers import CostAnswer
 from services.orders.lifecycle import find as find_allocation
 from services.orders.records import AllocationRow
 from services.orders.strategies import decided_by, ruled
+from services.orders.translate import dimensional_grams
 from services.planning.network import Network
 
 Key = tuple[str, str]
@@ -213,8 +214,11 @@ def places_of(each: Waited) -> set[Key]:
     }
 
 
-def window_of(network: Network, given: Shelf) -> Window:
-    """Return the window of waiting orders, their lines named by positions of their wants."""
+def window_of(network: Network, given: Shelf, divisor: int) -> Window:
+    """Return the window of waiting orders, their lines named by positions of their wants.
+
+    `divisor` is that of dimensional weight, 0 where weight alone is priced.
+    """
     numbers = {node_id: n for n, node_id in enumerate(sorted(network.nodes))}
     terrains = {
         zone_id: terrain_of(network, zone_id, numbers, given.now)
@@ -225,7 +229,7 @@ def window_of(network: Network, given: Shelf) -> Window:
         left.setdefault(sku, []).append((numbers[node_id], cell.available))
     return Window(
         now=given.now,
-        orders=tuple(order_of(network, given, each, terrains) for each in given.waited),
+        orders=tuple(order_of(network, given, each, terrains, divisor) for each in given.waited),
         left={
             sku: (
                 np.array([number for number, _ in own], np.int64),
@@ -258,7 +262,11 @@ def terrain_of(
 
 
 def order_of(
-    network: Network, given: Shelf, each: Waited, terrains: Mapping[str, Terrain]
+    network: Network,
+    given: Shelf,
+    each: Waited,
+    terrains: Mapping[str, Terrain],
+    divisor: int,
 ) -> Waiting:
     """Return a waiting order as routing knows it, by the strategy that decided it."""
     return Waiting(
@@ -271,6 +279,7 @@ def order_of(
                 quantity=want.quantity,
                 weight_grams=given.items[want.sku].weight_grams,
                 requires=given.items[want.sku].requires,
+                dimensional_grams=dimensional_grams(volume_mm3(given.items[want.sku]), divisor),
             )
             for position, want in enumerate(each.wants)
         ),
