@@ -48,11 +48,11 @@ RECURRING = {"jasin-sinha", "traps"}
 """Worlds in which the same few kinds of orders come again and again."""
 TELLING = {"omni", "towns", "jasin-sinha"}
 """Worlds in which the best policy is also run with the true demand."""
-WINDOWED = {"omni", "online", "peak"}
+WINDOWED = {"peak"}
 """Worlds in which orders wait for a release and are rearranged."""
-WEIGHTS = (0.5, 1.0, 1.5)
+WEIGHTS = (0.25, 0.5, 0.75, 1.0, 1.25)
 """Of rationing, tried beside 0 on the last periods of the past."""
-VALIDATED = 2
+VALIDATED = 4
 NOT_SETTLED = 1e9
 """In place of a distance from above where none is known."""
 BOUND_GAP = 1e-5
