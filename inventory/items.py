@@ -9,6 +9,13 @@ from inventory import records
 from inventory.tables import ANY
 
 
+class Component(msgspec.Struct, frozen=True):
+    """What one kit has of one sku."""
+
+    sku: str
+    quantity: int
+
+
 class Item(msgspec.Struct, frozen=True, kw_only=True):
     """What a sku is; sizes and weight are those of one unit."""
 
@@ -23,6 +30,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     """Capabilities a node must have to handle it."""
     unit_margin_minor: int | None = None
     """What is lost when somebody wants one where there is none; a share of its price without."""
+    components: tuple[Component, ...] = ()
+    """Of a kit, which is not stocked itself: what each is made up of."""
 
 
 async def put_items(connection: asyncpg.Connection, items: Sequence[Item]) -> None:
@@ -55,5 +64,16 @@ async def missing_items(connection: asyncpg.Connection, skus: Iterable[str]) -> 
     return wanted - {row[0] for row in await records.find_items(connection, list(wanted))}
 
 
+async def kits_among(connection: asyncpg.Connection, skus: Iterable[str]) -> set[str]:
+    """Return those of these skus that are kits."""
+    return {row[0] for row in await records.find_kits(connection, list(set(skus)))}
+
+
+async def kits_with(connection: asyncpg.Connection, sku: str) -> set[str]:
+    """Return the kits that a sku is in."""
+    return {row[0] for row in await records.find_kits_with(connection, sku)}
+
+
 def _item(row: asyncpg.Record) -> Item:
-    return Item(**{**row, "requires": tuple(row["requires"])})
+    components = msgspec.json.decode(row["components"], type=tuple[Component, ...])
+    return Item(**{**row, "requires": tuple(row["requires"]), "components": components})

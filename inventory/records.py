@@ -962,7 +962,7 @@ async def view_nodes(connection: asyncpg.Connection) -> list[asyncpg.Record]:
 
 VIEWED_ITEM = (
     "SELECT sku, weight_grams, requires,"
-    " coalesce(length_mm::bigint * width_mm * height_mm, 0) AS volume_mm3 FROM item"
+    " coalesce(length_mm::bigint * width_mm * height_mm, 0) AS volume_mm3, components FROM item"
 )
 
 
@@ -1174,23 +1174,41 @@ async def put_items(connection: asyncpg.Connection, items: str) -> None:
         """
         WITH put AS (
             INSERT INTO item (sku, name, category, weight_grams, length_mm, width_mm, height_mm,
-                              requires, unit_margin_minor)
+                              requires, unit_margin_minor, components)
             SELECT * FROM jsonb_to_recordset($1::text::jsonb) AS r (
                 sku text, name text, category text, weight_grams int, length_mm int,
-                width_mm int, height_mm int, requires text[], unit_margin_minor int8)
+                width_mm int, height_mm int, requires text[], unit_margin_minor int8,
+                components jsonb)
             ORDER BY sku
             ON CONFLICT (sku) DO UPDATE SET
                 name = excluded.name, category = excluded.category,
                 weight_grams = excluded.weight_grams, length_mm = excluded.length_mm,
                 width_mm = excluded.width_mm, height_mm = excluded.height_mm,
                 requires = excluded.requires,
-                unit_margin_minor = excluded.unit_margin_minor, changed_at = now()
+                unit_margin_minor = excluded.unit_margin_minor,
+                components = excluded.components, changed_at = now()
             RETURNING sku
         )
         INSERT INTO change (kind, key_1)
         SELECT 'item', array_agg(sku) FROM put HAVING count(*) > 0
         """,
         items,
+    )
+
+
+async def find_kits(connection: asyncpg.Connection, skus: Sequence[str]) -> list[asyncpg.Record]:
+    """Read which of these items are kits."""
+    return await connection.fetch(
+        "SELECT sku FROM item WHERE sku = ANY ($1::text[]) AND components <> '[]'", skus
+    )
+
+
+async def find_kits_with(connection: asyncpg.Connection, sku: str) -> list[asyncpg.Record]:
+    """Read which kits an item is in."""
+    return await connection.fetch(
+        "SELECT sku FROM item"
+        " WHERE components @> jsonb_build_array(jsonb_build_object('sku', $1::text))",
+        sku,
     )
 
 
@@ -1201,7 +1219,7 @@ async def read_items(
     return await connection.fetch(
         """
         SELECT sku, name, category, weight_grams, length_mm, width_mm, height_mm, requires,
-               unit_margin_minor
+               unit_margin_minor, components
         FROM item
         WHERE ($1::text[] IS NULL OR sku = ANY ($1::text[])) AND sku > $2
         ORDER BY sku LIMIT $3

@@ -117,6 +117,7 @@ item = sa.Table(
     sa.Column("requires", pg.ARRAY(sa.Text), nullable=False, server_default="{}"),
     sa.Column("unit_margin_minor", sa.BigInteger, comment="Lost when a walk-in finds none."),
     instant("changed_at", default=True),
+    sa.Column("components", pg.JSONB, nullable=False, server_default="[]"),
     sa.CheckConstraint("weight_grams >= 0", name="weight_grams"),
     sa.CheckConstraint("unit_margin_minor >= 0", name="unit_margin_minor"),
 )

@@ -30,6 +30,7 @@ from inventory.viewed import (
     Loaded,
     Taking,
     ViewedSupply,
+    facts_of,
 )
 from inventory.viewed_quotas import ViewedQuotas
 
@@ -244,7 +245,9 @@ class StockView:
         self.capacities.apply(rows)
 
     def apply_items(self, rows: Sequence[Any], *, replace: bool) -> None:
-        """Put items (sku and the fields of `ItemFacts`) in; those known stay without `replace`.
+        """Put items in; those known stay without `replace`.
+
+        Rows are sku, weight_grams, requires, and where known the volume and a kit's components.
 
         Items carry no version: only the follower, whose reads come in order, may replace them.
         """
@@ -252,10 +255,10 @@ class StockView:
             return
         if replace:
             self._remember("apply_items", rows)
-        for sku, weight_grams, requires, *volume in rows:
+        for sku, weight_grams, requires, *more in rows:
             slot = self.slot(sku)
             if replace or self.facts[slot] is None:
-                facts = ItemFacts(weight_grams, tuple(requires), *volume)
+                facts = facts_of(weight_grams, tuple(requires), *more)
                 self.facts[slot] = self._shared_facts.setdefault(facts, facts)
                 self.slices.touch(slot)
 

@@ -19,6 +19,17 @@ class ItemFacts(msgspec.Struct, frozen=True):
     """Capabilities a node must have to handle it."""
     volume_mm3: int = 0
     """Of one unit; 0 where its size is not known."""
+    components: tuple[tuple[str, int], ...] = ()
+    """Of a kit: what one is made up of, skus and units."""
+
+
+def facts_of(
+    weight_grams: int, requires: tuple[str, ...], volume_mm3: int = 0, kit: str = "[]"
+) -> ItemFacts:
+    """The facts of an item; the components of a kit are JSON objects of sku and quantity."""
+    parts = () if kit == "[]" else msgspec.json.decode(kit)
+    components = tuple((part["sku"], part["quantity"]) for part in parts)
+    return ItemFacts(weight_grams, requires, volume_mm3, components)
 
 
 class ViewedSupply(msgspec.Struct, frozen=True):

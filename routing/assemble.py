@@ -6,7 +6,7 @@ from datetime import date
 import msgspec
 
 from routing import cost
-from routing.instance import Assignment, Instance
+from routing.instance import Assignment, Instance, bundle_emissions_minor
 from routing.plan import (
     Broken,
     Cost,
@@ -18,7 +18,7 @@ from routing.plan import (
     Source,
     Status,
 )
-from routing.problem import Line, Stock
+from routing.problem import Stock
 from routing.promise import local_date
 
 
@@ -32,7 +32,8 @@ def _waiting(instance: Instance, units: Assignment) -> tuple[int, int]:
             time[i] = max(time[i], times[i])
             latest[i] = max(latest.get(i, promised), promised)
     for i, promised in latest.items():
-        lateness += cost.lateness_minor(instance.policy, instance.lines[i], promised)
+        for line in instance.lines[i].members:
+            lateness += cost.lateness_minor(instance.policy, line, promised)
     return lateness, sum(time)
 
 
@@ -46,7 +47,7 @@ def objective_minor(instance: Instance, units: Assignment) -> int:
         times, each = instance.time_minor[k], instance.unit_minor[k]
         weight = 0
         for i, quantity in taken.items():
-            short -= quantity
+            short -= quantity * lines[i].short
             total += quantity * each[i]
             weight += quantity * lines[i].priced_grams
             time[i] = max(time[i], times[i])
@@ -84,15 +85,13 @@ def assemble(
             "lateness": lateness,
         }
     )
-    prices = _prices(instance, units, waiting - lateness, sum(short))
+    shortfalls = _shortfalls(instance, short)
+    missing = sum(each.quantity for each in shortfalls)
+    prices = _prices(instance, units, waiting - lateness, missing)
     objective = total.total_minor + prices.total_minor
     return Plan(
         fulfillments=fulfillments,
-        shortfalls=tuple(
-            Shortfall(line_id=line.line_id, quantity=count)
-            for line, count in zip(instance.lines, short, strict=True)
-            if count
-        ),
+        shortfalls=shortfalls,
         cost=total,
         prices=prices,
         broken=tuple(
@@ -107,15 +106,27 @@ def assemble(
     )
 
 
+def _shortfalls(instance: Instance, short: list[int]) -> tuple[Shortfall, ...]:
+    """Units short of each line, given by bundle; of a group all units of all its lines."""
+    found = {
+        line.line_id: count if bundle.members[0].together is None else line.quantity
+        for bundle, count in zip(instance.lines, short, strict=True)
+        if count
+        for line in bundle.members
+    }
+    return tuple(Shortfall(line_id=name, quantity=found[name]) for name in sorted(found))
+
+
 def _prices(instance: Instance, units: Assignment, delay_minor: int, short: int) -> Prices:
     """What an assignment costs beyond money, with the delay of its lines and its units short."""
     worth = risk = 0
     for k, taken in units.items():
         node_id = instance.slots[k].node.node_id
         for i, quantity in taken.items():
-            stock = instance.stock[node_id, instance.lines[i].sku]
-            worth += quantity * stock.worth_minor
-            risk += quantity * stock.risk_minor
+            for sku, count in instance.lines[i].parts:
+                stock = instance.stock[node_id, sku]
+                worth += quantity * count * stock.worth_minor
+                risk += quantity * count * stock.risk_minor
     return Prices(
         delay_minor=delay_minor,
         shortage_minor=cost.shortage_minor(instance.policy, short),
@@ -131,8 +142,7 @@ def _emissions(instance: Instance, k: int, taken: Mapping[int, int]) -> int:
     """The price of what sending these units from a slot emits."""
     slot = instance.slots[k]
     return slot.emissions_minor + sum(
-        quantity * slot.unit_emissions_minor(instance.lines[i].priced_grams)
-        for i, quantity in taken.items()
+        quantity * bundle_emissions_minor(slot, instance.lines[i]) for i, quantity in taken.items()
     )
 
 
@@ -145,7 +155,8 @@ def _fulfillment(
     slot = instance.slots[k]
     weight = sum(instance.lines[i].weight_grams * units for i, units in taken.items())
     priced = sum(instance.lines[i].priced_grams * units for i, units in taken.items())
-    money: Cost = cost.fulfillment_cost(slot.node, slot.steps, sum(taken.values()), priced)
+    pieces = sum(instance.lines[i].pieces * units for i, units in taken.items())
+    money: Cost = cost.fulfillment_cost(slot.node, slot.steps, pieces, priced)
     return Fulfillment(
         node_id=slot.node.node_id,
         method=slot.method,
@@ -170,14 +181,19 @@ def _sources(instance: Instance, units: Assignment) -> dict[tuple[int, int], lis
     )
     for k in order:
         node = instance.slots[k].node
+        if node.time_zone not in today:
+            today[node.time_zone] = local_date(instance.now, node.time_zone)
         for i in sorted(units[k]):
-            line = instance.lines[i]
-            key = node.node_id, line.sku
-            if key not in left:
-                if node.time_zone not in today:
-                    today[node.time_zone] = local_date(instance.now, node.time_zone)
-                left[key] = _stocked(instance.stock[key], today[node.time_zone])
-            drawn[k, i] = _draw(left[key], line, units[k][i])
+            bundle = instance.lines[i]
+            drawn[k, i] = []
+            for sku, _ in bundle.parts:
+                key = node.node_id, sku
+                if key not in left:
+                    left[key] = _stocked(instance.stock[key], today[node.time_zone])
+            for line, parts in zip(bundle.members, bundle.drawn, strict=True):
+                for sku, count in parts:
+                    wanted = count * units[k][i]
+                    drawn[k, i] += _draw(left[node.node_id, sku], line.line_id, sku, wanted)
     return drawn
 
 
@@ -199,7 +215,7 @@ def _stocked(stock: Stock, today: date) -> list[_Heap]:
     return heaps
 
 
-def _draw(left: list[_Heap], line: Line, wanted: int) -> list[FulfillmentLine]:
+def _draw(left: list[_Heap], line_id: str, sku: str, wanted: int) -> list[FulfillmentLine]:
     """Take `wanted` units from the front of `left`, leaving the rest there.
 
     Raises `ValueError` when there are too few, which the stock limits of the instance exclude.
@@ -210,8 +226,8 @@ def _draw(left: list[_Heap], line: Line, wanted: int) -> list[FulfillmentLine]:
         if units > 0:
             drawn.append(
                 FulfillmentLine(
-                    line_id=line.line_id,
-                    sku=line.sku,
+                    line_id=line_id,
+                    sku=sku,
                     quantity=units,
                     source=heap.source,
                     supply_id=heap.supply_id,
@@ -221,5 +237,5 @@ def _draw(left: list[_Heap], line: Line, wanted: int) -> list[FulfillmentLine]:
             heap.quantity -= units
             wanted -= units
     if wanted:
-        raise ValueError(f"line {line.line_id} draws {wanted} units more than there are")
+        raise ValueError(f"line {line_id} draws {wanted} units more than there are")
     return drawn

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing.beyond import NOTHING, Beyond
+from routing.bundles import needs_of
 from routing.compiled import compiled
 from routing.grid import Ints
 from routing.problem import (
@@ -53,7 +54,7 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     lines: tuple[Line, ...]
     policy: Policy
     held: Held
-    """Stock of exactly the skus of the lines."""
+    """Stock of exactly the skus of the lines, of kits those of their components."""
     supply: Mapping[tuple[str, str], tuple[Supply, ...]] = {}
     """By node id and sku; read with backorders only."""
     capacity: Mapping[str, tuple[Capacity, ...]] = {}
@@ -94,7 +95,7 @@ def held(
 
     `prices` are by sku the worth and the risk of a unit at each of these nodes.
     """
-    skus = tuple(sorted({line.sku for line in lines}))
+    skus = tuple(needs_of(lines))
     found = [stock[sku] for sku in skus if sku in stock]
     priced = [prices[sku] for sku in skus if sku in stock] if prices else []
     return Held(
@@ -109,9 +110,7 @@ def held(
 
 def seen(terrain: Terrain, basket: Basket) -> Seen:
     """The stock, supply and capacity of a basket by rows of the terrain."""
-    wanted: dict[str, int] = {}
-    for line in basket.lines:
-        wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity
+    wanted = needs_of(basket.lines)
     skus, counts, numbers, units, _, _ = basket.held
     needs = tuple(wanted[sku] for sku in skus)
     rows, most = by_row(terrain.packed, (counts, numbers, units), np.array(needs, np.int64))

@@ -166,8 +166,8 @@ def billed(terrain: Terrain, gathered: Gathered, units: Ints) -> list[int]:
 
 
 @compiled
-def bill(rows: Rows, cells: Cells, slots: Slots, units: Ints, prices: tuple[int, int]) -> Ints:
-    """The bill of units `[K, I]`; `prices` are those of a split and of a unit short."""
+def bill(rows: Rows, cells: Cells, slots: Slots, units: Ints, prices: tuple[int, Ints]) -> Ints:
+    """The bill of units `[K, I]`; `prices` are those of a split and of a unit short by line."""
     split_minor, shortage_minor = prices
     count, width = units.shape
     figures = np.zeros(HEAD + count * (UNITS + width), np.int64)
@@ -202,8 +202,8 @@ def bill(rows: Rows, cells: Cells, slots: Slots, units: Ints, prices: tuple[int,
         requested_on = cells.lines[i, REQUESTED_ON]
         if requested_on and promised[i] > requested_on:
             figures[LATE] += cells.waits[LATENESS] * (promised[i] - requested_on)
-    short = cells.lines[:, QUANTITY].sum() - units.sum()
-    figures[DELAY], figures[SHORT] = waits.sum() - figures[LATE], short * shortage_minor
+    short = cells.lines[:, QUANTITY] - units.sum(axis=0)
+    figures[DELAY], figures[SHORT] = waits.sum() - figures[LATE], (short * shortage_minor).sum()
     figures[OBJECTIVE] = figures[PARCELS:HEAD].sum()
     return figures[:at].copy()
 

@@ -6,7 +6,7 @@ that this order could ask, later work dates follow until one can, at most `LATER
 A later start without such a reason is never cheaper, since promises only get later.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import date, time, timedelta
 
 import msgspec
@@ -15,10 +15,20 @@ import numpy as np
 from routing import cost, filters, promise
 from routing.dates import Dates, First
 from routing.dominance import Dominated, Offers, brings, dominated, offers
-from routing.instance import Instance, OpenLimit, Reason, Slot, UnitLimit, Verdict, slot_of
+from routing.instance import (
+    Instance,
+    OpenLimit,
+    Reason,
+    Slot,
+    UnitLimit,
+    Verdict,
+    bundle_emissions_minor,
+    slot_of,
+)
 from routing.later import LATER_DATES_MAX
-from routing.problem import Capacity, Lane, Node, Problem, Stock
-from routing.survey import Bools, Survey, survey
+from routing.limits import available_by, capacity_limits, stock_limits
+from routing.problem import Capacity, Lane, Node, Problem
+from routing.survey import Bools, Survey, survey, whole
 
 
 class Outlook(msgspec.Struct, frozen=True):
@@ -192,14 +202,6 @@ def _room(limit: Capacity, kinds: int, units: int) -> str:
     return "ample" if limit.remaining >= asked else "some"
 
 
-def available_by(stock: Stock | None, day: date, *, backorder: bool) -> int:
-    """Units that work started on `day` can take: on hand and, with backorders, supply until then."""
-    if stock is None:
-        return 0
-    expected = sum(s.quantity for s in stock.supply if s.available_on <= day) if backorder else 0
-    return max(0, stock.available) + expected
-
-
 def _units_max(surveyed: Survey, n: int, slot: Slot) -> tuple[int, ...]:
     able = _able(surveyed, n, slot)
     if surveyed.problem.policy.backorder:
@@ -213,7 +215,7 @@ def _units_max(surveyed: Survey, n: int, slot: Slot) -> tuple[int, ...]:
         )
     else:
         there = surveyed.on_hand[n]
-    units = np.minimum(surveyed.quantities, there[surveyed.sku_of]) * able
+    units = np.minimum(surveyed.quantities, whole(there[None], surveyed.parts)[0]) * able
     return tuple(units.tolist())
 
 
@@ -237,15 +239,16 @@ def _instance(
         by_node.setdefault(slot.node.node_id, []).append(k)
     unit_limits: list[UnitLimit] = []
     open_limits: list[OpenLimit] = []
-    lines_of: dict[str, list[int]] = {}
-    for i, line in enumerate(surveyed.lines):
-        lines_of.setdefault(line.sku, []).append(i)
-    shared = {sku: lines for sku, lines in lines_of.items() if len(lines) > 1}
+    takers: dict[int, list[tuple[int, int]]] = {}
+    for i, takes in enumerate(surveyed.parts):
+        for s, count in takes:
+            takers.setdefault(s, []).append((i, count))
+    shared = {s: lines for s, lines in takers.items() if len(lines) > 1}
     for indices in by_node.values():
-        # A sku of one line in one slot is limited by that slot's units alone.
-        coupled = lines_of if len(indices) > 1 else shared
-        unit_limits.extend(_stock_limits(surveyed, slots, units_max, indices, coupled))
-        for limit in _capacity_limits(slots, units_max, indices):
+        # A sku of one bundle in one slot is limited by that slot's units alone.
+        coupled = takers if len(indices) > 1 else shared
+        unit_limits.extend(stock_limits(surveyed, slots, units_max, indices, coupled))
+        for limit in capacity_limits(surveyed, slots, units_max, indices):
             (unit_limits if isinstance(limit, UnitLimit) else open_limits).append(limit)  # type: ignore[arg-type]
     shipments = tuple(k for k, slot in enumerate(slots) if slot.method != "pickup")
     if problem.policy.shipments_max is not None and len(shipments) > problem.policy.shipments_max:
@@ -267,17 +270,20 @@ def _instance(
 
 def _unit_minor(surveyed: Survey, slots: tuple[Slot, ...]) -> tuple[tuple[int, ...], ...]:
     """`[slot][line]`: price of a unit; handling alone where the node has none."""
-    none = Stock(node_id="", sku="", available=0)
+    stock = surveyed.stock
     by_node = {
-        slot.node.node_id: tuple(
-            cost.unit_minor(slot.node, surveyed.stock.get((slot.node.node_id, line.sku), none))
-            for line in surveyed.lines
+        node.node_id: tuple(
+            sum(
+                count * cost.unit_minor(node, stock.get((node.node_id, sku)))
+                for sku, count in bundle.parts
+            )
+            for bundle in surveyed.lines
         )
-        for slot in slots
+        for node in {slot.node.node_id: slot.node for slot in slots}.values()
     }
     return tuple(
         tuple(
-            price + slot.unit_emissions_minor(line.priced_grams)
+            price + bundle_emissions_minor(slot, line)
             for price, line in zip(by_node[slot.node.node_id], surveyed.lines, strict=True)
         )
         if slot.emissions_rate
@@ -293,56 +299,11 @@ def _time_minor(surveyed: Survey, slots: tuple[Slot, ...]) -> tuple[tuple[int, .
     ordered_on = promise.local_date(problem.now, problem.destination_time_zone)
     by_date = {
         latest: tuple(
-            cost.lateness_minor(policy, line, latest) + cost.delay_minor(policy, latest, ordered_on)
-            for line in surveyed.lines
+            cost.waiting_minor(policy, bundle, latest, ordered_on) for bundle in surveyed.lines
         )
         for latest in {slot.promise.latest for slot in slots}
     }
     return tuple(by_date[slot.promise.latest] for slot in slots)
-
-
-def _stock_limits(
-    surveyed: Survey,
-    slots: tuple[Slot, ...],
-    units_max: tuple[tuple[int, ...], ...],
-    indices: list[int],
-    lines_of: dict[str, list[int]],
-) -> Iterator[UnitLimit]:
-    """Units of a sku in all slots that start by a date are there by that date.
-
-    Stock by date only grows, so these prefix limits are enough for every unit to have a source.
-    """
-    backorder = surveyed.problem.policy.backorder
-    for sku, lines in lines_of.items():
-        stock = surveyed.stock.get((slots[indices[0]].node.node_id, sku))
-        needed = sum(surveyed.lines[i].quantity for i in lines)
-        for day in sorted({slots[k].start_on for k in indices}):
-            there = available_by(stock, day, backorder=backorder)
-            pairs = tuple(
-                (k, i)
-                for k in indices
-                if slots[k].start_on <= day
-                for i in lines
-                if units_max[k][i]
-            )
-            if there < needed and len(pairs) > 1:
-                yield UnitLimit("stock", there, pairs)
-
-
-def _capacity_limits(
-    slots: tuple[Slot, ...], units_max: tuple[tuple[int, ...], ...], indices: list[int]
-) -> Iterator[UnitLimit | OpenLimit]:
-    """Slots of one node and work date share its capacity."""
-    node = slots[indices[0]].node
-    for limit in node.capacity:
-        shared = tuple(k for k in indices if slots[k].work_on == limit.work_on)
-        if limit.unit == "orders":
-            if len(shared) > limit.remaining:
-                yield OpenLimit("capacity", limit.remaining, shared)
-            continue
-        pairs = tuple((k, i) for k in shared for i, most in enumerate(units_max[k]) if most)
-        if sum(units_max[k][i] for k, i in pairs) > limit.remaining:
-            yield UnitLimit("capacity", limit.remaining, pairs)
 
 
 def verdicts(outlook: Outlook, choice: Choice) -> tuple[Verdict, ...]:

@@ -7,7 +7,7 @@ its own, written the slow and obvious way. Rules are numbered as in README.md wh
 import math
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -15,10 +15,9 @@ import msgspec
 
 from routing import check_strategy
 from routing.check_strategy import Violation
+from routing.judged_dates import cut_off, worked_dates, works
 from routing.plan import Cost, Fulfillment, FulfillmentLine, Plan, Promise
-from routing.problem import Calendar, Lane, Line, Node, Problem
-
-_DAYS_MAX = 400
+from routing.problem import Lane, Line, Node, Problem
 
 
 class _Lookup:
@@ -53,6 +52,8 @@ def check(problem: Problem, plan: Plan) -> list[Violation]:
         *_dates(lookup, plan),
         *_capacity(lookup, plan),
         *_wishes(lookup, plan),
+        *_whole_kits(lookup, plan),
+        *_together(lookup, plan),
         *_prices(lookup, plan),
         *_claims(plan),
     ]
@@ -87,21 +88,40 @@ def _fulfillment_shape(lookup: _Lookup, f: Fulfillment) -> Iterator[Violation]:
         yield Violation("shape", f"the fulfillment at {f.node_id} has no lines")
     for part in f.lines:
         line = lookup.lines.get(part.line_id)
-        if line is None or line.sku != part.sku or part.quantity < 1:
+        if line is None or part.sku not in _kit(line) or part.quantity < 1:
             yield Violation("shape", f"{part} at {f.node_id} is not of any line")
 
 
-def _taken(plan: Plan) -> Counter[str]:
+def _kit(line: Line) -> dict[str, int]:
+    """What one unit of a line takes of each sku."""
+    return {each.sku: each.quantity for each in line.components} or {line.sku: 1}
+
+
+def _in(f: Fulfillment, line: Line) -> dict[str, int]:
+    """Units of each sku of a line in a fulfillment."""
+    found = dict.fromkeys(_kit(line), 0)
+    for part in f.lines:
+        if part.line_id == line.line_id:
+            found[part.sku] += part.quantity
+    return found
+
+
+def _units(f: Fulfillment, line: Line) -> int:
+    """Whole units of a line in a fulfillment, kits of a kit."""
+    return min(_in(f, line)[sku] // count for sku, count in _kit(line).items())
+
+
+def _taken(lookup: _Lookup, plan: Plan) -> Counter[str]:
     taken: Counter[str] = Counter()
     for f in plan.fulfillments:
-        for part in f.lines:
-            taken[part.line_id] += part.quantity
+        for line in lookup.problem.lines:
+            taken[line.line_id] += _units(f, line)
     return taken
 
 
 def _balance(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
     """(1) Every unit is taken or short, exactly once."""
-    accounted = _taken(plan)
+    accounted = _taken(lookup, plan)
     for shortfall in plan.shortfalls:
         accounted[shortfall.line_id] += shortfall.quantity
     if len({s.line_id for s in plan.shortfalls}) != len(plan.shortfalls):
@@ -173,44 +193,6 @@ def _collected(lookup: _Lookup, f: Fulfillment, line: Line) -> Iterator[Violatio
         yield Violation("capability", f"{f.pickup_node} lacks {missing} for {line.line_id}")
 
 
-def _works(calendar: Calendar | None, day: date, zone: str) -> bool:
-    worked = calendar is None or (
-        day.isoweekday() in calendar.weekdays and day not in calendar.holidays
-    )
-    return worked and _shown(day, zone)
-
-
-@lru_cache(maxsize=100_000)
-def _shown(day: date, zone: str) -> bool:
-    """Whether clocks show the date at any of some hours that no date can fall between."""
-    noon = datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=12)
-    instants = (noon + timedelta(hours=hours) for hours in range(-26, 27, 4))
-    return any(at.astimezone(ZoneInfo(zone)).date() == day for at in instants)
-
-
-def _worked_dates(calendar: Calendar | None, first: date, zone: str) -> list[date]:
-    days = (first + timedelta(days=ahead) for ahead in range(_DAYS_MAX))
-    return [day for day in days if _works(calendar, day, zone)]
-
-
-def _cut_off(node: Node, day: date, at: time | None = None) -> datetime:
-    """The last instant at which the node's clock shows the cut-off, or `at`, on `day`.
-
-    Tries every offset in force around the day; where the clock skips the cut-off, the offset from
-    before the skip tells when it would have been.
-    """
-    zone = ZoneInfo(node.time_zone)
-    wall = datetime.combine(day, at or node.cut_off)
-    noon = datetime.combine(day, datetime.min.time(), UTC)
-    offsets = [
-        (noon + timedelta(hours=hours)).astimezone(zone).utcoffset() or timedelta()
-        for hours in range(-36, 60, 6)
-    ]
-    instants = [(wall - offset).replace(tzinfo=UTC) for offset in dict.fromkeys(offsets)]
-    shown = [at for at in instants if at.astimezone(zone).replace(tzinfo=None) == wall]
-    return max(shown or instants)
-
-
 def _earliest_dispatch(
     lookup: _Lookup, node: Node, ready: date, collected: time | None
 ) -> date | None:
@@ -220,9 +202,9 @@ def _earliest_dispatch(
     """
     calendar = lookup.calendars[node.calendar_id]
     today = lookup.problem.now.astimezone(ZoneInfo(node.time_zone)).date()
-    if lookup.problem.now > min(_cut_off(node, today), _cut_off(node, today, collected)):
+    if lookup.problem.now > min(cut_off(node, today), cut_off(node, today, collected)):
         today += timedelta(days=1)
-    worked = _worked_dates(calendar, max(today, ready), node.time_zone)
+    worked = worked_dates(calendar, max(today, ready), node.time_zone)
     return worked[node.handling_days] if len(worked) > node.handling_days else None
 
 
@@ -231,13 +213,13 @@ def _dates(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
     for f in plan.fulfillments:
         node, lane = lookup.nodes[f.node_id], lookup.lane(f)
         collected = lane.cut_off if lane else None
-        if not _works(lookup.calendars[node.calendar_id], f.work_on, node.time_zone):
+        if not works(lookup.calendars[node.calendar_id], f.work_on, node.time_zone):
             yield Violation("calendar", f"{f.node_id} does not work on {f.work_on}")
         for part in f.lines:
             earliest = _earliest_dispatch(lookup, node, part.available_on, collected)
             if earliest is None or f.work_on < earliest:
                 yield Violation("work date", f"{part} cannot leave on {f.work_on}: {earliest}")
-        if f.ship_by != _cut_off(node, f.work_on, collected):
+        if f.ship_by != cut_off(node, f.work_on, collected):
             yield Violation("ship_by", f"{f.ship_by} is not the cut-off on {f.work_on}")
         promised = _promise(lookup, f)
         if f.promise != promised:
@@ -251,18 +233,18 @@ def _promise(lookup: _Lookup, f: Fulfillment) -> Promise | None:
     if lane is None:
         return None
     calendar = lookup.calendars[lane.calendar_id] if lane.calendar_id else None
-    cut_off = _cut_off(lookup.nodes[f.node_id], f.work_on, lane.cut_off)
+    leaves = cut_off(lookup.nodes[f.node_id], f.work_on, lane.cut_off)
     place = lookup.nodes.get(lane.to_node or "")
     zone = place.time_zone if place else lookup.problem.destination_time_zone
-    moves = _worked_dates(calendar, cut_off.astimezone(ZoneInfo(zone)).date(), zone)
+    moves = worked_dates(calendar, leaves.astimezone(ZoneInfo(zone)).date(), zone)
     first, last = moves[lane.transit_days_min], moves[lane.transit_days_max]
     if place is None:
         return Promise(earliest=first, latest=last)
     store = lookup.calendars[place.calendar_id]
     # A parcel may come before or after the store's cut-off of its day.
     return Promise(
-        earliest=_worked_dates(store, first, zone)[place.handling_days],
-        latest=_worked_dates(store, last + timedelta(days=1), zone)[place.handling_days],
+        earliest=worked_dates(store, first, zone)[place.handling_days],
+        latest=worked_dates(store, last + timedelta(days=1), zone)[place.handling_days],
     )
 
 
@@ -282,13 +264,37 @@ def _capacity(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
 
 
 def _wishes(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
-    """(7) the most shipments, (8) everything or nothing."""
+    """(7) the most shipments, (8) everything or nothing, (10) the most nodes of a line."""
     policy = lookup.problem.policy
     shipments = sum(f.method != "pickup" for f in plan.fulfillments)
     if policy.shipments_max is not None and shipments > policy.shipments_max:
         yield Violation("shipments_max", f"{shipments} shipments of {policy.shipments_max}")
     if policy.ship_complete and plan.fulfillments and plan.shortfalls:
         yield Violation("ship_complete", f"{len(plan.shortfalls)} lines are short")
+    for line in lookup.problem.lines:
+        nodes = {f.node_id for f in plan.fulfillments if any(_in(f, line).values())}
+        if policy.nodes_per_line_max is not None and len(nodes) > policy.nodes_per_line_max:
+            yield Violation("nodes_per_line_max", f"{line.line_id} is shared by {sorted(nodes)}")
+
+
+def _whole_kits(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
+    """(11) All components of a kit come with it in one fulfillment."""
+    for f in plan.fulfillments:
+        for line in lookup.problem.lines:
+            units = _units(f, line)
+            if any(_in(f, line)[sku] != units * count for sku, count in _kit(line).items()):
+                yield Violation("kit", f"{f.node_id}: {_in(f, line)} is no number of {line.sku}")
+
+
+def _together(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
+    """(12) Lines of a group are all in one fulfillment, in full, or all short in full."""
+    taken = _taken(lookup, plan)
+    for group in {line.together for line in lookup.problem.lines if line.together is not None}:
+        lines = [line for line in lookup.problem.lines if line.together == group]
+        whole = any(all(_units(f, n) == n.quantity for n in lines) for f in plan.fulfillments)
+        if not whole and any(taken[line.line_id] for line in lines):
+            names = " and ".join(sorted(line.line_id for line in lines))
+            yield Violation("together", f"{names} are not in one fulfillment")
 
 
 @lru_cache(maxsize=100_000)
@@ -307,8 +313,8 @@ def _parcels(brackets: tuple[tuple[int, int], ...], weight_grams: int) -> int:
 def _expected_cost(lookup: _Lookup, f: Fulfillment) -> tuple[int, Cost]:
     """Weight and cost a fulfillment should show."""
     node, lane = lookup.nodes[f.node_id], lookup.lane(f)
-    weight = sum(p.quantity * lookup.lines[p.line_id].weight_grams for p in f.lines)
-    counted = sum(p.quantity * _counted_grams(lookup.lines[p.line_id]) for p in f.lines)
+    weight = sum(_units(f, line) * line.weight_grams for line in lookup.problem.lines)
+    counted = sum(_units(f, line) * _counted_grams(line) for line in lookup.problem.lines)
     parcels = 0
     if f.method != "pickup" and lane is not None:
         rows = lookup.tariffs[lane.tariff_id].brackets

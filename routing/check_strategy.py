@@ -3,12 +3,12 @@
 Like `check.py`, it shares nothing with the code that makes plans but the value types.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from routing.plan import Broken, Fulfillment, Plan, Prices
-from routing.problem import Lane, Node, Problem, Soft
+from routing.problem import Lane, Line, Node, Problem, Soft
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -39,17 +39,17 @@ def prices(problem: Problem, plan: Plan, days_waited: int) -> Prices:
     stock = {(s.node_id, s.sku): s for s in problem.stock}
     lines = {line.line_id: line for line in problem.lines}
     short = sum(line.quantity for line in problem.lines)
+    short -= sum(sum(_units(f, lines).values()) for f in plan.fulfillments)
     worth = risk = surcharge = emissions = 0
     for f, node, lane in _used(problem, plan):
         surcharge += node.surcharge_minor
         if lane is not None:
             emissions += lane.co2_grams * policy.co2_minor_per_kg // 1_000
         for part in f.lines:
-            short -= part.quantity
             held = stock[f.node_id, part.sku]
             worth += part.quantity * held.worth_minor
             risk += part.quantity * held.risk_minor
-    for f, units in ((f, _units(f)) for f in plan.fulfillments):
+    for f, units in ((f, _units(f, lines)) for f in plan.fulfillments):
         lane = _lane(problem, f)
         for line_id, quantity in units.items():
             rate = lane.co2_grams_per_kg * policy.co2_minor_per_kg if lane else 0
@@ -106,8 +106,15 @@ def _lane(problem: Problem, f: Fulfillment) -> Lane | None:
     )
 
 
-def _units(f: Fulfillment) -> dict[str, int]:
-    units: dict[str, int] = {}
+def _units(f: Fulfillment, lines: Mapping[str, Line]) -> dict[str, int]:
+    """Whole units by line, kits of a kit."""
+    found: dict[str, dict[str, int]] = {}
     for part in f.lines:
-        units[part.line_id] = units.get(part.line_id, 0) + part.quantity
+        taken = found.setdefault(part.line_id, {})
+        taken[part.sku] = taken.get(part.sku, 0) + part.quantity
+    units = {}
+    for line_id, taken in found.items():
+        line = lines[line_id]
+        kit = {each.sku: each.quantity for each in line.components} or {line.sku: 1}
+        units[line_id] = min(taken.get(sku, 0) // count for sku, count in kit.items())
     return units

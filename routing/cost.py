@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from routing.bundles import Bundle
 from routing.plan import Cost
 from routing.problem import Bracket, Line, Node, Policy, Stock
 from routing.promise import line_days
@@ -106,9 +107,10 @@ def opening_minor(node: Node) -> int:
     return node.handling_order_minor + node.surcharge_minor
 
 
-def unit_minor(node: Node, stock: Stock) -> int:
+def unit_minor(node: Node, stock: Stock | None) -> int:
     """Price of a unit of `stock` taken at `node`: handling, what it may be worth, and the risk."""
-    return node.handling_unit_minor + stock.worth_minor + stock.risk_minor
+    beyond = stock.worth_minor + stock.risk_minor if stock else 0
+    return node.handling_unit_minor + beyond
 
 
 def lateness_minor(policy: Policy, line: Line, promised: date) -> int:
@@ -131,6 +133,12 @@ def delay_minor(policy: Policy, promised: date, ordered_on: date) -> int:
 def split_minor(policy: Policy, fulfillments: int) -> int:
     """Price of every fulfillment beyond the first."""
     return policy.split_minor * max(0, fulfillments - 1)
+
+
+def waiting_minor(policy: Policy, bundle: Bundle, promised: date, ordered_on: date) -> int:
+    """Price of a bundle whose last unit is promised for `promised`: of all its lines."""
+    delay = len(bundle.members) * delay_minor(policy, promised, ordered_on)
+    return delay + sum(lateness_minor(policy, line, promised) for line in bundle.members)
 
 
 def shortage_minor(policy: Policy, units: int) -> int:

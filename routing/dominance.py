@@ -46,11 +46,14 @@ class Rivals(NamedTuple):
     unit_minor: Ints
     """`[N]`: handling of a unit."""
     beyond_minor: Ints
-    """`[N, I]`: worth and risk of a unit of the line; `[0, 0]` where nodes know of none."""
+    """`[N, I]`: worth and risk of a unit, and handling of its further pieces; `[0, 0]` where no
+    line has any."""
     slope_minor: Ints
     """`[N]`: most that one day later can cost over the lines the node may ship."""
     ample: Bools
     """`[N]`: whether every limit of the node has room for anything this order could ask of it."""
+    both: Bools
+    """`[N]`: whether a line that few nodes may share could leave the node in another way as well."""
 
 
 class Dominated(msgspec.Struct, frozen=True):
@@ -170,7 +173,10 @@ def dominated(surveyed: Survey, offered: Offers, usable: Bools) -> list[Dominate
     """Nodes whose shipments need not be considered, each with one usable node that replaces it."""
     if not offered.prices.size:
         return []
-    full = (surveyed.on_hand >= surveyed.needs)[:, surveyed.sku_of]
+    enough = surveyed.on_hand >= surveyed.needs
+    full = np.array(
+        [enough[:, [s for s, _ in takes]].all(axis=1) for takes in surveyed.parts], np.bool_
+    ).T
     found: list[Dominated] = []
     for end, to_node in enumerate(offered.ends):
         given = offered.end == end
@@ -198,13 +204,17 @@ def _rivals(surveyed: Survey, offered: Offers, given: Bools, held: tuple[Bools, 
     holds, full = held
     policy = surveyed.problem.policy
     per_line = [
-        policy.delay_minor + (policy.lateness_minor if line.requested_by else 0)
-        for line in surveyed.lines
+        policy.delay_minor * len(bundle.members) + policy.lateness_minor * len(bundle.requested)
+        for bundle in surveyed.lines
     ]
     whole = offered.prices[offered.tariff] + offered.opening
     price = np.where(given, whole, 2**61).min(axis=1, initial=2**61)
     order_minor = _ints([opening_minor(node) for node in surveyed.nodes])
-    beyond_minor = surveyed.beyond_minor[:, surveyed.sku_of]
+    unit_minor = _ints([node.handling_unit_minor for node in surveyed.nodes])
+    beyond_minor = _beyond_minor(surveyed, unit_minor)
+    few = surveyed.problem.policy.nodes_per_line_max is not None
+    ways = [surveyed.can_ship, surveyed.can_pickup, surveyed.can_send]
+    several = np.sum(ways, axis=0) > 1
     return Rivals(
         holds=_words(holds),
         fills=_words(full),
@@ -215,11 +225,22 @@ def _rivals(surveyed: Survey, offered: Offers, given: Bools, held: tuple[Bools, 
         rate=offered.rate[given],
         whole_minor=price + order_minor,
         order_minor=order_minor,
-        unit_minor=_ints([node.handling_unit_minor for node in surveyed.nodes]),
+        unit_minor=unit_minor,
         beyond_minor=beyond_minor if beyond_minor.any() else np.zeros((0, 0), np.int64),
         slope_minor=holds.astype(np.int64) @ _ints(per_line),
         ample=np.array([_ample(surveyed, offered, m) for m in range(len(surveyed.nodes))]),
+        both=(holds & several & few).sum(axis=1) > 0,
     )
+
+
+def _beyond_minor(surveyed: Survey, unit_minor: Ints) -> Ints:
+    """`[N, I]`: what a unit costs above the handling of one piece."""
+    found = np.zeros((len(unit_minor), len(surveyed.lines)), np.int64)
+    for i, (bundle, takes) in enumerate(zip(surveyed.lines, surveyed.parts, strict=True)):
+        found[:, i] = (bundle.pieces - 1) * unit_minor
+        for s, count in takes:
+            found[:, i] += count * surveyed.beyond_minor[:, s]
+    return found
 
 
 def _ints(values: list[int]) -> Ints:
@@ -310,7 +331,8 @@ def _margins(rivals: Rivals, savings: Ints, m: int, alive: Ints) -> Ints:
     priced = len(rivals.beyond_minor) > 0
     for place in range(len(alive)):
         n = alive[place]
-        cheap = n != m and (priced or rivals.unit_minor[m] <= rivals.unit_minor[n])
+        cheap = n != m and not rivals.both[n]
+        cheap &= priced or rivals.unit_minor[m] <= rivals.unit_minor[n]
         for word in range(rivals.holds.shape[1]):
             cheap &= not rivals.holds[n, word] & ~rivals.fills[m, word]
         if not cheap or (priced and not _units_as_cheap(rivals, m, n)):

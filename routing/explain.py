@@ -16,6 +16,7 @@ import msgspec
 from routing import sentences, whatif
 from routing.assemble import assemble
 from routing.bound import Bound
+from routing.bundles import as_units, needs_of
 from routing.candidates import Choice, Outlook, candidates, choose, look, verdicts
 from routing.greedy import quick
 from routing.instance import Assignment, Instance, Verdict
@@ -43,7 +44,7 @@ Place = tuple[str, str | None, str | None, date]
 """Node id, pickup node (none for `ship`), service (none for `pickup`) and work date."""
 
 Parts = dict[Place, dict[str, int]]
-"""Units by place, then by line id."""
+"""Units of skus by place, then by line id."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,7 +268,11 @@ def _candidates(decision: Decision) -> list[dict[str, Any]]:
                 "pickup_node": slot.pickup_node,
                 "work_on": slot.work_on.isoformat(),
                 "promise": msgspec.to_builtins(slot.promise),
-                "units": {instance.lines[i].line_id: most for i, most in taken.items()},
+                "units": {
+                    line.line_id: most if line.together is None else line.quantity
+                    for i, most in taken.items()
+                    for line in instance.lines[i].members
+                },
                 "cost_alone": msgspec.to_builtins(alone.cost) if alone else None,
                 "prices_alone": msgspec.to_builtins(alone.prices) if alone else None,
             }
@@ -277,7 +282,7 @@ def _candidates(decision: Decision) -> list[dict[str, Any]]:
 
 def _fits(instance: Instance, taken: dict[int, int]) -> bool:
     """Whether no two lines of what is taken share a sku, so that it is all there at once."""
-    skus = [instance.lines[i].sku for i in taken]
+    skus = [sku for i in taken for sku, _ in instance.lines[i].parts]
     return len(set(skus)) == len(skus)
 
 
@@ -324,7 +329,7 @@ def _kept(instance: Instance, plan: Plan, priced: Bound) -> tuple[set[str], tupl
 
 def _cut_down(problem: Problem, kept: set[str]) -> Problem:
     """The problem with only these nodes and what they refer to."""
-    skus = {line.sku for line in problem.lines}
+    skus = needs_of(problem.lines)
     sent_to = {lane.to_node for lane in problem.lanes if lane.node_id in kept}
     nodes = tuple(node for node in problem.nodes if node.node_id in kept | sent_to)
     lanes = tuple(lane for lane in problem.lanes if lane.node_id in kept)
@@ -360,13 +365,16 @@ def _units(instance: Instance, parts: Parts) -> Assignment:
         (slot.node.node_id, slot.pickup_node, slot.service, slot.work_on): k
         for k, slot in enumerate(instance.slots)
     }
-    lines = {line.line_id: i for i, line in enumerate(instance.lines)}
     units: Assignment = {}
     for place, taken in parts.items():
         if place not in slots:
             node_id, _, service, work_on = place
             raise ValueError(f"nothing offers {service or 'pickup'} from {node_id} on {work_on}")
-        units[slots[place]] = {lines[line_id]: count for line_id, count in sorted(taken.items())}
+        units[slots[place]] = {
+            i: as_units(bundle, taken)
+            for i, bundle in enumerate(instance.lines)
+            if bundle.line_id in taken
+        }
     return units
 
 

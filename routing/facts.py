@@ -53,9 +53,10 @@ class Facts(NamedTuple):
     grams: Floats
     """`[I]`: grams of one unit."""
     units_max: Ints
-    """`[K, I]`, as are the next eight: the grid's own, units at most those wanted."""
+    """`[K, I]`, as are the next nine: the grid's own, units at most those wanted."""
     quantities: Ints
     weights_grams: Ints
+    shortage_minor: Ints
     time_minor: Ints
     slot_minor: Ints
     unit_minor: Ints
@@ -63,25 +64,26 @@ class Facts(NamedTuple):
     step_grams: Ints
     step_minor: Ints
     prices: Ints
-    """`[5]`: split, shortage, price of the units no plan finds, units ordered, and how many of the
-    slots are real."""
+    """`[5]`: split, least shortage of a unit, price of the units no plan finds, price of finding
+    none at all, and how many of the slots are real."""
     bonds: Bonds
     """Limits that couple real slots; bounds know nothing of them, plans keep them."""
 
 
-SPLIT, SHORTAGE, MISSING, ORDERED, REAL = range(5)
+SPLIT, SHORTAGE, MISSING, NOTHING, REAL = range(5)
 
 
 def facts(grid: Grid, objective_minor: int, bonds: Bonds | None = None) -> Facts:
     """The facts of a grid, and of limits on its slots, for plans below `objective_minor`."""
-    wanted, most = reachable(grid.units_max, grid.quantities, grid.nodes)
-    ordered = int(grid.quantities.sum())
-    missing = grid.shortage_minor * (ordered - int(wanted.sum()))
-    scalars = (grid.split_minor, grid.shortage_minor, missing, ordered, len(most))
+    wanted, most = reachable(grid.units_max, grid.quantities, grid.nodes, grid.nodes_max)
+    shortage = grid.shortage_minor
+    missing = int(shortage @ (grid.quantities - wanted))
+    least = int(shortage.min())
+    scalars = (grid.split_minor, least, missing, int(shortage @ grid.quantities), len(most))
     prices = np.array(scalars, np.int64)
-    loose = not grid.complete and objective_minor > missing + grid.shortage_minor
+    loose = not grid.complete and objective_minor > missing + least
     charges = grid.unit_minor, grid.time_minor, wanted, grid.weights_grams
-    starts, lines, amounts = _pairs(most, charges, grid.shortage_minor if loose else -1)
+    starts, lines, amounts = _pairs(most, charges, shortage if loose else shortage[:0])
     staircase = grid.step_starts, grid.step_grams, grid.step_minor
     limit_starts, limits, parcels = _limits(starts, amounts[1], staircase, len(wanted))
     opening = np.zeros(len(starts) - 1)
@@ -99,6 +101,7 @@ def facts(grid: Grid, objective_minor: int, bonds: Bonds | None = None) -> Facts
         most,
         grid.quantities,
         grid.weights_grams,
+        shortage,
         grid.time_minor,
         grid.slot_minor,
         grid.unit_minor,
@@ -109,9 +112,14 @@ def facts(grid: Grid, objective_minor: int, bonds: Bonds | None = None) -> Facts
 
 
 @compiled
-def reachable(units_max: Ints, quantities: Ints, nodes: Ints) -> tuple[Ints, Ints]:
-    """The units all nodes together can give, and what each slot could take of them."""
+def reachable(units_max: Ints, quantities: Ints, nodes: Ints, nodes_max: int) -> tuple[Ints, Ints]:
+    """The units all nodes together can give, and what each slot could take of them.
+
+    With `nodes_max`, not all nodes but those many that give most of a line.
+    """
     slots, lines = units_max.shape
+    if nodes_max:
+        return _reachable_by_few(units_max, quantities, nodes, nodes_max)
     wanted = np.zeros(lines, np.int64)
     best = np.zeros(lines, np.int64)
     for k in range(slots):
@@ -129,16 +137,33 @@ def reachable(units_max: Ints, quantities: Ints, nodes: Ints) -> tuple[Ints, Int
 
 
 @compiled
+def _reachable_by_few(
+    units_max: Ints, quantities: Ints, nodes: Ints, nodes_max: int
+) -> tuple[Ints, Ints]:
+    slots, lines = units_max.shape
+    wanted, most = np.zeros(lines, np.int64), np.empty((slots, lines), np.int64)
+    for i in range(lines):
+        gives = np.zeros(slots, np.int64)
+        for k in range(slots):
+            gives[nodes[k]] = max(gives[nodes[k]], units_max[k, i])
+        gives.sort()
+        wanted[i] = min(quantities[i], gives[max(0, slots - nodes_max) :].sum())
+        for k in range(slots):
+            most[k, i] = min(units_max[k, i], wanted[i])
+    return wanted, most
+
+
+@compiled
 def _pairs(
-    most: Ints, charges: tuple[Ints, Ints, Ints, Ints], short_minor: int
+    most: Ints, charges: tuple[Ints, Ints, Ints, Ints], shortage_minor: Ints
 ) -> tuple[Ints, Ints, tuple[Floats, Floats, Floats]]:
     """Starts, lines, and units, grams and price of a unit of all pairs of a slot and its lines.
 
-    With a price of units short that is not negative, a last slot takes all units at that price.
+    With prices of units short, a last slot takes all units at them.
     """
     unit_minor, time_minor, wanted, weights_grams = charges
     slots, width = most.shape
-    loose = short_minor >= 0
+    loose = len(shortage_minor) > 0
     count = np.count_nonzero(most) + (width if loose else 0)
     starts = np.zeros(slots + (2 if loose else 1), np.int64)
     lines = np.empty(count, np.int64)
@@ -150,8 +175,9 @@ def _pairs(
             if number > 0 or k == slots:
                 lines[n], units[n] = i, number
                 heavy[n] = max(MOTE, float(number * weights_grams[i]))
-                costs[n] = short_minor
-                if k < slots:
+                if k == slots:
+                    costs[n] = shortage_minor[i]
+                else:
                     costs[n] = unit_minor[k, i] + time_minor[k, i] / wanted[i]
                 n += 1
         starts[k + 1] = n
@@ -203,14 +229,13 @@ def parcel_minor(facts: Facts, k: int, load: int) -> int:
 def objective_of(facts: Facts, units: Ints) -> int:
     """The objective of units `[K, I]` of real slots."""
     slots, lines = units.shape
-    total = facts.prices[ORDERED] * facts.prices[SHORTAGE]
-    opened = 0
+    total, opened = facts.prices[NOTHING], 0
     for k in range(slots):
         count = load = 0
         for i in range(lines):
             count += units[k, i]
             load += units[k, i] * facts.weights_grams[i]
-            total += units[k, i] * (facts.unit_minor[k, i] - facts.prices[SHORTAGE])
+            total += units[k, i] * (facts.unit_minor[k, i] - facts.shortage_minor[i])
         if count:
             opened += 1
             total += parcel_minor(facts, k, load) + facts.slot_minor[k]

@@ -27,6 +27,7 @@ from routing.holding import (
     Cells,
     ends_of,
     held_by,
+    in_several_ways,
 )
 from routing.problem import Line, Policy
 from routing.survey import Bools
@@ -83,7 +84,8 @@ def gather(
     lines = by_id(lines)
     index = {sku: s for s, sku in enumerate(there.skus)}
     table = np.array([columns(terrain, line, index[line.sku]) for line in lines], np.int64)
-    waits = policy.delay_minor, policy.lateness_minor, terrain.ordered_on.toordinal()
+    nodes_max = policy.nodes_per_line_max or 0
+    waits = policy.delay_minor, policy.lateness_minor, terrain.ordered_on.toordinal(), nodes_max
     weight = sum(line.quantity * line.priced_grams for line in lines)
     dates = np.array(waits, np.int64)
     cells = Cells(there.rows, there.units, there.counts, table, dates, there.beyond)
@@ -100,8 +102,9 @@ def gather(
         step_grams=slots.step_grams,
         step_minor=slots.step_minor,
         split_minor=policy.split_minor,
-        shortage_minor=policy.shortage_minor,
+        shortage_minor=np.full(len(lines), policy.shortage_minor),
         complete=policy.ship_complete,
+        nodes_max=nodes_max,
     )
     return Gathered(grid, slots, cells, lines)
 
@@ -140,9 +143,10 @@ def offered(rows: Rows, cells: Cells, stairs: Stairs, pruned: int) -> Slots:
     weight = (cells.lines[:, QUANTITY] * cells.lines[:, GRAMS]).sum()
     ends = ends_of(cells)
     serves = np.zeros((len(holding), len(ends)), np.bool_)
+    several = in_several_ways(cells, (ship, pickup, sent), holding)
     for end in range(len(ends)):
         given = ship if ends[end] < 0 else sent
-        rivals = _rivals(rows, cells, stairs, (given, holding), (ends[end], weight))
+        rivals = _rivals(rows, cells, stairs, (given, several, holding), (ends[end], weight))
         by = np.full(len(holding), -1, np.int64)
         if pruned:
             by, _ = needless(rivals, stairs.savings)
@@ -155,23 +159,28 @@ def offered(rows: Rows, cells: Cells, stairs: Stairs, pruned: int) -> Slots:
 
 @compiled
 def _rivals(
-    rows: Rows, cells: Cells, stairs: Stairs, held: tuple[Ints, Ints], asked: tuple[int, int]
+    rows: Rows,
+    cells: Cells,
+    stairs: Stairs,
+    held: tuple[Ints, Bools, Ints],
+    asked: tuple[int, int],
 ) -> Rivals:
     """What pruning reads of the rows that hold any of the order, and of their lanes to one end.
 
     `asked` are that end and the weight of the order.
     """
-    given, holding = held
+    given, several, holding = held
     end, weight = asked
     count, width = len(holding), len(cells.lines)
     holds = np.zeros((count, (width + WORD - 1) // WORD), np.int64)
     fills = np.zeros_like(holds)
     slope, whole = np.zeros(count, np.int64), np.empty(count, np.int64)
     opening_minor, beyond_minor = _opening_minor(rows, cells), _beyond_minor(rows, cells)
-    for n in range(count):
-        row = holding[n]
+    both = np.zeros(count, np.bool_)
+    for n, row in enumerate(holding):
         for i in range(width):
             if given[row, i] and (end < 0 or cells.lines[i, SENT_ROW] == end):
+                both[n] = both[n] or several[n, i]
                 bit = np.int64(1) << (i % WORD)
                 holds[n, i // WORD] |= bit
                 if given[row, i] == cells.lines[i, QUANTITY]:
@@ -199,6 +208,7 @@ def _rivals(
         beyond_minor[holding] if len(beyond_minor) else beyond_minor,
         slope,
         np.ones(count, np.bool_),
+        both,
     )
 
 

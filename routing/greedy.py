@@ -16,16 +16,17 @@ from routing.rules import quickest
 class Index(msgspec.Struct, frozen=True):
     """Which limits each slot and (slot, line) pair counts against."""
 
-    unit_limits: dict[tuple[int, int], tuple[int, ...]]
+    unit_limits: dict[tuple[int, int], tuple[tuple[int, int], ...]]
+    """With what one unit counts."""
     open_limits: dict[int, tuple[int, ...]]
 
 
 def index(instance: Instance) -> Index:
     """Turn the limits of an instance around, from pairs to the limits they count against."""
-    units: dict[tuple[int, int], list[int]] = {}
+    units: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for number, limit in enumerate(instance.unit_limits):
-        for pair in limit.pairs:
-            units.setdefault(pair, []).append(number)
+        for k, i, count in limit.terms:
+            units.setdefault((k, i), []).append((number, count))
     opens: dict[int, list[int]] = {}
     for number, most in enumerate(instance.open_limits):
         for k in most.slots:
@@ -47,6 +48,7 @@ class Draft:
         self._room = [limit.units_max for limit in instance.unit_limits]
         self._openings = [limit.slots_max for limit in instance.open_limits]
         self._time = [0] * len(instance.lines)
+        self._nodes: list[set[str]] = [set() for _ in instance.lines]
 
     def takes(self, k: int) -> dict[int, int]:
         """The units of each line that slot `k` could take now, in line order."""
@@ -59,14 +61,30 @@ class Draft:
             units = min(most, self.wanted[i])
             if units < 1:
                 continue
+            more = self._nodes_left(k, i)
+            if more < 1 or (more == 1 and units < self.wanted[i]):
+                # The last node that may share a line takes all that is left of it or none.
+                continue
             numbers = limits.get((k, i), ())
-            for number in numbers:
-                units = min(units, self._room[number] - used.get(number, 0))
+            for number, count in numbers:
+                units = min(units, (self._room[number] - used.get(number, 0)) // count)
             if units > 0:
                 found[i] = units
-                for number in numbers:
-                    used[number] = used.get(number, 0) + units
+                for number, count in numbers:
+                    used[number] = used.get(number, 0) + count * units
         return found
+
+    def _nodes_left(self, k: int, i: int) -> int:
+        """How many nodes may share the line, that of the slot included, beside those that do."""
+        most = self.instance.policy.nodes_per_line_max
+        others = self._nodes[i] - {self.instance.slots[k].node.node_id}
+        return len(self.instance.slots) + 1 if most is None else most - len(others)
+
+    def shortage_minor(self, taken: dict[int, int]) -> int:
+        """What it would cost to leave `taken` out."""
+        lines = self.instance.lines
+        units = sum(lines[i].short * units for i, units in taken.items())
+        return shortage_minor(self.instance.policy, units)
 
     def price_minor(self, k: int, taken: dict[int, int]) -> int:
         """What opening `k` for `taken` adds to the objective, its shortage aside."""
@@ -91,8 +109,9 @@ class Draft:
         for i, units in taken.items():
             self.wanted[i] -= units
             self._time[i] = max(self._time[i], self.instance.time_minor[k][i])
-            for number in self._index.unit_limits.get((k, i), ()):
-                self._room[number] -= units
+            self._nodes[i].add(self.instance.slots[k].node.node_id)
+            for number, count in self._index.unit_limits.get((k, i), ()):
+                self._room[number] -= count * units
 
     def finished(self) -> Assignment:
         """The assignment, or nothing when the order must be complete and is not."""
@@ -103,7 +122,8 @@ class Draft:
 
 def coupled(instance: Instance) -> bool:
     """Whether limits couple slots or lines, which a grid knows nothing of."""
-    return bool(instance.unit_limits or instance.open_limits)
+    few = instance.policy.nodes_per_line_max is not None
+    return bool(instance.unit_limits or instance.open_limits or few)
 
 
 def quick(instance: Instance) -> Assignment:
@@ -127,10 +147,7 @@ def _by_rule(instance: Instance, indexed: Index, *, cheapest: bool) -> Assignmen
             if taken:
                 units = sum(taken.values())
                 price = draft.price_minor(k, taken)
-                worth = instance.policy.ship_complete or price < shortage_minor(
-                    instance.policy, units
-                )
-                if worth:
+                if instance.policy.ship_complete or price < draft.shortage_minor(taken):
                     first, second = (price / units, -units) if cheapest else (-units, price)
                     ranked.append((first, second, k, taken))
         if not ranked:

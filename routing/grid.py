@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing.cost import Steps
-from routing.instance import Assignment, Instance
+from routing.instance import Assignment, Instance, node_numbers
 
 __all__ = ["Grid", "Ints", "assignment", "grid", "taken"]
 
@@ -44,10 +44,12 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """`[T]`: the cheapest price of parcels up to that weight, ascending in a slot."""
     split_minor: int
     """Price of every fulfillment beyond the first."""
-    shortage_minor: int
-    """Price of a unit that no slot takes."""
+    shortage_minor: Ints
+    """`[I]`: price of a unit that no slot takes."""
     complete: bool
     """Whether all units or none are fulfilled."""
+    nodes_max: int = 0
+    """The most nodes that may share a line, 0 for any number."""
 
 
 def grid(instance: Instance) -> Grid:
@@ -57,7 +59,6 @@ def grid(instance: Instance) -> Grid:
     steps = [_arrays(slot.steps) for slot in slots]
     starts = np.zeros(len(slots) + 1, np.int64)
     np.cumsum([len(grams) for grams, _ in steps], out=starts[1:])
-    numbers: dict[str, int] = {}
     return Grid(
         units_max=np.array(instance.units_max, np.int64).reshape(shape),
         quantities=np.array([line.quantity for line in lines], np.int64),
@@ -65,15 +66,14 @@ def grid(instance: Instance) -> Grid:
         time_minor=np.array(instance.time_minor, np.int64).reshape(shape),
         slot_minor=np.array(instance.opening_minor, np.int64),
         unit_minor=np.array(instance.unit_minor, np.int64).reshape(shape),
-        nodes=np.array(
-            [numbers.setdefault(slot.node.node_id, len(numbers)) for slot in slots], np.int64
-        ),
+        nodes=np.array(node_numbers(slots), np.int64),
         step_starts=starts,
         step_grams=np.concatenate([_NONE, *(grams for grams, _ in steps)]),
         step_minor=np.concatenate([_NONE, *(prices for _, prices in steps)]),
         split_minor=policy.split_minor,
-        shortage_minor=policy.shortage_minor,
+        shortage_minor=np.array([policy.shortage_minor * line.short for line in lines], np.int64),
         complete=policy.ship_complete,
+        nodes_max=policy.nodes_per_line_max or 0,
     )
 
 

@@ -14,7 +14,7 @@ QUANTITY, GRAMS, SKU, NEEDS, SHIPS, PICKUP_ROW, SENT_ROW, REQUESTED_ON, WIDTH = 
 """Columns of what is known of a line; `NEEDS` are abilities as bits, dates are ordinals. The rows are
 those where it is collected, or sent to be collected. Their number comes last."""
 
-DELAY, LATENESS, ORDERED_ON = range(3)
+DELAY, LATENESS, ORDERED_ON, NODES_MAX = range(4)
 
 
 class Cells(NamedTuple):
@@ -29,7 +29,8 @@ class Cells(NamedTuple):
     lines: Ints
     """`[I, WIDTH]`: see the columns above."""
     waits: Ints
-    """`[3]`: price of a line's day, of its late day, and the date of the order."""
+    """`[4]`: price of a line's day, of its late day, the date of the order, and the most nodes that
+    may share a line, 0 for any number."""
     beyond: Beyond
     """Prices of the cells and of the terrain's rows."""
 
@@ -102,3 +103,19 @@ def _sent(rows: Rows, cells: Cells, starts: Ints, some: Bools) -> Ints:
                     sent[row, i] = units
                     some[row] = True
     return sent
+
+
+@compiled
+def in_several_ways(cells: Cells, tables: tuple[Ints, Ints, Ints], holding: Ints) -> Bools:
+    """`[N, I]`: whether a line that few nodes may share could leave a node in several ways."""
+    ship, pickup, sent = tables
+    width = len(cells.lines)
+    found = np.zeros((len(holding), width), np.bool_)
+    for n in range(len(holding) if cells.waits[NODES_MAX] else 0):
+        row = holding[n]
+        for i in range(width):
+            ways = int(ship[row, i] > 0) + int(pickup[row, i] > 0)
+            if len(sent):
+                ways += int(sent[row, i] > 0)
+            found[n, i] = ways > 1
+    return found

@@ -4,16 +4,18 @@ Every solver step (greedy, bounds, CP-SAT) reads an `Instance` and answers an `A
 them knows about calendars, tariffs or capabilities.
 """
 
+from collections import Counter
 from datetime import date, datetime
 from typing import Literal
 
 import msgspec
 
 from routing import cost, filters
+from routing.bundles import Bundle
 from routing.cost import Steps
 from routing.dates import First
 from routing.plan import Promise
-from routing.problem import Lane, Line, Method, Node, Policy, Soft, Stock, method_of
+from routing.problem import Lane, Method, Node, Policy, Soft, Stock, method_of
 
 Assignment = dict[int, dict[int, int]]
 """Units by slot, then by line; only opened slots and positive units are present."""
@@ -73,12 +75,20 @@ def slot_of(
     )
 
 
+def bundle_emissions_minor(slot: Slot, bundle: Bundle) -> int:
+    """The price of what a unit of a bundle emits, those of its lines together."""
+    return sum(
+        units * slot.unit_emissions_minor(line.priced_grams) for line, units in bundle.counted
+    )
+
+
 class UnitLimit(msgspec.Struct, frozen=True):
-    """The units of these (slot, line) pairs sum to at most `units_max`."""
+    """Units, by slot and line, each times its count, sum to at most `units_max`."""
 
     kind: Literal["stock", "capacity"]
     units_max: int
-    pairs: tuple[tuple[int, int], ...]
+    terms: tuple[tuple[int, int, int], ...]
+    """Slot, line, and what one of its units counts."""
 
 
 class OpenLimit(msgspec.Struct, frozen=True):
@@ -90,13 +100,13 @@ class OpenLimit(msgspec.Struct, frozen=True):
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
-    """Lines and slots in canonical order.
+    """Bundles and slots in canonical order.
 
-    Lines by id; slots by node id, start, method, pickup node, service.
+    Bundles by line id; slots by node id, start, method, pickup node, service.
     """
 
     policy: Policy
-    lines: tuple[Line, ...]
+    lines: tuple[Bundle, ...]
     slots: tuple[Slot, ...]
     units_max: tuple[tuple[int, ...], ...]
     """`[slot][line]`: most units of the line the slot could take on its own, 0 where it may not."""
@@ -114,18 +124,36 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def units(self) -> int:
-        """Units ordered."""
-        return sum(line.quantity for line in self.lines)
+        """Units of lines ordered."""
+        return sum(bundle.quantity * bundle.short for bundle in self.lines)
 
 
 def within_limits(instance: Instance, units: Assignment) -> bool:
     """Whether an assignment keeps every limit that couples slots."""
-    return all(
-        sum(units.get(k, {}).get(i, 0) for k, i in limit.pairs) <= limit.units_max
-        for limit in instance.unit_limits
-    ) and all(
-        sum(k in units for k in most.slots) <= most.slots_max for most in instance.open_limits
+    return (
+        all(
+            sum(count * units.get(k, {}).get(i, 0) for k, i, count in limit.terms)
+            <= limit.units_max
+            for limit in instance.unit_limits
+        )
+        and all(
+            sum(k in units for k in most.slots) <= most.slots_max for most in instance.open_limits
+        )
+        and _few_nodes(instance, units)
     )
+
+
+def _few_nodes(instance: Instance, units: Assignment) -> bool:
+    """Whether no line is shared by more nodes than may."""
+    most = instance.policy.nodes_per_line_max
+    places = {(i, instance.slots[k].node.node_id) for k, row in units.items() for i in row}
+    return most is None or max(Counter(i for i, _ in places).values(), default=0) <= most
+
+
+def node_numbers(slots: tuple[Slot, ...]) -> list[int]:
+    """A number for the node of each slot, ascending as slots are in order of their nodes."""
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(slot.node.node_id, len(numbers)) for slot in slots]
 
 
 def restrict(instance: Instance, slots: tuple[int, ...]) -> Instance:
@@ -135,7 +163,7 @@ def restrict(instance: Instance, slots: tuple[int, ...]) -> Instance:
         UnitLimit(
             limit.kind,
             limit.units_max,
-            tuple((number[k], i) for k, i in limit.pairs if k in number),
+            tuple((number[k], i, count) for k, i, count in limit.terms if k in number),
         )
         for limit in instance.unit_limits
     )
@@ -150,7 +178,7 @@ def restrict(instance: Instance, slots: tuple[int, ...]) -> Instance:
         opening_minor=tuple(instance.opening_minor[k] for k in slots),
         unit_minor=tuple(instance.unit_minor[k] for k in slots),
         time_minor=tuple(instance.time_minor[k] for k in slots),
-        unit_limits=tuple(limit for limit in units if limit.pairs),
+        unit_limits=tuple(limit for limit in units if limit.terms),
         open_limits=tuple(most for most in opens if most.slots),
     )
 

@@ -1,4 +1,4 @@
-"""The exact model, CP-SAT, in the order of README.md: variables, constraints (1) to (9), objective."""
+"""The exact model, CP-SAT, in the order of README.md: variables, constraints (1) to (10), objective."""
 
 import math
 import time
@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from ortools.sat.python import cp_model
 
-from routing.instance import Assignment, Instance
+from routing.instance import Assignment, Instance, node_numbers
 
 STEPS_MAX = 48
 """Price steps of one slot modeled one by one; beyond, for heavy orders, its parcels are counted."""
@@ -161,7 +161,8 @@ def _constrain(model: cp_model.CpModel, instance: Instance, v: _Variables) -> No
             model.add(load <= sum(weight * times for weight, _, times in parcels.rows))
     for limit in instance.unit_limits:
         # (4) Stock by date and (5) capacity in units.
-        model.add(sum(v.units[pair] for pair in limit.pairs) <= limit.units_max)
+        used = sum(count * v.units[k, i] for k, i, count in limit.terms)
+        model.add(used <= limit.units_max)
     for most in instance.open_limits:
         # (6) Capacity in orders and (7) the most shipments.
         model.add(sum(v.opened[k] for k in most.slots) <= most.slots_max)
@@ -172,6 +173,8 @@ def _constrain(model: cp_model.CpModel, instance: Instance, v: _Variables) -> No
     # The first fulfillment carries no split price, so `anything` wants to be true.
     model.add(sum(v.opened) >= v.anything)
     _constrain_waits(model, instance, v)
+    if instance.policy.nodes_per_line_max is not None:
+        _constrain_nodes(model, instance, v, instance.policy.nodes_per_line_max)
 
 
 def _grouped(
@@ -197,6 +200,21 @@ def _constrain_waits(model: cp_model.CpModel, instance: Instance, v: _Variables)
                 model.add(v.units[k, i] <= instance.units_max[k][i] * by_price[times[i]])
 
 
+def _constrain_nodes(
+    model: cp_model.CpModel, instance: Instance, v: _Variables, nodes_max: int
+) -> None:
+    nodes = node_numbers(instance.slots)
+    for i in range(len(instance.lines)):
+        gives: dict[int, cp_model.IntVar] = {}
+        for k, j in v.units:
+            if j == i:
+                there = gives.setdefault(nodes[k], model.new_bool_var(""))
+                # (10) A line is shared by so many nodes at most.
+                model.add(v.units[k, i] <= instance.units_max[k][i] * there)
+        if len(gives) > nodes_max:
+            model.add(sum(gives.values()) <= nodes_max)
+
+
 def _objective(instance: Instance, v: _Variables) -> cp_model.LinearExpr:
     """Parcels, fulfillments, units, split, lateness and delay, shortage."""
     policy = instance.policy
@@ -206,7 +224,10 @@ def _objective(instance: Instance, v: _Variables) -> cp_model.LinearExpr:
         terms += [(times, price) for _, price, times in v.parcels[k].rows]
     terms += [(x, instance.unit_minor[k][i]) for (k, i), x in v.units.items()]
     terms += [(wait, increment) for waits in v.waits for _, increment, wait in waits]
-    terms += [(short, policy.shortage_minor) for short in v.short]
+    terms += [
+        (short, policy.shortage_minor * bundle.short)
+        for short, bundle in zip(v.short, instance.lines, strict=True)
+    ]
     expression: cp_model.LinearExpr = cp_model.LinearExpr.weighted_sum(
         [variable for variable, _ in terms], [price for _, price in terms]
     )

@@ -22,7 +22,7 @@ from routing.untangle import Money
 
 __all__ = ["Settled", "settled"]
 
-DELAY, LATENESS, ORDERED_ON, SPLIT, SHORTAGE, COMPLETE, COUNT, HEAD = range(8)
+DELAY, LATENESS, ORDERED_ON, NODES_MAX, SPLIT, SHORTAGE, COMPLETE, COUNT, HEAD = range(9)
 """What stands before the lines of an order, and where they begin; dates are ordinals. Behind the
 lines come prices beyond money, where there are any."""
 
@@ -48,6 +48,7 @@ def settled(
         policy.delay_minor,
         policy.lateness_minor,
         terrain.ordered_on.toordinal(),
+        policy.nodes_per_line_max or 0,
         policy.split_minor,
         policy.shortage_minor,
         policy.ship_complete,
@@ -86,7 +87,8 @@ def _settled(
     for i in range(count):
         needs[lines[i, SKU]] = lines[i, QUANTITY]
     rows, most = by_row(packed, (counts, numbers, units), needs)
-    waits = order[DELAY : ORDERED_ON + 1]
+    waits = order[DELAY : NODES_MAX + 1]
+    shortage = np.full(count, order[SHORTAGE])
     cells = Cells(rows, most, counts, lines, waits, beyond_of(order[end:]))
     slots = offered(known, cells, stairs_of(stairs), 1)
     money = Money(
@@ -98,14 +100,14 @@ def _settled(
         slots.step_minor,
         lines[:, GRAMS].copy(),
         order[SPLIT],
-        UNPAYABLE if order[COMPLETE] else order[SHORTAGE],
+        np.full(count, UNPAYABLE) if order[COMPLETE] else shortage,
     )
     quantities = lines[:, QUANTITY].copy()
     outcome, chosen, minor, _, _ = parting(
-        money, slots.units_max, quantities, slots.nodes, order[SHORTAGE]
+        money, slots.units_max, quantities, (slots.nodes, order[NODES_MAX]), shortage
     )
     if outcome != PROVEN:
         return False, order[:0], np.zeros(0, np.uint8)
-    figures = bill(known, cells, slots, chosen, (order[SPLIT], order[SHORTAGE]))
+    figures = bill(known, cells, slots, chosen, (order[SPLIT], shortage))
     stock = noted((counts, rows, most), needs, len(known.abilities))
     return figures[OBJECTIVE] == minor, figures, stock

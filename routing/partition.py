@@ -51,32 +51,38 @@ def partition(grid: Grid) -> Parted | None:
         grid.step_minor,
         grid.weights_grams,
         grid.split_minor,
-        UNPAYABLE if grid.complete else grid.shortage_minor,
+        np.full_like(grid.shortage_minor, UNPAYABLE) if grid.complete else grid.shortage_minor,
     )
     outcome, units, minor, states, total = parting(
-        money, grid.units_max, grid.quantities, grid.nodes, grid.shortage_minor
+        money, grid.units_max, grid.quantities, (grid.nodes, grid.nodes_max), grid.shortage_minor
     )
     if outcome == PROVEN:
         return Parted(units, int(minor), "partition")
     if outcome == TOO_LONG:
         return None
-    missing = int(grid.quantities.sum() - states.wanted.sum()) * grid.shortage_minor
+    missing = int(grid.shortage_minor @ (grid.quantities - states.wanted))
     return _untangled(grid, money, states, total, missing)
 
 
 @compiled
 def parting(
-    money: Money, units_max: Ints, quantities: Ints, nodes: Ints, shortage_minor: int
+    money: Money,
+    units_max: Ints,
+    quantities: Ints,
+    by_node: tuple[Ints, int],
+    shortage_minor: Ints,
 ) -> tuple[int, Ints, int, States, Ints]:
     """The cheapest parts of an order: `PROVEN` with the plan they are and its objective.
 
     `COLLIDE` where they are no plan, with the states and the least by state; `TOO_LONG` where there
-    are too many states to look at. `shortage_minor` is the price of units that nobody has.
+    are too many states to look at. `by_node` are the node of each slot and the most nodes that may
+    share a line, `shortage_minor` the prices of units that nobody has.
     """
-    wanted, most = reachable(units_max, quantities, nodes)
+    nodes, nodes_max = by_node
+    wanted, most = reachable(units_max, quantities, nodes, nodes_max)
     ordered, found = quantities.sum(), wanted.sum()
-    complete = money.shortage_minor == UNPAYABLE
-    nothing = ordered * shortage_minor
+    complete = money.shortage_minor[0] == UNPAYABLE
+    nothing = (quantities * shortage_minor).sum()
     places = np.ones_like(wanted)
     states = States(most, wanted, places, nodes)
     none = np.zeros_like(most)
@@ -94,7 +100,8 @@ def parting(
         return COLLIDE, none, nothing, states, total
     if complete and nothing < minor:
         return PROVEN, none, nothing, states, total
-    return PROVEN, units, minor + (ordered - found) * shortage_minor, states, total
+    missing = ((quantities - wanted) * shortage_minor).sum()
+    return PROVEN, units, minor + missing, states, total
 
 
 def _untangled(
@@ -103,7 +110,7 @@ def _untangled(
     units, objective = quickest(facts(grid, 0), grid.complete)
     if not within_nodes(units, states.most, states.nodes):
         units = np.zeros_like(states.most)
-        objective = int(grid.quantities.sum()) * grid.shortage_minor
+        objective = int(grid.quantities @ grid.shortage_minor)
     ended, better, minor = untangled(money, states, total, int(objective) - missing)
     if not ended:
         return None
@@ -143,8 +150,8 @@ def _cheapest(money: Money, states: States) -> tuple[Ints, Ints]:
                 least[found[n]], slot[found[n]] = prices[n], k
     for i in range(len(states.wanted)):
         one = states.places[i]
-        if states.wanted[i] and money.shortage_minor < least[one]:
-            least[one], slot[one] = money.shortage_minor, -1
+        if states.wanted[i] and money.shortage_minor[i] < least[one]:
+            least[one], slot[one] = money.shortage_minor[i], -1
     return least, slot
 
 

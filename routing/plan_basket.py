@@ -11,10 +11,11 @@ import numpy as np
 from routing.basket import Basket, expected, limited, prices_of, problem_of, seen
 from routing.beyond import NOTHING
 from routing.billed import LANE, OBJECTIVE, ROW, UNITS, Proof, billed, parts, plan_of
-from routing.bonds import limits_of, of_nodes
+from routing.bonds import Bools, kept, limits_of, of_nodes
+from routing.bundles import bundles, plain
 from routing.cost import NO_PARCEL, parcel_steps
 from routing.gather import Gathered, by_id, gather
-from routing.grid import Ints, taken
+from routing.grid import Grid, Ints, taken
 from routing.instance import Instance, Slot, slot_of
 from routing.later import with_room
 from routing.leaning import leaned
@@ -76,6 +77,7 @@ def _ordinary(terrain: Terrain, basket: Basket) -> bool:
     """Whether a grid says all there is to say of the basket, capacities aside."""
     return (
         len(basket.held.skus) == len(basket.lines)
+        and all(map(plain, basket.lines))
         and not (basket.policy.backorder and expected(terrain, basket))
         # Services of a node that start on different dates do not move together to one with room.
         and not (basket.capacity and terrain.timed)
@@ -122,11 +124,19 @@ def _looked_for(
 ) -> tuple[Ints, Proof]:
     """Units `[K, I]` by the first step that comes to an end, of no more shipments than allowed."""
     parted = partition(gathered.grid)
-    most = basket.policy.shipments_max
     ships = gathered.slots.lanes >= 0
-    if parted is not None and (most is None or parted.units[ships].any(axis=1).sum() <= most):
+    if parted is not None and _kept(basket, gathered.grid, ships, parted.units):
         return parted.units, Proof(parted.objective_minor, parted.found_by)
     return _searched(terrain, basket, gathered, deadline)
+
+
+def _kept(basket: Basket, grid: Grid, ships: Bools, units: Ints) -> bool:
+    """Whether units `[K, I]` keep the limits that parting does not look at."""
+    policy = basket.policy
+    if policy.shipments_max is None and policy.nodes_per_line_max is None:
+        return True
+    bonds = of_nodes(grid, ships, policy.shipments_max)
+    return bool(kept(bonds, np.arange(len(units)), units))
 
 
 def _searched(
@@ -154,9 +164,14 @@ def _searched(
 
 
 def _few_enough(basket: Basket, made: Sequence[Sequence[int]]) -> bool:
-    """Whether the parts of a bill found without regard to the most shipments keep it."""
-    most = basket.policy.shipments_max
-    return most is None or sum(part[LANE] >= 0 for part in made) <= most
+    """Whether the parts of a bill found without them keep the most shipments and nodes per line."""
+    shipments, nodes = basket.policy.shipments_max, basket.policy.nodes_per_line_max
+    if shipments is not None and sum(part[LANE] >= 0 for part in made) > shipments:
+        return False
+    return nodes is None or all(
+        len({part[ROW] for part in made if part[UNITS + i]}) <= nodes
+        for i in range(len(basket.lines))
+    )
 
 
 def _roomy(terrain: Terrain, basket: Basket, made: Sequence[Sequence[int]]) -> bool:
@@ -200,7 +215,7 @@ def _instance(
                 stock[node_id, line.sku] = Stock(node_id=node_id, sku=line.sku, available=most)
     return Instance(
         policy=basket.policy,
-        lines=gathered.lines,
+        lines=bundles(gathered.lines),
         slots=tuple(made),
         units_max=tuple(map(tuple, units_max)),
         opening_minor=tuple(grid.slot_minor[[*chosen]].tolist()),

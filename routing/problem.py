@@ -22,6 +22,13 @@ NodeKind = Literal["warehouse", "store", "supplier", "partner"]
 CapacityUnit = Literal["orders", "units"]
 
 
+class Component(msgspec.Struct, frozen=True, array_like=True):
+    """What one kit has of one sku."""
+
+    sku: str
+    quantity: int
+
+
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the order: `quantity` units of one sku and how they may reach the customer."""
 
@@ -40,6 +47,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """Capabilities a node must have for this item, beyond the one its method needs."""
     dimensional_grams: int = 0
     """What a unit counts for by its volume, as carriers price bulky goods."""
+    components: tuple[Component, ...] = ()
+    """For a kit: what one of it is made up of, by the node that sends it; else nothing."""
+    together: str | None = None
+    """Lines of the same name go in one fulfillment, in full, or are short together."""
 
     @property
     def priced_grams(self) -> int:
@@ -207,6 +218,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """For each kilogram of emissions of lanes; part of `objective` only."""
     prices: int = 0
     """Version of the learned prices that worth, risk and surcharges come from; 0 for none."""
+    nodes_per_line_max: int | None = None
+    """The most nodes that may share a line."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,10 +15,20 @@ import numpy as np
 
 from routing.basket import Basket, Seen, noted, problem_of
 from routing.beyond import NOTHING, Bools, noted_beyond, read_beyond
+from routing.bundles import needs_of, plain
 from routing.explain import PRICING_LIMIT_MS, Decision, Parts, decision_on, with_feeds
 from routing.grid import Ints
 from routing.plan import Plan, Status
-from routing.problem import Capacity, CapacityUnit, Line, Method, Policy, Problem, Supply
+from routing.problem import (
+    Capacity,
+    CapacityUnit,
+    Component,
+    Line,
+    Method,
+    Policy,
+    Problem,
+    Supply,
+)
 from routing.terrain import Destination, Terrain, read_body
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -41,6 +51,12 @@ class _Line(msgspec.Struct, frozen=True, array_like=True):
     requested_by: date | None
     requires: tuple[str, ...]
     dimensional_grams: int = 0
+    components: tuple[Component, ...] = ()
+    together: str | None = None
+
+
+_PLAIN = _Line.__struct_fields__.index("components")
+"""Fields of a line that is nothing special."""
 
 
 class _Part(msgspec.Struct, frozen=True, array_like=True):
@@ -127,7 +143,7 @@ def write(terrain: Terrain, basket: Basket, policy: Policy, seen: Sight, plan: P
         (
             terrain.digest,
             basket.now,
-            [_astuple(line) for line in basket.lines],
+            [_astuple(line)[: _PLAIN if plain(line) else None] for line in basket.lines],
             _encoded(policy),
             seen.stock[:bits],
             seen.stock[bits:],
@@ -281,10 +297,8 @@ def _unpacked(read: _Record, needs: list[int], nodes: int) -> tuple[Bools, Ints]
 
 
 def _seen(read: _Record, lines: tuple[Line, ...], nodes: int) -> Seen:
-    needs: dict[str, int] = {}
-    for line in lines:
-        needs[line.sku] = needs.get(line.sku, 0) + line.quantity
-    skus = tuple(sorted(needs))
+    needs = needs_of(lines)
+    skus = tuple(needs)
     there, units = _unpacked(read, [needs[sku] for sku in skus], nodes)
     return Seen(
         skus=skus,

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from routing.bonds import openable, taken_of
+from routing.bonds import openable, other_nodes, taken_of
 from routing.compiled import compiled
-from routing.facts import MISSING, SHORTAGE, SPLIT, Facts, objective_of, parcel_minor
+from routing.facts import MISSING, SPLIT, Facts, objective_of, parcel_minor
 from routing.grid import Ints
 
 
@@ -26,10 +26,10 @@ def by_rule(facts: Facts, complete: bool, cheapest: bool) -> Ints:
         best_k, first, second = -1, 0.0, 0.0
         for k in range(slots):
             if closed[k] and openable(facts.bonds, k, closed):
-                _take(facts, k, left, used.copy() if len(used) else used, row)
-                count, price = _priced(facts, k, row, waited)
+                _take(facts, k, (left, units), used.copy() if len(used) else used, row)
+                count, price, shortage = _priced(facts, k, row, waited)
                 price += split
-                if count and (complete or price < facts.prices[SHORTAGE] * count):
+                if count and (complete or price < shortage):
                     each = price / count
                     one, two = (each, -count) if cheapest else (-count, price)
                     if best_k < 0 or one < first or (one == first and two < second):
@@ -39,7 +39,7 @@ def by_rule(facts: Facts, complete: bool, cheapest: bool) -> Ints:
         closed[best_k] = False
         split = facts.prices[SPLIT]
         row[:] = 0
-        _take(facts, best_k, left, used, row)
+        _take(facts, best_k, (left, units), used, row)
         for i in range(lines):
             if row[i]:
                 units[best_k, i] = row[i]
@@ -51,32 +51,39 @@ def by_rule(facts: Facts, complete: bool, cheapest: bool) -> Ints:
 
 
 @compiled
-def _take(facts: Facts, k: int, left: Ints, used: Ints, row: Ints) -> None:
+def _take(facts: Facts, k: int, state: tuple[Ints, Ints], used: Ints, row: Ints) -> None:
     """Put the units of its lines that slot `k` could take of those left into `row`.
 
-    Adds them to those that count against the limits.
+    Adds them to those that count against the limits. The last node that a line may be shared with
+    takes all that is left of it or none. `state` are the units left and those taken by slot.
     """
+    left, units = state
     for n in range(facts.starts[k], facts.starts[k + 1]):
         i = facts.lines[n]
         row[i] = min(left[i], facts.units_max[k, i])
+        if facts.bonds.nodes_max:
+            more = facts.bonds.nodes_max - other_nodes(facts.bonds, units[:, i], k)
+            if more < 1 or (more == 1 and row[i] < left[i]):
+                row[i] = 0
     if len(used):
         taken_of(facts.bonds, k, row, used)
 
 
 @compiled
-def _priced(facts: Facts, k: int, row: Ints, waited: Ints) -> tuple[int, float]:
-    """How many units of its lines slot `k` takes, and what opening it for them adds."""
-    count, load, price = 0, 0, 0
+def _priced(facts: Facts, k: int, row: Ints, waited: Ints) -> tuple[int, float, int]:
+    """How many units of its lines slot `k` takes, what opening it adds, and what they cost short."""
+    count, load, price, shortage = 0, 0, 0, 0
     for n in range(facts.starts[k], facts.starts[k + 1]):
         i = facts.lines[n]
         if row[i]:
             count += row[i]
             load += row[i] * facts.weights_grams[i]
             price += row[i] * facts.unit_minor[k, i]
+            shortage += row[i] * facts.shortage_minor[i]
             price += max(0, facts.time_minor[k, i] - waited[i])
     if count == 0:
-        return 0, 0.0
-    return count, float(price + parcel_minor(facts, k, load) + facts.slot_minor[k])
+        return 0, 0.0, 0
+    return count, float(price + parcel_minor(facts, k, load) + facts.slot_minor[k]), shortage
 
 
 @compiled

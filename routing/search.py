@@ -104,7 +104,7 @@ def _found(grid: Grid, state: tuple[Parts, Best], missing: int, before: int) -> 
     left = values <= objective - 1 + SLACK_MINOR
     lowest = float(values[left].min()) if left.any() else float(objective)
     # The bounds are on plans that fulfill all that can be; one unit more short costs at least this.
-    dearest = 2**62 if grid.complete else max(objective, missing + grid.shortage_minor)
+    dearest = 2**62 if grid.complete else max(objective, missing + int(grid.shortage_minor.min()))
     least = np.clip(np.ceil(parts.least[:slots] - SLACK_MINOR), 0, dearest)
     return Found(
         units=best.units,

@@ -8,9 +8,8 @@ from routing.bonds import kept
 from routing.clock import now_s
 from routing.compiled import compiled
 from routing.facts import (
-    ORDERED,
+    NOTHING,
     REAL,
-    SHORTAGE,
     SLACK_MINOR,
     SPLIT,
     Facts,
@@ -43,6 +42,10 @@ class Sharing(NamedTuple):
     """`[I]`: units wanted."""
     grams: Floats
     """`[I]`: grams of one."""
+    nodes: Ints
+    """`[m]`: slots of one node have the same number, -1 for units that are left out."""
+    nodes_max: int
+    """The most nodes that may share a line, 0 for any number."""
     numbers: Floats
     """`[3, m]`: price per gram, most grams of the price step chosen, and load."""
 
@@ -83,23 +86,27 @@ def sharing(facts: Facts, slots: Ints) -> Sharing:
     most = np.zeros((m, lines), np.int64)
     times = np.zeros((m, lines), np.int64)
     each = np.zeros((m, lines), np.int64)
+    nodes = np.full(m, -1)
     for a in range(m):
         k = slots[a]
         for n in range(facts.starts[k], facts.starts[k + 1]):
             most[a, facts.lines[n]] = int(facts.most[n])
         if k < facts.prices[REAL]:
             times[a] = facts.time_minor[k]
+            if facts.bonds.nodes_max:
+                nodes[a] = facts.bonds.nodes[k]
             each[a] = facts.unit_minor[k]
         else:
-            each[a] = facts.prices[SHORTAGE]
+            each[a] = facts.shortage_minor
     wanted, share = facts.wanted.astype(np.int64), np.zeros((m, lines), np.int64)
-    return Sharing(slots, most, times, each, share, wanted, facts.grams, np.zeros((3, m)))
+    most_nodes, numbers = facts.bonds.nodes_max, np.zeros((3, m))
+    return Sharing(slots, most, times, each, share, wanted, facts.grams, nodes, most_nodes, numbers)
 
 
 @compiled
 def share_minor(facts: Facts, local: Sharing) -> int:
     """The objective of the units shared."""
-    opened, total = 0, facts.prices[ORDERED] * facts.prices[SHORTAGE]
+    opened, total = 0, facts.prices[NOTHING]
     count, lines = local.share.shape
     for a in range(count):
         k = local.slots[a]
@@ -108,7 +115,7 @@ def share_minor(facts: Facts, local: Sharing) -> int:
             for i in range(lines):
                 units += local.share[a, i]
                 load += local.share[a, i] * facts.weights_grams[i]
-                total += local.share[a, i] * (local.each[a, i] - facts.prices[SHORTAGE])
+                total += local.share[a, i] * (local.each[a, i] - facts.shortage_minor[i])
             if units:
                 opened += 1
                 total += parcel_minor(facts, k, load) + facts.slot_minor[k]

@@ -5,24 +5,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing import filters
+from routing.bundles import Bundle, bundles, needs_of
 from routing.grid import Ints
-from routing.problem import Calendar, Lane, Line, Node, Problem, ProblemError, Stock, Tariff
+from routing.problem import Calendar, Lane, Node, Problem, ProblemError, Stock, Tariff
 
 Bools = NDArray[np.bool_]
 
 
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
-    """Arrays over N nodes with stock (by node id), I lines (by line id) and S skus (by name)."""
+    """Arrays over N nodes with stock (by id), I bundles (by line id) and S skus (by name)."""
 
     problem: Problem
-    lines: tuple[Line, ...]
+    lines: tuple[Bundle, ...]
     skus: tuple[str, ...]
-    sku_of: Ints
-    """`[I]`: index of each line's sku."""
+    parts: tuple[tuple[tuple[int, int], ...], ...]
+    """`[I]`: the skus that a unit takes of, and how many."""
     quantities: Ints
     """`[I]`: units ordered."""
     needs: Ints
-    """`[S]`: units ordered over all lines of the sku."""
+    """`[S]`: units of the sku that all bundles take."""
     nodes: tuple[Node, ...]
     on_hand: Ints
     """`[N, S]`: units available now."""
@@ -49,26 +50,27 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 
 def survey(problem: Problem) -> Survey:
     """Read a problem into arrays. Raises `ProblemError` for references to nothing."""
-    lines = tuple(sorted(problem.lines, key=lambda line: line.line_id))
-    skus = tuple(sorted({line.sku for line in lines}))
+    lines = bundles(problem.lines)
+    wanted = needs_of(problem.lines)
+    skus = tuple(wanted)
     index = {sku: s for s, sku in enumerate(skus)}
-    sku_of = np.array([index[line.sku] for line in lines], np.int64)
+    parts = tuple(tuple((index[sku], count) for sku, count in line.parts) for line in lines)
     quantities = np.array([line.quantity for line in lines], np.int64)
-    needs = np.bincount(sku_of, quantities, len(skus)).astype(np.int64)
+    needs = np.array([*wanted.values()], np.int64)
     stock = _stock(problem, index)
     holding = {node_id for node_id, _ in stock}
     nodes = tuple(sorted((n for n in problem.nodes if n.node_id in holding), key=_node_id))
     on_hand, total = _quantities(problem, nodes, index, stock)
     lanes, bars = _lanes(problem, {node.node_id: node for node in nodes})
     there = [filters.takes_node(problem.policy, node) for node in nodes]
-    holds = (total[:, sku_of] > 0) & np.array(there, np.bool_)[:, None]
+    holds = (whole(total, parts) > 0) & np.array(there, np.bool_)[:, None]
     can_ship, can_pickup = _eligible(nodes, lines, holds)
     can_send = _sending(problem, nodes, lines, holds)
     return Survey(
         problem=problem,
         lines=lines,
         skus=skus,
-        sku_of=sku_of,
+        parts=parts,
         quantities=quantities,
         needs=needs,
         nodes=nodes,
@@ -85,6 +87,17 @@ def survey(problem: Problem) -> Survey:
         tariffs={tariff.tariff_id: tariff for tariff in problem.tariffs},
         no_stock=tuple(n.node_id for n in problem.nodes if n.node_id not in holding),
     )
+
+
+def whole(units: Ints, parts: tuple[tuple[tuple[int, int], ...], ...]) -> Ints:
+    """`[N, I]`: how many of each bundle units `[N, S]` of skus make up."""
+    found = np.empty((len(units), len(parts)), np.int64)
+    for i, takes in enumerate(parts):
+        first, count = takes[0]
+        found[:, i] = units[:, first] // count
+        for s, count in takes[1:]:
+            found[:, i] = np.minimum(found[:, i], units[:, s] // count)
+    return found
 
 
 def _node_id(node: Node) -> str:
@@ -157,7 +170,7 @@ def _lanes(
 
 
 def _eligible(
-    nodes: tuple[Node, ...], lines: tuple[Line, ...], holds: Bools
+    nodes: tuple[Node, ...], lines: tuple[Bundle, ...], holds: Bools
 ) -> tuple[Bools, Bools]:
     """Which lines each node may ship and hand over, by methods, capabilities and stock."""
     by_capabilities: dict[tuple[str, ...], list[bool]] = {}
@@ -182,7 +195,7 @@ def _eligible(
 
 
 def _sending(
-    problem: Problem, nodes: tuple[Node, ...], lines: tuple[Line, ...], holds: Bools
+    problem: Problem, nodes: tuple[Node, ...], lines: tuple[Bundle, ...], holds: Bools
 ) -> Bools:
     """Which lines each node may send to where they are collected, for what both can do."""
     can_send = np.zeros_like(holds)

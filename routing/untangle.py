@@ -35,8 +35,8 @@ class Money(NamedTuple):
     step_minor: Ints
     weights_grams: Ints
     split_minor: int
-    shortage_minor: int
-    """Price of a unit left out, or more than anything where none may be."""
+    shortage_minor: Ints
+    """`[I]`: price of a unit left out, or more than anything where none may be."""
 
 
 class States(NamedTuple):
@@ -121,7 +121,7 @@ def _followed(
     one = states.places[first]
     for k in range(-1, len(states.nodes)):
         if k < 0:
-            taken, prices = np.array([one]), np.array([money.shortage_minor])
+            taken, prices = np.array([one]), np.array([money.shortage_minor[first]])
         elif closed[k] and states.most[k, first]:
             taken, prices = parcels(money, states, k, np.minimum(states.most[k], have))
         else:
@@ -221,5 +221,5 @@ def cost(money: Money, wanted: Ints, units: Ints) -> int:
                 step += 1
             total += money.step_minor[step] + money.slot_minor[k]
             opened = 1
-    short = (wanted.sum() - units.sum()) * money.shortage_minor
+    short = ((wanted - units.sum(axis=0)) * money.shortage_minor).sum()
     return int(total + waits.sum() + short - opened * money.split_minor)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from routing.bundles import methods_of, needs_of, plain
 from routing.cost import PARCELS_MAX
 from routing.problem import (
     PRICE_MINOR_MAX,
@@ -60,13 +61,15 @@ def validate_lines(lines: tuple[Line, ...], policy: Policy) -> None:
 
 
 def _sound_lines(lines: tuple[Line, ...]) -> bool:
-    """Whether lines are without fault, the quick way; if not, it is worth the time to say why."""
+    """Whether lines are plain and without fault; if not, it is worth the time to look closer."""
     units = 0
     for line in lines:
         grams = min(line.weight_grams, line.dimensional_grams)
         if line.quantity < 1 or grams < 0 or not line.methods:
             return False
         if line.pickup_node is None and line.methods != ("ship",):
+            return False
+        if not plain(line):
             return False
         units += line.quantity
     return 0 < len({line.line_id for line in lines}) == len(lines) and units <= UNITS_MAX
@@ -93,7 +96,9 @@ def _lines_faults(lines: tuple[Line, ...], policy: Policy) -> Iterator[str]:
         yield f"line id {repeated} occurs twice; ids must differ within an order"
     for line in lines:
         yield from _line_faults(line)
-    units = sum(line.quantity for line in lines)
+    for group in sorted({line.together for line in lines if line.together is not None}):
+        yield from _group_faults(group, tuple(line for line in lines if line.together == group))
+    units = sum(needs_of(lines).values())
     if units > UNITS_MAX:
         yield f"the order has {units} units, more than {UNITS_MAX}; split it"
     yield from _policy_faults(policy)
@@ -111,6 +116,9 @@ def _policy_faults(policy: Policy) -> Iterator[str]:
     yield from _strategy_faults(policy)
     if policy.shipments_max is not None and policy.shipments_max < 0:
         yield f"shipments_max is {policy.shipments_max}; give 0 or more, or none for no limit"
+    nodes_max = policy.nodes_per_line_max
+    if nodes_max is not None and nodes_max < 1:
+        yield f"nodes_per_line_max is {nodes_max}; give 1 or more, or none for no limit"
     if policy.time_limit_ms < 0:
         yield f"time_limit_ms is {policy.time_limit_ms}; give 0 or more"
 
@@ -133,6 +141,25 @@ def _line_faults(line: Line) -> Iterator[str]:
         yield f"line {line.line_id} allows no method; allow ship, pickup or both"
     if line.pickup_node is None and line.methods != ("ship",) and line.methods:
         yield f"line {line.line_id} may be picked up but names no pickup_node"
+    yield from _kit_faults(line)
+
+
+def _kit_faults(line: Line) -> Iterator[str]:
+    for each in line.components:
+        if each.quantity < 1:
+            yield f"kit {line.line_id} has {each.quantity} units of {each.sku}; give at least 1"
+    repeated = _repeated(each.sku for each in line.components)
+    if repeated is not None:
+        yield f"kit {line.line_id} has {repeated} twice; give it once with all its units"
+
+
+def _group_faults(group: str, lines: tuple[Line, ...]) -> Iterator[str]:
+    if not methods_of(lines):
+        names = " and ".join(line.line_id for line in lines)
+        yield (
+            f"lines {names} go together as {group}, but no method and pickup node suits them all;"
+            " give them one in common"
+        )
 
 
 def _network_faults(problem: Problem) -> Iterator[str]:

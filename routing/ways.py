@@ -55,6 +55,10 @@ def listed(local: Sharing, paid: float, room: float, alike: bool) -> tuple[int, 
             if not all_noted:
                 outcome = OPEN
                 break
+            if last == starts[found]:
+                # Too few nodes may share the line.
+                outcome = CLOSED
+                break
             if last == starts[found] + 1:
                 local.share[:, i] = counts[last - 1]
                 free -= counts[last - 1] * local.grams[i]
@@ -98,7 +102,7 @@ def ways_of(
         if 0 <= rest <= local.most[m - 1, i]:
             counts[m - 1] = rest
             more = max(0.0, way_price(local, i, counts) - lowest)
-            if more <= room:
+            if more <= room and few_nodes(local, counts):
                 if end == WAYS_MAX:
                     return end, False
                 ways[end] = counts
@@ -116,6 +120,19 @@ def ways_of(
     ways[first:end] = ways[first:end][order]
     extra[first:end] = extra[first:end][order]
     return end, True
+
+
+@compiled
+def few_nodes(local: Sharing, counts: Ints) -> bool:
+    """Whether no more nodes share a line so than may."""
+    if local.nodes_max == 0:
+        return True
+    found, before = 0, -1
+    for a in range(len(counts)):
+        if counts[a] and local.nodes[a] != before:
+            before = local.nodes[a]
+            found += before >= 0
+    return found <= local.nodes_max
 
 
 @compiled

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar, get_args
 
 import msgspec
 
+from routing.bundles import needs_of
 from routing.plan import Plan
 from routing.problem import Lane, Node, Problem, Stock, Tariff
 from routing.solve import solve
@@ -273,9 +274,7 @@ def _several(asker: _Asker, node_id: str, units: dict[str, int]) -> Change | Non
 
 def _lacking(problem: Problem, node_id: str) -> dict[str, int]:
     """Units of each sku of the order that the node does not have on hand."""
-    needs: dict[str, int] = {}
-    for line in problem.lines:
-        needs[line.sku] = needs.get(line.sku, 0) + line.quantity
+    needs = needs_of(problem.lines)
     for each in problem.stock:
         if each.node_id == node_id and each.sku in needs:
             needs[each.sku] -= max(0, each.available)

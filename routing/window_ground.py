@@ -9,6 +9,7 @@ import numpy as np
 
 from routing.basket import Basket, held, seen
 from routing.billed import Proof, billed, plan_of
+from routing.bundles import plain
 from routing.gather import Gathered, by_id, gather
 from routing.grid import Ints
 from routing.plan import Fulfillment, Plan
@@ -200,8 +201,9 @@ def asked(at: Ground, waiting: Waiting) -> Order:
     """An order with everything it could do without making its promise worse."""
     lines = by_id(waiting.lines)
     split = 0 if waiting.beside else waiting.policy.split_minor
-    ordinary = len({line.sku for line in lines}) == len(lines) and not waiting.plan.shortfalls
-    if not ordinary or not _same_units(waiting):
+    each_its_sku = len({line.sku for line in lines}) == len(lines) and all(map(plain, lines))
+    free = waiting.policy.nodes_per_line_max is None and not waiting.plan.shortfalls
+    if not (each_its_sku and free and _same_units(waiting)):
         present = _present(at, waiting, None)
         return Order(waiting, present, None, _NONE, split, len(at.rooms))
     gathered = _gathered(at, waiting)

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from inventory import items
 from inventory.buffers import Buffer
-from inventory.items import Item
+from inventory.items import Component, Item
 from inventory.tables import ANY
 from services.http.access import EVERYONE, allow
 from services.http.answers import BODY, Written, raises
@@ -37,6 +37,16 @@ Grams = Annotated[int, Meta(ge=0, le=10_000_000)]
 Millimeters = Annotated[int, Meta(ge=1, le=100_000)]
 
 
+COMPONENTS_MAX = 50
+
+
+class ComponentEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Units of a sku in one kit."""
+
+    sku: Id
+    quantity: Annotated[int, Meta(ge=1, le=1_000)]
+
+
 class ItemBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is stocked; weight and sizes are those of one unit."""
 
@@ -54,6 +64,14 @@ class ItemBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Minor | None,
         Meta(description="Lost when a walk-in finds none; a share of the price without."),
     ] = None
+    components: Annotated[
+        list[ComponentEntry],
+        Meta(
+            max_length=COMPONENTS_MAX,
+            description="What one of a kit is made up of. Orders for the kit take these from one"
+            " node, in one parcel; the kit has no stock of its own.",
+        ),
+    ] = msgspec.field(default_factory=list)
 
 
 class BufferEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,7 +103,12 @@ class BuffersPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-@put("/v1/items/{sku:str}", opt=allow("planner"), responses=raises(*BODY), tags=["planner"])
+@put(
+    "/v1/items/{sku:str}",
+    opt=allow("planner"),
+    responses=raises(*BODY, "duplicate-entry", "unknown-sku"),
+    tags=["planner"],
+)
 async def put_item(
     sku: PathId,
     data: JSONBody[ItemBody],
@@ -94,7 +117,8 @@ async def put_item(
     """Add or replace an item; what is left out has its default."""
     runtime: Runtime = state.runtime
     verify_named("sku", sku, data.sku)
-    item = Item(sku=sku, **fields_of(data, "sku"))
+    parts = tuple(Component(part.sku, part.quantity) for part in data.components)
+    item = Item(sku=sku, components=parts, **fields_of(data, "sku", "components"))
     await masterdata.put_items(runtime.database, [item])
     return item
 

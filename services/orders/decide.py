@@ -9,6 +9,7 @@ from time import monotonic, perf_counter
 import msgspec
 
 from routing.basket import Basket
+from routing.bundles import needs_of, plain
 from routing.plan import Plan
 from routing.plan_basket import Planned, plan_basket
 from routing.problem import Policy
@@ -18,7 +19,7 @@ from services.orders.ground import Ground, Grounds
 from services.orders.request import AllocationRequest, QuoteRequest
 from services.orders.room import Room
 from services.orders.strategies import strategy_of
-from services.orders.translate import basket, stores_of, without_stale
+from services.orders.translate import basket, stocked, stores_of, without_stale
 from services.planning.network import Network, Zone
 from services.planning.stock_view import StockFollower
 from services.prices.follower import PriceFollower
@@ -92,7 +93,7 @@ class Decider:
         """
         if not plan.shortfalls:
             return False
-        skus = short_skus(request, plan)
+        skus = stocked(short_skus(request, plan), self.view)
         seen_at = self.view.seen_at or 0.0
         if all(max(seen_at, self.reread_at.get(sku, 0.0)) >= arrived_at for sku in skus):
             return False
@@ -155,12 +156,13 @@ class Decider:
             found = without_stale(found, rule, stale)
         if not network.limited:
             return found
-        tight = self.room.tight(network, sum(line.quantity for line in found.lines), now)
+        tight = self.room.tight(network, sum(needs_of(found.lines).values()), now)
         return msgspec.structs.replace(found, capacity=tight) if tight else found
 
     async def plan(self, ground: Ground, asked: Basket, budget_ms: int) -> Planned:
         """Plan a basket: here when that is a matter of microseconds, else in a thread."""
-        if len(asked.lines) <= LIGHT_LINES_MAX and not asked.policy.backorder:
+        light = len(asked.lines) <= LIGHT_LINES_MAX and all(map(plain, asked.lines))
+        if light and not asked.policy.backorder:
             return plan_basket(ground.terrain, asked, budget_ms)
         return await asyncio.get_running_loop().run_in_executor(
             self.threads, plan_basket, ground.terrain, asked, budget_ms
@@ -168,7 +170,8 @@ class Decider:
 
     async def reread(self, requests: Iterable[AllocationRequest | QuoteRequest]) -> None:
         """Read the rows of these baskets' skus again, and put them into the view."""
-        await self.stock.refresh({line.sku for each in requests for line in each.lines})
+        skus = {line.sku for each in requests for line in each.lines}
+        await self.stock.refresh(skus | stocked(skus, self.view))
 
     async def catch_up(self, requests: Iterable[AllocationRequest]) -> None:
         """Learn all that has changed, and what these baskets' skus are now, after a lost race."""

@@ -10,6 +10,7 @@ import msgspec
 
 from inventory.items import get_items
 from inventory.nodes import get_nodes
+from routing.bundles import needs_of
 from routing.explain import Decision, explain, nodes_told, replay
 from routing.plan import Plan
 from routing.record import digest_of, expand
@@ -81,7 +82,9 @@ async def voice_for(
     connection: asyncpg.Connection, decision: Decision, node_id: str | None, currency: str
 ) -> Voice:
     """Return the names of what a decision tells of."""
-    skus = sorted({line.sku for line in decision.problem.lines})
+    skus = sorted(
+        {line.sku for line in decision.problem.lines} | {*needs_of(decision.problem.lines)}
+    )
     nodes = await get_nodes(connection, nodes_told(decision, node_id))
     return Voice(
         currency=currency,

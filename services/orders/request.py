@@ -1,6 +1,7 @@
 """What a checkout asks, and the checks that need no database."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -61,6 +62,13 @@ class RequestLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         date | None, Meta(description="Local date at the destination or pickup node.")
     ] = None
     unit_price_minor: Annotated[int, Meta(ge=0, le=10**12)] | None = None
+    together: Annotated[
+        Id | None,
+        Meta(
+            description="Lines of the same name come in one parcel or pickup, in full, or not at"
+            " all; they need a method and a pickup_node in common."
+        ),
+    ] = None
 
 
 class RequestPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -112,7 +120,7 @@ def verify(
     """Return the destination's zone; none when every line is picked up.
 
     Raises, in this order: `duplicate-line`, `unknown-strategy`, `invalid-field` and `unknown-node`
-    for pickup, `unknown-destination`, `date-in-past`.
+    for pickup, `invalid-field` for lines together, `unknown-destination`, `date-in-past`.
     """
     for line_id, times in Counter(line.line_id for line in request.lines).items():
         if times > 1:
@@ -128,6 +136,8 @@ def verify(
         )
     for line in request.lines:
         verify_pickup(line, network)
+    for name in {line.together for line in request.lines if line.together is not None}:
+        verify_together(name, [line for line in request.lines if line.together == name])
     zone = None
     if any(line.method != "pickup" for line in request.lines):
         zone = resolve(request.destination, network)
@@ -159,6 +169,19 @@ def verify_pickup(line: RequestLine, network: Network) -> None:
             "invalid-field",
             f"Line {line.line_id} is to be handed over at the curb; name a pickup_node with the "
             f"capability {CURBSIDE}.",
+        )
+
+
+def verify_together(name: str, lines: Sequence[RequestLine]) -> None:
+    """Raise unless lines that go together can all be shipped, or collected at one node."""
+    ships = all(line.method != "pickup" for line in lines)
+    nodes = {line.pickup_node for line in lines}
+    if not ships and (len(nodes) > 1 or any(line.method == "ship" for line in lines)):
+        names = " and ".join(line.line_id for line in lines)
+        raise Refused(
+            "invalid-field",
+            f"Lines {names} go together as {name}, but no method and pickup_node suits them all; "
+            "give them one in common.",
         )
 
 

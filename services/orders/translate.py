@@ -1,5 +1,6 @@
 """From a request to the basket routing is asked, and from a plan to what it takes of the stock."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 
 import msgspec
@@ -7,7 +8,8 @@ import numpy as np
 
 from inventory.view import StockView
 from routing.basket import Basket, Held
-from routing.problem import Line, Method, Policy, Supply
+from routing.bundles import needs_of
+from routing.problem import Component, Line, Method, Policy, Supply
 from services.orders.request import AllocationRequest, QuoteRequest, RequestLine
 from services.planning.feed_ages import FeedRule, Stale
 from services.problems import Refused
@@ -33,7 +35,7 @@ def basket(
     """
     stores = stores_of(request) if sends else ()
     lines = tuple([routing_line(line, stock, stores, divisor) for line in request.lines])
-    skus = tuple(sorted({line.sku for line in lines}))
+    skus = tuple(needs_of(lines))
     return Basket(
         now=now,
         lines=lines,
@@ -100,6 +102,16 @@ def stores_of(request: AllocationRequest | QuoteRequest) -> tuple[str, ...]:
     return tuple(sorted([*named][:STORES_MAX])) if named else ()
 
 
+def stocked(skus: Iterable[str], stock: StockView) -> set[str]:
+    """Return the skus that orders of these take: of a kit, those of its components."""
+    found: set[str] = set()
+    for sku in skus:
+        facts = stock.item(sku)
+        parts = facts.components if facts else ()
+        found.update([part for part, _ in parts] or [sku])
+    return found
+
+
 def dimensional_grams(volume_mm3: int, divisor: int) -> int:
     """Return what a volume counts for where so many cubic centimeters count as a kilogram."""
     return -(-volume_mm3 // divisor) if divisor else 0
@@ -125,6 +137,8 @@ def routing_line(
         requested_by=line.requested_by,
         requires=facts.requires,
         dimensional_grams=dimensional_grams(facts.volume_mm3, divisor),
+        components=tuple([Component(*part) for part in facts.components]),
+        together=line.together,
     )
 
 

@@ -131,9 +131,38 @@ async def put_capacity(
 
 
 async def put_items(database: Database, given: Sequence[Item]) -> None:
-    """Add or replace items; raises `duplicate-entry`."""
+    """Add or replace items.
+
+    Raises `duplicate-entry`; for a kit, `unknown-sku` and, where one would be in another,
+    `invalid-field`.
+    """
     verify_distinct("sku", (item.sku for item in given))
-    await database.run(lambda connection: items.put_items(connection, given))
+    for item in given:
+        verify_distinct("component", (part.sku for part in item.components))
+
+    async def work(connection: asyncpg.Connection) -> None:
+        for item in given:
+            if item.components:
+                await verify_kit(connection, item)
+        await items.put_items(connection, given)
+
+    await database.run(work)
+
+
+async def verify_kit(connection: asyncpg.Connection, kit: Item) -> None:
+    """Raise unless a kit is made up of items that are none, and is in none itself."""
+    skus = {part.sku for part in kit.components}
+    verify_known("unknown-sku", "item", await items.missing_items(connection, skus))
+    nested = sorted(await items.kits_among(connection, skus - {kit.sku}))
+    if kit.sku in skus:
+        nested = [kit.sku]
+    if nested:
+        raise Refused("invalid-field", f"{nested[0]} is a kit; give what it is made up of instead.")
+    holders = sorted(await items.kits_with(connection, kit.sku))
+    if holders:
+        raise Refused(
+            "invalid-field", f"{kit.sku} is in the kit {holders[0]} and can be none itself."
+        )
 
 
 async def put_buffers(

@@ -105,6 +105,7 @@ def policy_of(name: str, version: int, strategy: Strategy) -> Policy:
         delay_minor=strategy.delay_minor,
         shortage_minor=strategy.shortage_minor,
         shipments_max=strategy.shipments_max,
+        nodes_per_line_max=strategy.nodes_per_line_max,
         split_value_min_minor=strategy.split_value_min_minor,
         radius_km=strategy.radius_km,
         groups_only=strategy.groups_only,

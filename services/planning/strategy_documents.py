@@ -44,6 +44,10 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Annotated[int, Meta(ge=0, le=50)] | None,
         Meta(description="Most parcels of an order that does not say so itself."),
     ] = None
+    nodes_per_line_max: Annotated[
+        Annotated[int, Meta(ge=1, le=50)] | None,
+        Meta(description="Most nodes that may share a line; more units than they have are short."),
+    ] = None
     split_value_min_minor: Annotated[
         Price,
         Meta(

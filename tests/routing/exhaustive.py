@@ -152,22 +152,35 @@ class Search:
         self.units: Counter[int] = Counter()
         self.drawn: dict[tuple[str, str], Counter[date]] = {}
         self.lines = sorted(problem.lines, key=lambda line: -line.quantity)
+        self.takes = [
+            [(each.sku, each.quantity) for each in line.components] or [(line.sku, 1)]
+            for line in self.lines
+        ]
         self.able = [self._able(i) for i in range(len(self.lines))]
-        self.least = [self._least(i) for i in range(len(self.lines))]
-        self.floor = [sum(self.least[i:]) for i in range(len(self.lines) + 1)]
+        groups = {line.together for line in self.lines} - {None}
+        self.jobs = [[i] for i, line in enumerate(self.lines) if line.together is None]
+        self.jobs += [
+            [i for i, line in enumerate(self.lines) if line.together == group]
+            for group in sorted(map(str, groups))
+        ]
+        least = [sum(self._least(i) for i in job) for job in self.jobs]
+        self.floor = [sum(least[j:]) for j in range(len(self.jobs) + 1)]
 
     def run(self) -> int:
         """The smallest objective below the ceiling, else the ceiling."""
         nothing = self.policy.shortage_minor * sum(line.quantity for line in self.lines)
         self.best = min(self.best, nothing)
-        self._line(0, 0)
+        self._job(0, 0)
         return self.best
 
     def _able(self, i: int) -> list[tuple[int, int]]:
         """(option, price of the line waiting for it) for every option the line may use."""
         line, able = self.lines[i], []
         for k, option in enumerate(self.options):
-            there = self._there(option.node.node_id, line.sku, option.start_on) > 0
+            there = all(
+                self._there(option.node.node_id, sku, option.start_on) >= count
+                for sku, count in self.takes[i]
+            )
             if there and self._fits(line, option):
                 able.append((k, self._waiting(i, option)))
         return able
@@ -199,10 +212,12 @@ class Search:
     def _unit(self, i: int, k: int) -> int:
         """Price of a unit in an option: handling, emissions, what it is worth there, the risk."""
         node, lane = self.options[k].node, self.options[k].lane
-        stock = self.stock[node.node_id, self.lines[i].sku]
         emitted = counted(self.lines[i]) * lane.co2_grams_per_kg if lane else 0
-        emissions = emitted * self.policy.co2_minor_per_kg // 1_000_000
-        return node.handling_unit_minor + emissions + stock.worth_minor + stock.risk_minor
+        price = emitted * self.policy.co2_minor_per_kg // 1_000_000
+        for sku, count in self.takes[i]:
+            stock = self.stock[node.node_id, sku]
+            price += count * (node.handling_unit_minor + stock.worth_minor + stock.risk_minor)
+        return price
 
     def _there(self, node_id: str, sku: str, day: date) -> int:
         stock = self.stock.get((node_id, sku))
@@ -211,48 +226,78 @@ class Search:
         later = [s.quantity for s in stock.supply if s.available_on <= day]
         return stock.available + (sum(later) if self.policy.backorder else 0)
 
-    def _line(self, i: int, price: int) -> None:
-        if price + self.floor[i] >= self.best:
+    def _job(self, j: int, price: int) -> None:
+        if price + self.floor[j] >= self.best:
             return
-        if i == len(self.lines):
+        if j == len(self.jobs):
             self.best = price
             return
-        self._option(i, 0, self.lines[i].quantity, price, 0)
+        job = self.jobs[j]
+        if self.lines[job[0]].together is not None:
+            self._group(j, price)
+        else:
+            self._option(j, (0, frozenset()), self.lines[job[0]].quantity, price, 0)
 
-    def _option(self, i: int, place: int, left: int, price: int, waiting: int) -> None:
-        """Give the line's remaining units to its options from `place` on, the rest is short."""
-        if price + waiting + self.floor[i + 1] >= self.best:
+    def _group(self, j: int, price: int) -> None:
+        """Give all lines of a group to one option, or none of them to any."""
+        job = self.jobs[j]
+        units = sum(self.lines[i].quantity for i in job)
+        if not self.policy.ship_complete:
+            self._job(j + 1, price + units * self.policy.shortage_minor)
+        able = [dict(self.able[i]) for i in job]
+        for k in range(len(self.options)):
+            if all(k in times for times in able):
+                added = [self._add(i, k, self.lines[i].quantity) for i in job]
+                waiting = sum(times[k] for times in able)
+                if None not in added:
+                    self._job(j + 1, price + waiting + sum(each or 0 for each in added))
+                for i in job:
+                    self._undo(i, k, self.lines[i].quantity)
+
+    def _option(
+        self, j: int, at: tuple[int, frozenset[str]], left: int, price: int, waiting: int
+    ) -> None:
+        """Give the line's remaining units to its options from a place on, the rest is short."""
+        i, (place, nodes) = self.jobs[j][0], at
+        if price + waiting + self.floor[j + 1] >= self.best:
             return
         if left == 0 or place == len(self.able[i]):
             if left and self.policy.ship_complete:
                 return
-            self._line(i + 1, price + waiting + left * self.policy.shortage_minor)
+            self._job(j + 1, price + waiting + left * self.policy.shortage_minor)
             return
-        self._option(i, place + 1, left, price, waiting)
+        self._option(j, (place + 1, nodes), left, price, waiting)
         k, time = self.able[i][place]
+        nodes |= {self.options[k].node.node_id}
+        if len(nodes) > (self.policy.nodes_per_line_max or len(nodes)):
+            return
         for units in range(1, left + 1):
             added = self._add(i, k, units)
             if added is not None:
-                self._option(i, place + 1, left - units, price + added, max(waiting, time))
+                longer = max(waiting, time)
+                self._option(j, (place + 1, nodes), left - units, price + added, longer)
             self._undo(i, k, units)
 
     def _add(self, i: int, k: int, units: int) -> int | None:
         """Put units into an option; what that adds to the price, none where it breaks a rule."""
         line, option = self.lines[i], self.options[k]
         before = self._price(k)
-        key = option.node.node_id, line.sku
+        keys = [(option.node.node_id, sku) for sku, _ in self.takes[i]]
         self.weight[k] += units * counted(line)
-        self.units[k] += units
-        self.drawn.setdefault(key, Counter())[option.start_on] += units
-        if not (self._in_stock(key) and self._in_capacity(option) and self._in_shipments()):
+        for key, (_, count) in zip(keys, self.takes[i], strict=True):
+            self.units[k] += units * count
+            self.drawn.setdefault(key, Counter())[option.start_on] += units * count
+        there = all(self._in_stock(key) for key in keys)
+        if not (there and self._in_capacity(option) and self._in_shipments()):
             return None
         return self._price(k) - before + units * self._unit(i, k)
 
     def _undo(self, i: int, k: int, units: int) -> None:
         line, option = self.lines[i], self.options[k]
         self.weight[k] -= units * counted(line)
-        self.units[k] -= units
-        self.drawn[option.node.node_id, line.sku][option.start_on] -= units
+        for sku, count in self.takes[i]:
+            self.units[k] -= units * count
+            self.drawn[option.node.node_id, sku][option.start_on] -= units * count
 
     def _price(self, k: int) -> int:
         """What an option costs as it is filled now, with its split, its units aside."""

@@ -9,6 +9,7 @@ from routing.problem import (
     Bracket,
     Calendar,
     Capacity,
+    Component,
     Lane,
     Line,
     Method,
@@ -86,6 +87,44 @@ def _soft(chance: random.Random) -> Soft:
         minor=chance.choice((5, 40, 150)),
         radius_km=chance.choice((10, 100)),
         names=("north",) if rule == "groups_never" else ("standard",),
+    )
+
+
+def any_problem(seed: int, *, lines_max: int = 5, nodes_max: int = 7) -> Problem:
+    """A random problem that may have kits, lines that go together, and few nodes per line."""
+    problem = random_problem(seed, lines_max=lines_max, nodes_max=nodes_max)
+    chance = random.Random(seed)
+    replace = msgspec.structs.replace
+    few = replace(problem.policy, nodes_per_line_max=chance.choice((None, None, 1, 2)))
+    skus = sorted({stock.sku for stock in problem.stock})
+    kits = replace(problem, policy=few, lines=_with_kits(chance, problem.lines, skus))
+    return replace(kits, lines=_in_groups(chance, kits.lines))
+
+
+def _with_kits(chance: random.Random, lines: tuple[Line, ...], skus: list[str]) -> tuple[Line, ...]:
+    """Lines of which some are kits of one or two skus, which other lines may be of as well."""
+    found = []
+    for line in lines:
+        if not skus or chance.random() < 0.7:
+            found.append(line)
+            continue
+        inside = chance.sample(skus, min(len(skus), chance.choice((1, 2, 2))))
+        components = tuple(Component(sku, chance.choice((1, 1, 2))) for sku in inside)
+        kit = msgspec.structs.replace(line, sku=f"kit-{line.line_id}", components=components)
+        found.append(msgspec.structs.replace(kit, quantity=min(2, line.quantity)))
+    return tuple(found)
+
+
+def _in_groups(chance: random.Random, lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Lines of which some go together, by carrier where nothing else suits all of them."""
+    if chance.random() < 0.6:
+        return lines
+    group = chance.sample(lines, min(len(lines), chance.choice((1, 2, 2, 3))))
+    wishes = {(line.methods, line.pickup_node) for line in group}
+    changes = {} if len(wishes) == 1 else {"methods": ("ship",), "pickup_node": None}
+    return tuple(
+        msgspec.structs.replace(line, together="set", **changes) if line in group else line
+        for line in lines
     )
 
 

@@ -1,6 +1,7 @@
 """A basket on a prepared destination gets the plan of the problem it poses, and its record."""
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
 
 import msgspec
@@ -10,23 +11,26 @@ import pytest
 from routing.check import check
 from routing.explain import explain, replay, why_not
 from routing.plan_basket import plan_basket
-from routing.problem import Capacity, Policy, ProblemError
+from routing.problem import Capacity, Policy, Problem, ProblemError
 from routing.record import RecordError, digest_of, expand
 from routing.solve import solve
 from routing.terrain import body
 from tests.routing import small
 from tests.routing.baskets import on_terrain
-from tests.routing.random_problems import random_problem
+from tests.routing.random_problems import any_problem, random_problem
 from tests.routing.sparse_network import Network
 
 replace = msgspec.structs.replace
 
 
+@pytest.mark.parametrize("make", [random_problem, any_problem])
 @pytest.mark.parametrize("start", range(7_000, 7_400, 100))
-def test_a_basket_gets_the_plan_of_its_problem_however_nodes_are_numbered(start: int) -> None:
+def test_a_basket_gets_the_plan_of_its_problem_however_nodes_are_numbered(
+    start: int, make: Callable[[int], Problem]
+) -> None:
     """The numbering is the caller's affair; the plan is not."""
     for seed in range(start, start + 100):
-        problem = random_problem(seed)
+        problem = make(seed)
         expected = solve(problem)
 
         terrain, basket = on_terrain(problem, random.Random(seed))
@@ -36,10 +40,13 @@ def test_a_basket_gets_the_plan_of_its_problem_however_nodes_are_numbered(start:
         assert planned.plan == expected, seed
 
 
-def test_a_record_expands_to_the_plan_and_replays_bit_for_bit() -> None:
+@pytest.mark.parametrize("make", [random_problem, any_problem])
+def test_a_record_expands_to_the_plan_and_replays_bit_for_bit(
+    make: Callable[[int], Problem],
+) -> None:
     """What is written at checkout must be enough for an auditor years later."""
     for seed in range(7_400, 7_500):
-        problem = random_problem(seed)
+        problem = make(seed)
         terrain, basket = on_terrain(problem, random.Random(seed))
         planned = plan_basket(terrain, basket, 10_000)
 

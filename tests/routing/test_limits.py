@@ -11,6 +11,7 @@ from routing.check import check
 from routing.problem import (
     Bracket,
     Calendar,
+    Component,
     Policy,
     Problem,
     ProblemError,
@@ -169,6 +170,29 @@ IMPOSSIBLE: dict[str, tuple[str, Callable[[], Problem]]] = {
     "negative weight": ("weighs -1 g", lambda: with_line(weight_grams=-1)),
     "no method": ("allows no method", lambda: with_line(methods=())),
     "pickup nowhere": ("names no pickup_node", lambda: with_line(methods=("pickup",))),
+    "a kit of less than one": (
+        "has 0 units of bolt",
+        lambda: with_line(components=(Component("bolt", 0),)),
+    ),
+    "a kit with a part twice": (
+        "has bolt twice",
+        lambda: with_line(components=(Component("bolt", 1), Component("bolt", 2))),
+    ),
+    "too many units in kits": (
+        "more than 1000000",
+        lambda: with_line(quantity=2, components=(Component("bolt", 600_000),)),
+    ),
+    "lines together that no method suits": (
+        "no method and pickup node suits them all",
+        lambda: replace(
+            base(),
+            lines=(
+                replace(base().lines[0], together="set"),
+                small.line("b", "bolt", together="set", methods=("pickup",), pickup_node="one"),
+            ),
+        ),
+    ),
+    "no nodes for a line": ("nodes_per_line_max is 0", lambda: with_policy(nodes_per_line_max=0)),
     "time without zone": (
         "instant in UTC",
         lambda: replace(base(), now=datetime(2026, 5, 12, 9)),  # noqa: DTZ001

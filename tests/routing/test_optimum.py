@@ -1,21 +1,27 @@
 """Plans of random problems are optimal, feasible, and as good as they claim."""
 
+from collections.abc import Callable
+
 import pytest
 
 from routing.check import check
+from routing.problem import Problem
 from routing.solve import solve, validate
 from tests.routing.exhaustive import cheapest
-from tests.routing.random_problems import random_problem
+from tests.routing.random_problems import any_problem, random_problem
 
 PROBLEMS = 2_000
 SHARDS = 20
 
 
+@pytest.mark.parametrize("make", [random_problem, any_problem])
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_the_plan_costs_what_exhaustive_search_finds_at_best(shard: int) -> None:
+def test_the_plan_costs_what_exhaustive_search_finds_at_best(
+    make: Callable[[int], Problem], shard: int
+) -> None:
     """The judge confirms that the plan costs what it says; the search, that nothing costs less."""
     for seed in range(shard, PROBLEMS, SHARDS):
-        problem = random_problem(seed)
+        problem = make(seed)
         validate(problem)
 
         plan = solve(problem)

@@ -10,6 +10,7 @@ import pytest
 from routing.assemble import objective_minor
 from routing.basket import seen
 from routing.candidates import candidates
+from routing.check import check
 from routing.gather import gather
 from routing.grid import assignment, grid
 from routing.model import improve
@@ -40,7 +41,12 @@ def uncoupled(problem: Problem) -> Problem:
         lines=lines,
         stock=stock,
         nodes=tuple(replace(node, capacity=()) for node in problem.nodes),
-        policy=replace(problem.policy, backorder=False, shipments_max=None),
+        policy=replace(
+            problem.policy,
+            backorder=False,
+            shipments_max=None,
+            nodes_per_line_max=chance.choice((None, None, 1, 2)),
+        ),
     )
 
 
@@ -75,6 +81,27 @@ def test_plans_of_a_sparse_network_cost_what_the_exact_model_finds() -> None:
 
         answer = improve(instance, None, 20_000)
         assert plan.objective_minor == objective_minor(instance, answer.units or {}), seed
+
+
+@pytest.mark.parametrize("nodes_max", [1, 2])
+def test_lines_on_few_nodes_cost_what_the_exact_model_finds(nodes_max: int) -> None:
+    """A customer who orders four of a thing may not want them from four stores."""
+    network = Network(7, stores=60, warehouses=0)
+    bound = 0
+    for seed in range(25):
+        policy = Policy(nodes_per_line_max=nodes_max, time_limit_ms=20_000)
+        problem = network.problem(seed, 2 + seed % 7, policy)
+        terrain, basket = on_terrain(problem, random.Random(seed))
+        instance = candidates(problem)
+
+        plan = plan_basket(terrain, basket, 20_000).plan
+
+        answer = improve(instance, None, 20_000)
+        assert check(problem, plan) == [], seed
+        assert plan.objective_minor == objective_minor(instance, answer.units or {}), seed
+        free = replace(basket, policy=Policy(time_limit_ms=20_000))
+        bound += plan_basket(terrain, free, 20_000).plan.objective_minor < plan.objective_minor
+    assert bound > 5 or nodes_max > 1
 
 
 def test_a_basket_has_the_slots_of_its_problem() -> None:
@@ -113,7 +140,7 @@ def test_parts_that_collide_are_untangled() -> None:
         units = assignment(parted.units)
         assert objective_minor(instance, units) == parted.objective_minor
         for limit in instance.unit_limits:
-            assert sum(units.get(k, {}).get(i, 0) for k, i in limit.pairs) <= limit.units_max
+            assert sum(units.get(k, {}).get(i, 0) for k, i, _ in limit.terms) <= limit.units_max
             collided += 1
     assert collided > 60
 

@@ -79,6 +79,92 @@ async def test_what_the_network_lacks_is_named_as_a_shortfall(
     assert await available(database, "LAMP", "WH-WEST") == 0
 
 
+async def test_lines_that_go_together_come_in_one_parcel_in_full_or_are_short(
+    caller: Caller, database: Database
+) -> None:
+    """A bed without its mattress is no use; more lamps than one node has leave none."""
+    order = basket("o-1", ("LAMP", 10), ("MUG", 1), ("MUG", 2))
+    order["lines"][0] |= {"together": "set"}
+    order["lines"][1] |= {"together": "set"}
+    held = (await caller.post("/v1/allocations", order)).json()
+    assert held["shortfalls"] == []
+    assert [len(each["lines"]) for each in held["fulfillments"]] == [3]
+    assert await available(database, "LAMP", held["fulfillments"][0]["node"]) == 0
+
+    order = basket("o-2", ("LAMP", 11), ("MUG", 1), ("MUG", 2))
+    order["lines"][0] |= {"together": "set"}
+    order["lines"][1] |= {"together": "set"}
+    partial = (await caller.post("/v1/allocations", order)).json()
+    assert partial["shortfalls"] == [
+        {"line_id": "1", "quantity": 11},
+        {"line_id": "2", "quantity": 1},
+    ]
+    assert [line["line_id"] for each in partial["fulfillments"] for line in each["lines"]] == ["3"]
+    await assert_audit_is_silent(database)
+
+
+async def test_a_kit_holds_its_components_at_one_node_and_is_short_in_kits(
+    caller: Caller, database: Database
+) -> None:
+    """A kit has no stock of its own; what is reserved, picked and sent are its components."""
+    parts = [{"sku": "LAMP", "quantity": 1}, {"sku": "MUG", "quantity": 2}]
+    kit = {"weight_grams": 2_800, "components": parts}
+    assert (await caller.put("/v1/items/SET", kit)).status_code == 200
+    assert (await caller.get("/v1/items/SET")).json()["components"] == parts
+
+    held = (await caller.post("/v1/allocations", basket("o-1", ("SET", 12), ("LAMP", 9)))).json()
+
+    assert held["status"] == "partial"
+    short = {each["line_id"]: each["quantity"] for each in held["shortfalls"]}
+    assert sum(short.values()) == 1
+    units: dict[str, int] = {"LAMP": 0, "MUG": 0}
+    for each in held["fulfillments"]:
+        kits = {line["sku"]: line["quantity"] for line in each["lines"] if line["line_id"] == "1"}
+        assert kits.get("MUG", 0) == 2 * kits.get("LAMP", 0)
+        for line in each["lines"]:
+            units[line["sku"]] += line["quantity"]
+    assert units["LAMP"] == 20
+    assert await available(database, "LAMP", "WH-EAST") == 0
+    assert await available(database, "LAMP", "WH-WEST") == 0
+    path = f"/v1/allocations/{held['allocation_id']}"
+    assert (await caller.post(f"{path}/confirm")).status_code == 200
+    assert (await caller.post(f"{path}/cancel")).status_code == 200
+    assert await available(database, "LAMP", "WH-EAST") == 10
+    await assert_audit_is_silent(database)
+
+
+async def test_kits_of_kits_and_of_nothing_are_refused(caller: Caller) -> None:
+    """What a kit is made up of has to be something that lies on a shelf."""
+    parts = [{"sku": "LAMP", "quantity": 1}]
+    assert (
+        await caller.put("/v1/items/SET", {"weight_grams": 1, "components": parts})
+    ).status_code == 200
+    for sku, components, kind in (
+        ("BOX", [{"sku": "SET", "quantity": 1}], "invalid-field"),
+        ("BOX", [{"sku": "BOX", "quantity": 1}], "unknown-sku"),
+        ("SET", [{"sku": "SET", "quantity": 1}], "invalid-field"),
+        ("LAMP", [{"sku": "MUG", "quantity": 1}], "invalid-field"),
+        ("BOX", [{"sku": "NOTHING", "quantity": 1}], "unknown-sku"),
+        ("BOX", [*parts, *parts], "duplicate-entry"),
+        ("BOX", [{"sku": "LAMP", "quantity": 0}], "quantity-not-positive"),
+    ):
+        response = await caller.put(
+            f"/v1/items/{sku}", {"weight_grams": 1, "components": components}
+        )
+        assert problem_type(response) == kind, (sku, components, response.text)
+
+
+async def test_lines_that_can_never_go_together_are_refused(caller: Caller) -> None:
+    """Silently parting them would break the word given to the customer."""
+    order = basket("o-1", ("LAMP", 1), ("MUG", 1))
+    order["lines"][0] |= {"together": "set"}
+    order["lines"][1] |= {"together": "set", "method": "pickup", "pickup_node": "ST-EAST"}
+    response = await caller.post("/v1/allocations", order)
+    assert response.status_code == 422
+    assert problem_type(response) == "invalid-field"
+    assert "Lines 1 and 2 go together as set" in response.json()["detail"]
+
+
 async def test_an_order_that_must_be_complete_holds_nothing_when_it_cannot_be(
     caller: Caller, database: Database
 ) -> None:
