@@ -177,12 +177,17 @@ def dominated(surveyed: Survey, offered: Offers, usable: Bools) -> list[Dominate
     full = np.array(
         [enough[:, [s for s, _ in takes]].all(axis=1) for takes in surveyed.parts], np.bool_
     ).T
+    given = [offered.end == end for end in range(len(offered.ends))]
+    holds = [
+        brings(surveyed, to_node) & (usable & lanes.any(axis=1))[:, None]
+        for to_node, lanes in zip(offered.ends, given, strict=True)
+    ]
+    few = surveyed.problem.policy.nodes_per_line_max is not None
+    several = (np.sum([*holds, surveyed.can_pickup], axis=0) > 1) & few
     found: list[Dominated] = []
     for end, to_node in enumerate(offered.ends):
-        given = offered.end == end
-        ships = usable & given.any(axis=1)
-        holds = brings(surveyed, to_node) & ships[:, None]
-        rivals = _rivals(surveyed, offered, given, (holds, holds & full))
+        held = holds[end], holds[end] & full, several
+        rivals = _rivals(surveyed, offered, given[end], held)
         by, saving = needless(rivals, offered.savings)
         found += [
             Dominated(n, int(by[n]), int(saving[n]), to_node)
@@ -199,9 +204,15 @@ def brings(surveyed: Survey, to_node: str | None) -> Bools:
     return surveyed.can_send & there
 
 
-def _rivals(surveyed: Survey, offered: Offers, given: Bools, held: tuple[Bools, Bools]) -> Rivals:
-    """What pruning reads of the lanes to one end, `given`; `held` are `holds` and `fills`."""
-    holds, full = held
+def _rivals(
+    surveyed: Survey, offered: Offers, given: Bools, held: tuple[Bools, Bools, Bools]
+) -> Rivals:
+    """What pruning reads of the lanes to one end, `given`.
+
+    `held` are `holds`, `fills`, and lines that few nodes may share and that could leave a node in
+    several ways.
+    """
+    holds, full, several = held
     policy = surveyed.problem.policy
     per_line = [
         policy.delay_minor * len(bundle.members) + policy.lateness_minor * len(bundle.requested)
@@ -212,9 +223,6 @@ def _rivals(surveyed: Survey, offered: Offers, given: Bools, held: tuple[Bools, 
     order_minor = _ints([opening_minor(node) for node in surveyed.nodes])
     unit_minor = _ints([node.handling_unit_minor for node in surveyed.nodes])
     beyond_minor = _beyond_minor(surveyed, unit_minor)
-    few = surveyed.problem.policy.nodes_per_line_max is not None
-    ways = [surveyed.can_ship, surveyed.can_pickup, surveyed.can_send]
-    several = np.sum(ways, axis=0) > 1
     return Rivals(
         holds=_words(holds),
         fills=_words(full),
@@ -229,7 +237,7 @@ def _rivals(surveyed: Survey, offered: Offers, given: Bools, held: tuple[Bools, 
         beyond_minor=beyond_minor if beyond_minor.any() else np.zeros((0, 0), np.int64),
         slope_minor=holds.astype(np.int64) @ _ints(per_line),
         ample=np.array([_ample(surveyed, offered, m) for m in range(len(surveyed.nodes))]),
-        both=(holds & several & few).sum(axis=1) > 0,
+        both=(holds & several).sum(axis=1) > 0,
     )
 
 

@@ -13,6 +13,7 @@ from routing.candidates import candidates
 from routing.check import check
 from routing.gather import gather
 from routing.grid import assignment, grid
+from routing.leaning import leaned
 from routing.model import improve
 from routing.partition import partition
 from routing.plan_basket import plan_basket
@@ -112,6 +113,7 @@ def test_a_basket_has_the_slots_of_its_problem() -> None:
     for number, problem in enumerate(problems):
         terrain, basket = on_terrain(problem, random.Random(number))
 
+        terrain = leaned(terrain, basket.policy)
         gathered = gather(terrain, seen(terrain, basket), basket.lines, basket.policy)
 
         instance = candidates(problem)
