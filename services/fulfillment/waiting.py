@@ -17,6 +17,7 @@ from inventory.availability import Cell, read_cells
 from inventory.items import Item, get_items
 from inventory.nodes import CapacityLeft, read_capacity
 from routing import plan as plans
+from routing.leaning import leaned
 from routing.plan import Plan, Prices, Promise
 from routing.problem import Capacity, Line, Policy
 from routing.terrain import Terrain, destination, prepare
@@ -246,17 +247,13 @@ def terrain_of(
     network: Network, zone_id: str, numbers: Mapping[str, int], now: datetime
 ) -> Terrain:
     """Return a zone made ready for orders of this instant."""
+    zone = network.zones[zone_id]
     served = destination(
-        network.nodes.values(),
-        (
-            lane
-            for node_id, own in network.lanes.get(zone_id, {}).items()
-            if node_id in network.nodes
-            for lane in own
-        ),
+        network.nodes_seen_from(zone),
+        network.lanes_to(zone),
         network.calendars.values(),
         network.tariffs.values(),
-        network.zones[zone_id].time_zone,
+        zone.time_zone,
     )
     return prepare(served, numbers, now)
 
@@ -269,9 +266,10 @@ def order_of(
     divisor: int,
 ) -> Waiting:
     """Return a waiting order as routing knows it, by the strategy that decided it."""
+    policy = policy_of(network, each.strategy, each.channel, each.zone_id)
     return Waiting(
         order_id=str(each.allocation_id),
-        terrain=terrains[each.zone_id],
+        terrain=leaned(terrains[each.zone_id], policy),
         lines=tuple(
             Line(
                 line_id=str(position),
@@ -283,7 +281,7 @@ def order_of(
             )
             for position, want in enumerate(each.wants)
         ),
-        policy=policy_of(network, each.strategy, each.channel, each.zone_id),
+        policy=policy,
         plan=plan_of(each),
         beside=each.beside,
         barred=each.barred,

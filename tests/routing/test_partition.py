@@ -110,8 +110,11 @@ def test_a_basket_has_the_slots_of_its_problem() -> None:
     network = Network(3, stores=80, warehouses=4)
     problems = [uncoupled(random_problem(seed)) for seed in range(300)]
     problems += [network.problem(seed, 5, Policy()) for seed in range(10)]
-    for number, problem in enumerate(problems):
+    for number, drawn in enumerate(problems):
+        # Carriers' own times put the slots of a node into another order, which only settles ties.
+        problem = replace(drawn, lanes=tuple(replace(lane, cut_off=None) for lane in drawn.lanes))
         terrain, basket = on_terrain(problem, random.Random(number))
+        terrain = leaned(terrain, basket.policy)
 
         terrain = leaned(terrain, basket.policy)
         gathered = gather(terrain, seen(terrain, basket), basket.lines, basket.policy)
