@@ -343,11 +343,12 @@ def _as_told(waiting: Waiting) -> int:
     total = sum(each.cost.total_minor for each in plan.fulfillments)
     total += policy.split_minor * max(0, opened)
     for line in waiting.lines:
-        latest = max(
+        promised = (
             each.promise.latest
             for each in plan.fulfillments
             if any(own.line_id == line.line_id for own in each.lines)
         )
+        latest = max(promised, default=ordered_on)
         total += policy.delay_minor * max(0, (latest - ordered_on).days)
         if line.requested_by is not None:
             total += policy.lateness_minor * max(0, (latest - line.requested_by).days)

@@ -216,7 +216,8 @@ async def faults_of(connection: asyncpg.Connection, row: VersionRow) -> list[str
         missing = await network_records.missing_zones(connection, zones)
         return rule_faults(rules, active, missing)
     strategy = msgspec.json.decode(row.body, type=Strategy)
-    return price_faults(strategy, await records.dearest_minor(connection))
+    dearest = await records.dearest_minor(connection)
+    return [*feed_faults(strategy), *price_faults(strategy, dearest)]
 
 
 def rule_faults(rules: Rules, active: set[str], missing_zones: Sequence[str]) -> list[str]:
@@ -234,6 +235,13 @@ def rule_faults(rules: Rules, active: set[str], missing_zones: Sequence[str]) ->
                 "reached; put it last."
             )
     return faults
+
+
+def feed_faults(strategy: Strategy) -> list[str]:
+    """Return what a strategy says of old feeds that would have no effect."""
+    if strategy.stale_feed_minor is None or strategy.feed_age_max_s is not None:
+        return []
+    return ["stale_feed_minor has no effect without feed_age_max_s; say from what age it counts."]
 
 
 def price_faults(strategy: Strategy, dearest: Mapping[str, int]) -> list[str]:

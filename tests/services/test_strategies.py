@@ -118,6 +118,13 @@ async def test_a_strategy_that_would_refuse_fillable_orders_is_not_put_in_force(
     assert (await in_force(caller))["cheapest"] == (0, "nom")
 
 
+async def test_a_price_of_old_feeds_without_an_age_is_a_fault(caller: Caller) -> None:
+    """It would never be asked for, and the planner would believe it was."""
+    number = await drafted(caller, "cheapest", {"stale_feed_minor": 500})
+    verdict = await caller.get(f"/v1/strategies/cheapest/versions/{number}/faults", role="planner")
+    assert [each.split()[0] for each in verdict.json()["faults"]] == ["stale_feed_minor"]
+
+
 async def test_rules_choose_by_channel_destination_and_tag(caller: Caller) -> None:
     """One network serves a marketplace, a shop and its best customers by different prices."""
     await activated(caller, "vip", {"delay_minor": 500})
