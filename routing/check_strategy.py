@@ -46,9 +46,10 @@ def prices(problem: Problem, plan: Plan, days_waited: int) -> Prices:
         if lane is not None:
             emissions += lane.co2_grams * policy.co2_minor_per_kg // 1_000
         for part in f.lines:
-            held = stock[f.node_id, part.sku]
-            worth += part.quantity * held.worth_minor
-            risk += part.quantity * held.risk_minor
+            held = stock.get((f.node_id, part.sku))
+            if held is not None:
+                worth += part.quantity * held.worth_minor
+                risk += part.quantity * held.risk_minor
     for f, units in ((f, _units(f, lines)) for f in plan.fulfillments):
         lane = _lane(problem, f)
         for line_id, quantity in units.items():

@@ -215,9 +215,9 @@ def planning_network(network: DemoNetwork) -> Network:
 
 
 def node_row(node: Node) -> NodeRow:
-    """Return a node as the network reads it, its capacity generous and so without a surcharge."""
-    changing = {"capacity", "surcharge_minor"}
-    wanted = {field.name for field in msgspec.structs.fields(asked.Node)} - changing
+    """Return a node as the network reads it: all of routing's fields that are master data."""
+    wanted = {field.name for field in msgspec.structs.fields(asked.Node)}
+    wanted &= {field.name for field in msgspec.structs.fields(Node)}
     return NodeRow(
         node=asked.Node(**{name: getattr(node, name) for name in wanted}),
         latitude=node.latitude,
