@@ -190,8 +190,7 @@ def _rivals(
     lane_starts, lanes = _leading(rows, holding, end)
     for n in range(count):
         whole[n] = 2**61
-        for place in range(lane_starts[n], lane_starts[n + 1]):
-            lane = lanes[place]
+        for lane in lanes[lane_starts[n] : lane_starts[n + 1]]:
             price = _price(stairs, rows.lane_tariff[lane], weight) + rows.lane_opening[lane]
             whole[n] = min(whole[n], price + opening_minor[holding[n]])
     return Rivals(
