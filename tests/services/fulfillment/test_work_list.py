@@ -76,7 +76,7 @@ async def test_work_is_filtered_by_state_and_method(caller: Caller, database: Da
     assert await listed(caller, STORE, "store", state="packed") == []
     assert len(await listed(caller, STORE, "store", method="pickup")) == 2
     assert await listed(caller, STORE, "store", method="ship") == []
-    odd = await caller.get(f"/v1/nodes/{STORE}/work", role="store", params={"state": "shipped"})
+    odd = await caller.get(f"/v1/nodes/{STORE}/work", role="store", params={"state": "closed"})
     assert problem_type(odd) == "invalid-parameter"
     for cursor in ("x", "W10", "WyJhIiwiYiJd"):
         answer = await caller.get(
