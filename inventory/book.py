@@ -196,12 +196,17 @@ class Book:
         ]
 
     def _changed(self) -> list[StockKey]:
-        """Return the records that are new or whose counters or snapshot have changed, in order."""
+        """Return the records that are new or moved, or whose snapshot has changed, in order.
+
+        What moved there may come to nothing, as goods that the last snapshot has counted already.
+        """
+        moved = {(each.sku, each.node_id) for each in self._movements}
         return sorted(
             key
             for key, balance in self.balances.items()
             if key in self.as_of
             or key in self._made
+            or key in moved
             or (balance.on_hand, balance.unavailable, balance.reserved)
             != (self.rows[key].on_hand, self.rows[key].unavailable, self.rows[key].reserved)
         )

@@ -211,6 +211,22 @@ async def test_a_movement_recorded_twice_has_one_effect_and_keeps_its_meaning(
     await assert_silent(connection)
 
 
+async def test_a_movement_from_before_the_last_snapshot_is_recorded_too(
+    connection: asyncpg.Connection,
+) -> None:
+    """A sale told of late changes no figure, but the ledger and what is learned from it need it."""
+    await run(connection, apply_snapshot, "erp", 1, [seen(7, ago(hours=1))], "feed")
+    late = moved("sale", "lamp", "store", 2, happened_at=ago(hours=2))
+    assert (await run(connection, record, [late])).recorded == (late.movement_id,)
+    assert (await run(connection, record, [late])).repeated == (late.movement_id,)
+    assert (await counters(connection, "lamp", "store"))[0] == 7
+    written = await connection.fetch(
+        "SELECT kind, quantity FROM movement WHERE happened_at < now() - interval '90 min'"
+    )
+    assert [tuple(each) for each in written] == [("sale", 2)]
+    await assert_silent(connection)
+
+
 @pytest.mark.parametrize(
     ("kind", "quantity", "reason"),
     [
