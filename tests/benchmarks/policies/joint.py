@@ -1,7 +1,8 @@
 """Orders planned one by one and, before their release, anew together.
 
-An order is planned and its stock taken when it comes, so that its promise stands; four times a day
-all orders of the last hours are rearranged by `routing.window_search`: no promise gets worse.
+An order is planned and its stock taken when it comes, so that its promise stands; as often a day as
+the world releases orders, all since the last time are rearranged by `routing.window_search`: no
+promise gets worse. The window may have prices though the orders were planned without.
 """
 
 from typing import NamedTuple
@@ -33,10 +34,17 @@ class Planned(NamedTuple):
 class Joint(Optimizer):
     """The shipped optimizer, and the shipped window behind it."""
 
-    def __init__(self, network: Network, prices: Prices) -> None:
-        """Decide on a network at some prices."""
+    def __init__(self, network: Network, prices: Prices, released_at: Prices | None = None) -> None:
+        """Decide on a network at some prices, and rearrange at the same unless told others."""
         super().__init__(network, prices)
+        self.released_at = released_at or prices
         self.waiting: list[Planned] = []
+
+    def renew(self, running: Running, day: int) -> None:
+        """Renew the prices."""
+        super().renew(running, day)
+        if self.released_at is not self.prices:
+            self.released_at.renew(running, day)
 
     def decide(self, running: Running, asked: Asked, at_days: float) -> tuple[Ints, Ints]:
         """The plan for now."""
@@ -61,10 +69,10 @@ class Joint(Optimizer):
         at, day = waiting[-1].at_days, waiting[-1].asked.day
         skus = np.unique(np.concatenate([each.asked.skus for each in waiting]))
         every = Asked(skus, 0, day, -1)
-        worth = np.rint(self.prices.worth_minor(_before(running, waiting), every, at))
+        worth = np.rint(self.released_at.worth_minor(_before(running, waiting), every, at))
         nodes = np.arange(len(running.network.names))
         names = [self.ground.skus[s] for s in skus.tolist()]
-        surcharge: Floats = self.prices.surcharge_minor(running)[:, day]
+        surcharge: Floats = self.released_at.surcharge_minor(running)[:, day]
         return Window(
             now=NOW,
             orders=tuple(

@@ -62,6 +62,8 @@ class Omni(NamedTuple):
     """Shares of baskets of 1, 2 … skus."""
     wish_share: float = 0.6
     wish_days: tuple[int, int] = (1, 4)
+    releases: int = 4
+    """A day: orders between two of them wait together."""
 
 
 WORLDS: dict[str, Omni] = {
@@ -88,6 +90,16 @@ WORLDS: dict[str, Omni] = {
         warehouse_cover=0.45,
         warehouse_parcels=32,
         store_parcels=2,
+    ),
+    "waves": Omni(
+        days=3,
+        orders_a_day=600.0,
+        walk_ins_a_day=0.0,
+        store_cover=0.0,
+        store_extra=0.9,
+        warehouse_parcels=60,
+        store_parcels=4,
+        releases=1,
     ),
 }
 
@@ -130,6 +142,7 @@ def omni_world(name: str, seed: int, known: Omni | None = None) -> World:
         past=tuple(_period(known, drawn, past) for _ in range(known.past_periods)),
         walk_in_rates=np.ascontiguousarray(drawn.walk_ins.T),
         told=tuple(_period(known, drawn, told) for _ in range(known.told_periods)),
+        releases=known.releases,
     )
 
 

@@ -15,7 +15,7 @@ from tests.benchmarks.policies.world import ONLINE, Events, Floats, Ints, Networ
 
 GRAMS_MAX = 60_000
 RELEASES = 4
-"""How often a day orders are released, for policies that plan anew before."""
+"""How often a day orders are released, unless a world says otherwise."""
 PAID, SPLIT, LATE, SHORT, LOST_MINOR, LOST, DONE, COUNTS = range(8)
 """What is counted during a period; `DONE` is how far its events have been gone through."""
 
@@ -106,9 +106,12 @@ def begin(network: Network, period: Period, days: int) -> Running:
 
 
 def simulate(
-    network: Network, period: Period, days: int, policy: Policy
+    network: Network, period: Period, days: int, policy: Policy, a_day: int = RELEASES
 ) -> tuple[Outcome, Running]:
-    """Run a policy through a period. Raises `ValueError` for a plan that takes what is not there."""
+    """Run a policy through a period, orders being released so often `a_day`.
+
+    Raises `ValueError` for a plan that takes what is not there.
+    """
     running, events = begin(network, period, days), period.events
     tally = np.zeros(COUNTS, np.int64)
     made: list[tuple[Asked, tuple[Ints, Ints]]] = []
@@ -117,9 +120,9 @@ def simulate(
     today, releases = -1, 0
     for number, event in enumerate(orders.tolist()):
         at = float(events.at_days[event])
-        if int(at * RELEASES) > releases:
-            releases = int(at * RELEASES)
-            serve(running, events, int(np.searchsorted(events.at_days, releases / RELEASES)), tally)
+        if int(at * a_day) > releases:
+            releases = int(at * a_day)
+            serve(running, events, int(np.searchsorted(events.at_days, releases / a_day)), tally)
             release(running, policy, made, tally)
             made = []
         serve(running, events, event, tally)

@@ -41,14 +41,14 @@ MAKERS: Mapping[str, Callable[[int], World]] = {
     "traps": traps_world,
     "year": year_world,
 }
-STEPS = {"omni": 40, "online": 30, "peak": 40, "towns": 80}
+STEPS = {"omni": 40, "online": 30, "peak": 40, "towns": 80, "waves": 30}
 """Of the hindsight bound."""
 YEAR = "year"
 RECURRING = {"jasin-sinha", "traps"}
 """Worlds in which the same few kinds of orders come again and again."""
 TELLING = {"omni", "towns", "jasin-sinha"}
 """Worlds in which the best policy is also run with the true demand."""
-WINDOWED = {"peak"}
+WINDOWED = {"peak", "waves"}
 """Worlds in which orders wait for a release and are rearranged."""
 WEIGHTS = (0.25, 0.5, 0.75, 1.0, 1.25)
 """Of rationing, tried beside 0 on the last periods of the past."""
@@ -92,7 +92,7 @@ def names_of(world: str) -> list[str]:
     found = ["nearest", "fewest splits", MYOPIC]
     found += ["rationing, learned"] * (world in {"omni", "towns", "peak"})
     found += [BEST] + [TOLD] * (world in TELLING)
-    return found + ["window", "window, prices, learned"] * (world in WINDOWED)
+    return found + ["window", "window at prices", "window, prices, learned"] * (world in WINDOWED)
 
 
 def run(name: str, seed: int, left_out: Collection[str] = ()) -> Iterator[Ran | Bounded]:
@@ -104,7 +104,9 @@ def run(name: str, seed: int, left_out: Collection[str] = ()) -> Iterator[Ran | 
     for policy in names_of(name):
         if policy in left_out:
             continue
-        outcome, _ = simulate(world.network, world.period, world.days, made[policy]())
+        outcome, _ = simulate(
+            world.network, world.period, world.days, made[policy](), world.releases
+        )
         yield ran(world.name, seed, policy, outcome)
 
 
@@ -120,6 +122,7 @@ def policies(world: World) -> dict[str, Callable[[], Policy]]:
         BEST: lambda: Optimizer(world.network, known.prices()),
         TOLD: lambda: Optimizer(world.network, told_truly(world, known).prices()),
         "window": lambda: Joint(world.network, Free()),
+        "window at prices": lambda: Joint(world.network, Free(), known.prices()),
         "window, prices, learned": lambda: Joint(world.network, known.prices()),
     }
 

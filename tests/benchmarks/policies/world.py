@@ -89,6 +89,8 @@ class World(NamedTuple):
     """`[S, N]`: the true expectation of walk-ins per day, for policies that are told it."""
     told: tuple[Period, ...]
     """More periods drawn from the true distribution, for policies that are told it."""
+    releases: int = 4
+    """How often a day orders are released, for policies that plan anew before."""
 
 
 def of_rows(
