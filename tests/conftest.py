@@ -75,7 +75,10 @@ async def database_url(
 ) -> AsyncIterator[str]:
     """Yield the URL of a fresh database with the newest schema and no rows; dropped afterwards."""
     name = f"{TEMPLATE}_{next(numbers)}"
-    await administrator.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    # Copying the files takes a quarter of the time that writing each page of them to the log does.
+    await administrator.execute(
+        f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY'
+    )
     url = with_database(server_url, name)
     yield url
     found = await written_events(url)
