@@ -4,18 +4,23 @@ import os
 import time
 from uuid import UUID
 
+from asyncpg.pgproto import pgproto
+
 RANDOM_BYTES = 10
 NUMBERS = 1 << 16
 """How many ids one id can be numbered into."""
 
 
 def new_id() -> UUID:
-    """Return a UUID of version 7 (RFC 9562): milliseconds since 1970, then random bits."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = int.from_bytes(milliseconds.to_bytes(6, "big") + os.urandom(RANDOM_BYTES), "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return UUID(int=value)
+    """Return a UUID of version 7 (RFC 9562): milliseconds since 1970, then random bits.
+
+    It is the driver's own kind of UUID, which is made, written and sent in a third of the time.
+    """
+    chance = os.urandom(RANDOM_BYTES)
+    version_variant = bytes((0x70 | chance[0] & 0x0F, chance[1], 0x80 | chance[2] & 0x3F))
+    milliseconds = (time.time_ns() // 1_000_000).to_bytes(6, "big")
+    made: UUID = pgproto.UUID(milliseconds + version_variant + chance[3:])
+    return made
 
 
 def numbered(of: UUID, number: int) -> UUID:

@@ -62,6 +62,7 @@ RATIOS = [
         says="allocations a second / echo through the framework",
         over=("uniform", "per_s"),
         under=("echo_framed", "per_s"),
+        at_least=0.35,
     ),
     Ratio(
         name="throughput/naive",
