@@ -176,24 +176,54 @@ def noted(cells: tuple[Ints, Ints, Ints], needs: Ints, nodes: int) -> Bytes:
     """
     counts, rows, units = cells
     width = 1 if needs.max() < 1 << 8 else 2 if needs.max() < 1 << 16 else 4
-    table = np.zeros(nodes, np.int64)
     each = (nodes + 7) // 8
-    found = np.zeros(len(counts) * each + width * len(rows), np.uint8)
-    cell, end = 0, len(counts) * each
+    found = np.zeros(len(counts) * each + width * (len(rows) + 1), np.uint8)
+    first, end = 0, len(counts) * each
     for sku in range(len(counts)):
-        table[:] = 0
-        for _ in range(counts[sku]):
-            if rows[cell] >= 0:
-                table[rows[cell]] = units[cell]
-            cell += 1
-        for row in range(nodes):
-            if table[row] > 0:
-                found[sku * each + row // 8] |= np.uint8(1 << (row % 8))
-                if needs[sku] > 1:
-                    for byte in range(width):
-                        found[end + byte] = np.uint8((table[row] >> (8 * byte)) & 255)
-                    end += width
+        own = slice(first, first + counts[sku])
+        bits = found[sku * each : (sku + 1) * each]
+        ascending = _note(bits, rows[own], units[own])
+        if needs[sku] > 1:
+            given = units[own] if ascending else _by_place(rows[own], units[own], nodes)
+            end += _note_units(found[end:], given, width)
+        first += counts[sku]
     return found[:end].copy()
+
+
+@compiled
+def _note(bits: Bytes, rows: Ints, units: Ints) -> bool:
+    """Note the rows that have any of a sku; whether its cells are known rows in their order."""
+    before, ascending = -1, True
+    for cell in range(len(rows)):
+        row = rows[cell]
+        if units[cell] > 0:
+            ascending &= row > before
+            before = row
+            if row >= 0:
+                bits[row >> 3] |= np.uint8(1 << (row & 7))
+    return ascending
+
+
+@compiled
+def _by_place(rows: Ints, units: Ints, nodes: int) -> Ints:
+    """The units of each row, 0 where it has none."""
+    found = np.zeros(nodes, np.int64)
+    for cell in range(len(rows)):
+        if rows[cell] >= 0:
+            found[rows[cell]] = units[cell]
+    return found
+
+
+@compiled
+def _note_units(found: Bytes, units: Ints, width: int) -> int:
+    """Write the units above 0, one after another; how many bytes that took."""
+    end = 0
+    for cell in range(len(units)):
+        # Without a branch, which would be guessed wrong too often.
+        for byte in range(width):
+            found[end + byte] = np.uint8((units[cell] >> (8 * byte)) & 255)
+        end += width if units[cell] > 0 else 0
+    return end
 
 
 def limited(terrain: Terrain, basket: Basket, there: Seen) -> Seen:

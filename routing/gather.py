@@ -12,7 +12,6 @@ import numpy as np
 
 from routing.basket import Seen
 from routing.compiled import compiled
-from routing.dominance import WORD, Rivals, needless
 from routing.filters import RATE
 from routing.grid import Grid, Ints
 from routing.holding import (
@@ -23,13 +22,13 @@ from routing.holding import (
     QUANTITY,
     REQUESTED_ON,
     SENT_ROW,
-    SKU,
     Cells,
+    Tables,
     ends_of,
     held_by,
-    in_several_ways,
 )
 from routing.problem import Line, Policy
+from routing.shortlist import shortlisted
 from routing.survey import Bools
 from routing.terrain import (
     UNKNOWN_ABILITY,
@@ -139,159 +138,46 @@ def _unpacked(rows: Ints, cells: Cells, stairs: Ints, pruned: int) -> Slots:
 @compiled
 def offered(rows: Rows, cells: Cells, stairs: Stairs, pruned: int) -> Slots:
     """The slots that a basket's plan can use; `pruned` of 0 leaves those of needless nodes."""
-    ship, pickup, sent, holding = held_by(rows, cells)
-    weight = (cells.lines[:, QUANTITY] * cells.lines[:, GRAMS]).sum()
     ends = ends_of(cells)
-    serves = np.zeros((len(holding), len(ends)), np.bool_)
-    several = in_several_ways(cells, (ship, pickup, sent), holding)
-    for end in range(len(ends)):
-        given = ship if ends[end] < 0 else sent
-        rivals = _rivals(rows, cells, stairs, (given, several, holding), (ends[end], weight))
-        by = np.full(len(holding), -1, np.int64)
-        if pruned:
-            by, _ = needless(rivals, stairs.savings)
-        for n in range(len(holding)):
-            for word in range(rivals.holds.shape[1]):
-                serves[n, end] |= by[n] < 0 and rivals.holds[n, word] != 0
-    slots = _offered(rows, stairs, (ends, serves), pickup, holding)
-    return _priced(rows, cells, stairs, slots, (ship, pickup, sent), weight)
-
-
-@compiled
-def _rivals(
-    rows: Rows,
-    cells: Cells,
-    stairs: Stairs,
-    held: tuple[Ints, Bools, Ints],
-    asked: tuple[int, int],
-) -> Rivals:
-    """What pruning reads of the rows that hold any of the order, and of their lanes to one end.
-
-    `asked` are that end and the weight of the order.
-    """
-    given, several, holding = held
-    end, weight = asked
-    count, width = len(holding), len(cells.lines)
-    holds = np.zeros((count, (width + WORD - 1) // WORD), np.int64)
-    fills = np.zeros_like(holds)
-    slope, whole = np.zeros(count, np.int64), np.empty(count, np.int64)
-    opening_minor, beyond_minor = _opening_minor(rows, cells), _beyond_minor(rows, cells)
-    both = np.zeros(count, np.bool_)
-    for n, row in enumerate(holding):
-        for i in range(width):
-            if given[row, i] and (end < 0 or cells.lines[i, SENT_ROW] == end):
-                both[n] = both[n] or several[n, i]
-                bit = np.int64(1) << (i % WORD)
-                holds[n, i // WORD] |= bit
-                if given[row, i] == cells.lines[i, QUANTITY]:
-                    fills[n, i // WORD] |= bit
-                late = cells.waits[LATENESS] if cells.lines[i, REQUESTED_ON] else 0
-                slope[n] += cells.waits[DELAY] + late
-    lane_starts, lanes = _leading(rows, holding, end)
-    for n in range(count):
-        whole[n] = 2**61
-        for lane in lanes[lane_starts[n] : lane_starts[n + 1]]:
-            price = _price(stairs, rows.lane_tariff[lane], weight) + rows.lane_opening[lane]
-            whole[n] = min(whole[n], price + opening_minor[holding[n]])
-    return Rivals(
-        holds,
-        fills,
-        lane_starts,
-        rows.lane_tariff[lanes],
-        rows.lane_latest[lanes],
-        rows.lane_opening[lanes],
-        rows.lane_rate[lanes],
-        whole,
-        opening_minor[holding],
-        rows.unit_minor[holding],
-        beyond_minor[holding] if len(beyond_minor) else beyond_minor,
-        slope,
-        np.ones(count, np.bool_),
-        both,
-    )
-
-
-@compiled
-def _leading(rows: Rows, holding: Ints, end: int) -> tuple[Ints, Ints]:
-    """Where the lanes of each holding row to one end begin, and those lanes."""
-    starts = np.zeros(len(holding) + 1, np.int64)
-    lanes = np.empty(len(rows.lane_to), np.int64)
-    for n in range(len(holding)):
-        starts[n + 1] = starts[n]
-        for lane in range(rows.lane_starts[holding[n]], rows.lane_starts[holding[n] + 1]):
-            if rows.lane_to[lane] == end:
-                lanes[starts[n + 1]] = lane
-                starts[n + 1] += 1
-    return starts, lanes[: starts[-1]].copy()
-
-
-@compiled
-def _opening_minor(rows: Rows, cells: Cells) -> Ints:
-    """`[R]`: price of a fulfillment, parcels aside."""
-    if len(cells.beyond.surcharges) == 0:
-        return rows.order_minor
-    return rows.order_minor + cells.beyond.surcharges
-
-
-@compiled
-def _beyond_minor(rows: Rows, cells: Cells) -> Ints:
-    """`[R, I]`: worth and risk of a unit; `[0, 0]` where the cells have none."""
-    if len(cells.beyond.worth) == 0:
-        return np.zeros((0, 0), np.int64)
-    found = np.zeros((len(rows.abilities), len(cells.lines)), np.int64)
-    for i in range(len(cells.lines)):
-        first = cells.counts[: cells.lines[i, SKU]].sum()
-        for cell in range(first, first + cells.counts[cells.lines[i, SKU]]):
-            if cells.rows[cell] >= 0 and cells.units[cell] > 0:
-                price = cells.beyond.worth[cell] + cells.beyond.risk[cell]
-                found[cells.rows[cell], i] = price
-    return found
-
-
-@compiled
-def _price(stairs: Stairs, tariff: int, weight: int) -> int:
-    step = stairs.starts[tariff]
-    while stairs.grams[step] < weight:
-        step += 1
-    return int(stairs.minor[step])
+    near, serves = shortlisted(rows, cells, stairs, ends, pruned)
+    held = held_by(rows, cells, near)
+    places, lanes = _offered(rows, stairs, (ends, serves), held.pickup, near)
+    return _priced(rows, cells, stairs, held, (near, places, lanes))
 
 
 @compiled
 def _offered(
-    rows: Rows, stairs: Stairs, pruned: tuple[Ints, Bools], pickup: Ints, holding: Ints
+    rows: Rows, stairs: Stairs, pruned: tuple[Ints, Bools], pickup: Ints, near: Ints
 ) -> tuple[Ints, Ints]:
-    """The row and the lane of each slot: a pickup first, then the services worth a look.
+    """The place of the row and the lane of each slot: a pickup first, then services worth a look.
 
-    `pruned` are the ends that the order can use, and which of them each holding row serves.
+    `pruned` are the ends that the order can use, and which of them each near row serves.
     """
     ends, serves = pruned
-    most = len(holding) + len(rows.lane_tariff)
-    slot_rows, slot_lanes = np.empty(most, np.int64), np.empty(most, np.int64)
+    most = len(near)
+    for row in near:
+        most += rows.lane_starts[row + 1] - rows.lane_starts[row]
+    slot_places, slot_lanes = np.empty(most, np.int64), np.empty(most, np.int64)
     count = 0
-    for n in range(len(holding)):
-        row = holding[n]
-        if pickup[row].any():
-            slot_rows[count], slot_lanes[count] = row, -1
+    for n in range(len(near)):
+        row = near[n]
+        if pickup[n].any():
+            slot_places[count], slot_lanes[count] = n, -1
             count += 1
-        served = 0
-        for end in range(len(ends)):
-            served += serves[n, end]
-        if not served:
-            continue
         first, last = rows.lane_starts[row], rows.lane_starts[row + 1]
         kept = np.zeros(last - first, np.bool_)
-        for lane in range(first, last):
-            for end in range(len(ends)):
-                kept[lane - first] |= serves[n, end] and rows.lane_to[lane] == ends[end]
+        for end in range(len(ends)):
+            if serves[n, end]:
+                kept |= rows.lane_to[first:last] == ends[end]
         for lane in range(first, last):
             if not kept[lane - first]:
                 continue
             if _beaten(rows, stairs, kept, first, lane):
                 kept[lane - first] = False
             else:
-                slot_rows[count], slot_lanes[count] = row, lane
+                slot_places[count], slot_lanes[count] = n, lane
                 count += 1
-    return slot_rows[:count].copy(), slot_lanes[:count].copy()
+    return slot_places[:count].copy(), slot_lanes[:count].copy()
 
 
 @compiled
@@ -317,13 +203,16 @@ def _priced(
     rows: Rows,
     cells: Cells,
     stairs: Stairs,
-    slots: tuple[Ints, Ints],
-    held: tuple[Ints, Ints, Ints],
-    weight: int,
+    held: Tables,
+    slots: tuple[Ints, Ints, Ints],
 ) -> Slots:
-    """The arrays of the grid; of a staircase only the steps that the order can reach."""
-    slot_rows, slot_lanes = slots
-    ship, pickup, sent = held
+    """The arrays of the grid; of a staircase only the steps that the order can reach.
+
+    `slots` are the near rows, and of each slot the place of its row among them and its lane.
+    """
+    near, places, slot_lanes = slots
+    slot_rows = near[places]
+    weight = (cells.lines[:, QUANTITY] * cells.lines[:, GRAMS]).sum()
     count, width = len(slot_rows), len(cells.lines)
     units_max = np.empty((count, width), np.int64)
     time_minor = np.empty((count, width), np.int64)
@@ -340,9 +229,10 @@ def _priced(
         end = -1 if collected else rows.lane_to[lane]
         for i in range(width):
             if end >= 0:
-                units_max[k, i] = sent[row, i] if cells.lines[i, SENT_ROW] == end else 0
+                units_max[k, i] = held.sent[places[k], i] if cells.lines[i, SENT_ROW] == end else 0
             else:
-                units_max[k, i] = pickup[row, i] if collected else ship[row, i]
+                given = held.pickup if collected else held.ship
+                units_max[k, i] = given[places[k], i]
             time_minor[k, i] = _waiting(cells, i, latest)
     grams, minor = np.empty(starts[count], np.int64), np.empty(starts[count], np.int64)
     for k in range(count):
@@ -353,37 +243,41 @@ def _priced(
     nodes = np.zeros(count, np.int64)
     for k in range(1, count):
         nodes[k] = nodes[k - 1] + (slot_rows[k] != slot_rows[k - 1])
-    opening_minor = _opening_minor(rows, cells)[slot_rows] + _disliked(rows, slots)
-    unit_minor = _unit_minor(rows, cells, slots)
+    opening_minor = _opening_minor(rows, cells, slot_rows, slot_lanes)
+    unit_minor = _unit_minor(rows, cells, held.beyond_minor, slots)
     parts = units_max, time_minor, opening_minor, unit_minor, nodes, starts, grams, minor
     return Slots(slot_rows, slot_lanes, *parts)
 
 
 @compiled
-def _unit_minor(rows: Rows, cells: Cells, slots: tuple[Ints, Ints]) -> Ints:
+def _unit_minor(
+    rows: Rows, cells: Cells, beyond_minor: Ints, slots: tuple[Ints, Ints, Ints]
+) -> Ints:
     """`[K, I]`: price of a unit: handling, emissions, and what its node adds beyond money."""
-    slot_rows, slot_lanes = slots
-    found = np.empty((len(slot_rows), len(cells.lines)), np.int64)
-    beyond_minor, rates = _beyond_minor(rows, cells), rows.lane_rate
-    for k in range(len(slot_rows)):
-        row, lane = slot_rows[k], slot_lanes[k]
+    near, places, slot_lanes = slots
+    found = np.empty((len(places), len(cells.lines)), np.int64)
+    rates, handling = rows.lane_rate, rows.unit_minor
+    for k in range(len(places)):
+        lane = slot_lanes[k]
         rate = 0 if lane < 0 else rates[lane]
         for i in range(len(cells.lines)):
-            found[k, i] = rows.unit_minor[row]
+            found[k, i] = handling[near[places[k]]]
             if rate:
                 found[k, i] += cells.lines[i, GRAMS] * rate // RATE
             if len(beyond_minor):
-                found[k, i] += beyond_minor[row, i]
+                found[k, i] += beyond_minor[places[k], i]
     return found
 
 
 @compiled
-def _disliked(rows: Rows, slots: tuple[Ints, Ints]) -> Ints:
-    """`[K]`: soft rules that slots break and emissions of their parcels."""
-    found = rows.pickup_opening[slots[0]]
+def _opening_minor(rows: Rows, cells: Cells, slot_rows: Ints, slot_lanes: Ints) -> Ints:
+    """`[K]`: price of a fulfillment, its soft rules and its emissions, parcels aside."""
+    found, surcharges = rows.order_minor[slot_rows], cells.beyond.surcharges
     for k in range(len(found)):
-        if slots[1][k] >= 0:
-            found[k] = rows.lane_opening[slots[1][k]]
+        row, lane = slot_rows[k], slot_lanes[k]
+        found[k] += rows.pickup_opening[row] if lane < 0 else rows.lane_opening[lane]
+        if len(surcharges):
+            found[k] += surcharges[row]
     return found
 
 

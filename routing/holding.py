@@ -7,7 +7,6 @@ import numpy as np
 from routing.beyond import Beyond
 from routing.compiled import compiled
 from routing.grid import Ints
-from routing.survey import Bools
 from routing.terrain import PICKUP, SEND, SHIP, Rows
 
 QUANTITY, GRAMS, SKU, NEEDS, SHIPS, PICKUP_ROW, SENT_ROW, REQUESTED_ON, WIDTH = range(9)
@@ -35,6 +34,19 @@ class Cells(NamedTuple):
     """Prices of the cells and of the terrain's rows."""
 
 
+class Tables(NamedTuple):
+    """Units and prices of N rows and I lines."""
+
+    ship: Ints
+    """`[N, I]`: units that may be shipped to the destination."""
+    pickup: Ints
+    """`[N, I]`: units that may be collected at the row."""
+    sent: Ints
+    """`[N, I]`: units that may be sent to where they are collected; `[0, I]` where none may."""
+    beyond_minor: Ints
+    """`[N, I]`: worth and risk of a unit; `[0, I]` where the cells have none."""
+
+
 @compiled
 def ends_of(cells: Cells) -> Ints:
     """Where lanes may lead that the order can use: -1, the destination, and rows to collect at."""
@@ -51,71 +63,66 @@ def ends_of(cells: Cells) -> Ints:
 
 
 @compiled
-def held_by(rows: Rows, cells: Cells) -> tuple[Ints, Ints, Ints, Ints]:
-    """Units by row and line that may be shipped, collected there, sent to be collected; rows with any.
+def cells_of(cells: Cells, i: int) -> tuple[int, int]:
+    """Where the cells of a line's sku begin and end."""
+    first = 0
+    for sku in range(cells.lines[i, SKU]):
+        first += cells.counts[sku]
+    return first, first + cells.counts[cells.lines[i, SKU]]
 
-    Where no line may be sent to be collected, that table has no rows.
-    """
-    count, width = len(rows.abilities), len(cells.lines)
-    starts = np.zeros(len(cells.counts) + 1, np.int64)
-    starts[1:] = np.cumsum(cells.counts)
+
+@compiled
+def held_by(rows: Rows, cells: Cells, near: Ints) -> Tables:
+    """What some rows, ascending, can give of an order."""
+    count, width = len(near), len(cells.lines)
+    place = np.full(len(rows.abilities), -1, np.int64)
+    for n in range(count):
+        place[near[n]] = n
     ship = np.zeros((count, width), np.int64)
     pickup = np.zeros((count, width), np.int64)
-    some = np.zeros(count, np.bool_)
+    sent = np.zeros((count if (cells.lines[:, SENT_ROW] >= 0).any() else 0, width), np.int64)
+    priced = len(cells.beyond.worth) > 0
+    beyond_minor = np.zeros((count if priced else 0, width), np.int64)
     for i in range(width):
         line = cells.lines[i]
         to_ship, to_collect = line[NEEDS] | SHIP, line[NEEDS] | PICKUP
-        for cell in range(starts[line[SKU]], starts[line[SKU] + 1]):
+        first, last = cells_of(cells, i)
+        for found in _of_rows(cells.rows[first:last], cells.units[first:last], place):
+            cell = first + found
             row, units = cells.rows[cell], min(cells.units[cell], line[QUANTITY])
-            if row < 0 or units < 1:
-                continue
-            able, first = rows.abilities[row], rows.lane_starts[row]
+            n, able, lane = place[row], rows.abilities[row], rows.lane_starts[row]
             # Lanes to the destination are the first of a row.
-            delivers = first < rows.lane_starts[row + 1] and rows.lane_to[first] < 0
+            delivers = lane < rows.lane_starts[row + 1] and rows.lane_to[lane] < 0
             if line[SHIPS] and delivers and able & to_ship == to_ship:
-                ship[row, i] = units
-                some[row] = True
+                ship[n, i] = units
             if row == line[PICKUP_ROW] and able & to_collect == to_collect:
-                pickup[row, i] = units
-                some[row] = True
-    sent = np.zeros((0, width), np.int64)
-    if (cells.lines[:, SENT_ROW] >= 0).any():
-        sent = _sent(rows, cells, starts, some)
-    return ship, pickup, sent, np.flatnonzero(some)
+                pickup[n, i] = units
+            if len(sent) and _sends(rows, row, line):
+                sent[n, i] = units
+            if priced:
+                beyond_minor[n, i] = cells.beyond.worth[cell] + cells.beyond.risk[cell]
+    return Tables(ship, pickup, sent, beyond_minor)
 
 
 @compiled
-def _sent(rows: Rows, cells: Cells, starts: Ints, some: Bools) -> Ints:
-    """Units by row and line that may be sent to be collected; notes the rows that have any."""
-    sent = np.zeros((len(rows.abilities), len(cells.lines)), np.int64)
-    for i in range(len(cells.lines)):
-        line = cells.lines[i]
-        end, to_collect, to_send = line[SENT_ROW], line[NEEDS] | PICKUP, line[NEEDS] | SEND
-        for cell in range(starts[line[SKU]], starts[line[SKU] + 1]):
-            row, units = cells.rows[cell], min(cells.units[cell], line[QUANTITY])
-            if end < 0 or row < 0 or units < 1 or row == end:
-                continue
-            if rows.abilities[row] & to_send != to_send:
-                continue
-            for lane in range(rows.lane_starts[row], rows.lane_starts[row + 1]):
-                able = rows.lane_abilities[lane] & to_collect == to_collect
-                if rows.lane_to[lane] == end and able:
-                    sent[row, i] = units
-                    some[row] = True
-    return sent
+def _of_rows(rows: Ints, units: Ints, place: Ints) -> Ints:
+    """The cells with units, of rows that have a place."""
+    found = np.empty(len(rows), np.int64)
+    count = 0
+    for cell in range(len(rows)):
+        if rows[cell] >= 0 and place[rows[cell]] >= 0 and units[cell] > 0:
+            found[count] = cell
+            count += 1
+    return found[:count]
 
 
 @compiled
-def in_several_ways(cells: Cells, tables: tuple[Ints, Ints, Ints], holding: Ints) -> Bools:
-    """`[N, I]`: whether a line that few nodes may share could leave a node in several ways."""
-    ship, pickup, sent = tables
-    width = len(cells.lines)
-    found = np.zeros((len(holding), width), np.bool_)
-    for n in range(len(holding) if cells.waits[NODES_MAX] else 0):
-        row = holding[n]
-        for i in range(width):
-            ways = int(ship[row, i] > 0) + int(pickup[row, i] > 0)
-            if len(sent):
-                ways += int(sent[row, i] > 0)
-            found[n, i] = ways > 1
-    return found
+def _sends(rows: Rows, row: int, line: Ints) -> bool:
+    """Whether what a row has of a line may be sent to where that is collected."""
+    end, to_collect, to_send = line[SENT_ROW], line[NEEDS] | PICKUP, line[NEEDS] | SEND
+    if end < 0 or row == end or rows.abilities[row] & to_send != to_send:
+        return False
+    for lane in range(rows.lane_starts[row], rows.lane_starts[row + 1]):
+        if rows.lane_to[lane] == end and rows.lane_abilities[lane] & to_collect == to_collect:
+            return True
+    return False

@@ -11,7 +11,7 @@ import numpy as np
 from routing import filters
 from routing.grid import Ints
 from routing.problem import Lane, Node, Policy
-from routing.terrain import Terrain, packed
+from routing.terrain import Terrain, packed, sorted_out
 
 LEANING_MAX = 32
 """Strategies kept with a terrain; beyond it all are forgotten and made anew when asked for."""
@@ -42,7 +42,7 @@ def _made(terrain: Terrain, policy: Policy) -> Terrain:
     kept = _ints(place for place, _ in places)
     lanes = [(node, terrain.lanes[place]) for place, node in places]
     counts = np.bincount(row_of[kept], minlength=len(nodes))
-    seen = rows._replace(
+    changed = rows._replace(
         abilities=np.where(there, rows.abilities, 0).astype(np.int64),
         lane_starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         lane_tariff=rows.lane_tariff[kept],
@@ -54,6 +54,7 @@ def _made(terrain: Terrain, policy: Policy) -> Terrain:
         lane_rate=_prices(lanes, lambda _, lane: filters.emissions_rate(policy, lane)),
         pickup_opening=_ints(filters.opening_minor(policy, node, None) for node in nodes),
     )
+    seen = sorted_out(changed)
     return msgspec.structs.replace(
         terrain,
         rows=seen,

@@ -6,7 +6,7 @@ pays for dates, tariffs or the order of node ids. It holds no stock and no capac
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from routing.compiled import compiled
 from routing.cost import NO_PARCEL, Steps, parcel_steps, saving_min, span_grams
 from routing.dates import Dates, First
 from routing.grid import Ints
+from routing.kinds import kinds_of
 from routing.plan import Promise
 from routing.problem import Calendar, Lane, Node, ProblemError, Tariff
 from routing.validity import window
@@ -28,9 +29,6 @@ ABILITIES_MAX = 59
 
 SHIP, PICKUP, SEND = 1, 2, 4
 UNKNOWN_ABILITY = 1 << (ABILITIES_MAX + 3)
-
-_TICK = timedelta(microseconds=1)
-_DAY = timedelta(days=1)
 
 
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +42,9 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """By node, pickup node and service, those to the destination first."""
     calendars: tuple[Calendar, ...]
     tariffs: tuple[Tariff, ...]
+
+
+NO_KINDS: Ints = np.zeros(0, np.int64)
 
 
 class Rows(NamedTuple):
@@ -77,6 +78,10 @@ class Rows(NamedTuple):
     """`[R]`: handling of a unit."""
     pickup_opening: Ints
     """`[R]`: price of a pickup beyond money: soft rules that the node breaks."""
+    kind: Ints = NO_KINDS
+    """`[R]`: rows of one kind differ for an order in nothing but stock and the prices it brings."""
+    kind_rows: Ints = NO_KINDS
+    """A row of each kind."""
 
 
 class Stairs(NamedTuple):
@@ -88,6 +93,14 @@ class Stairs(NamedTuple):
     minor: Ints
     savings: Ints
     """`[T, T]`: the least that sending by tariff b saves over a, see `saving_min`."""
+
+
+def sorted_out(rows: Rows) -> Rows:
+    """Rows with their kinds, which have to be found anew when anything else of them changes."""
+    own = rows.order_minor, rows.unit_minor, rows.abilities
+    ways = rows.lane_to, rows.lane_tariff, rows.lane_latest, rows.lane_opening, rows.lane_rate
+    kind, kind_rows = kinds_of(own, rows.lane_starts, ways)
+    return rows._replace(kind=kind, kind_rows=kind_rows)
 
 
 def packed(arrays: Rows | Stairs) -> Ints:
@@ -102,7 +115,7 @@ def packed(arrays: Rows | Stairs) -> Ints:
 @compiled
 def rows_of(packed: Ints) -> Rows:
     """The rows that were packed."""
-    a = _ends(packed, 14)
+    a = _ends(packed, 16)
     return Rows(
         packed[a[0] : a[1]],
         packed[a[1] : a[2]],
@@ -118,6 +131,8 @@ def rows_of(packed: Ints) -> Rows:
         packed[a[11] : a[12]],
         packed[a[12] : a[13]],
         packed[a[13] : a[14]],
+        packed[a[14] : a[15]],
+        packed[a[15] : a[16]],
     )
 
 
@@ -237,9 +252,8 @@ def prepare(known: Destination, numbers: Mapping[str, int], now: datetime) -> Te
     dispatches = tuple(dates.first(node) for node in known.nodes)
     row_of = {node.node_id: row for row, node in enumerate(known.nodes)}
     lanes, departures, promises = _delivering(known, dates, row_of)
-    abilities = _abilities(known.nodes)
-    from_at, until_at = _window(known, now)
-    rows = Rows(
+    abilities, (from_at, until_at) = _abilities(known.nodes), _window(known, now)
+    found = Rows(
         row_of=_numbered(numbers, row_of),
         abilities=_bits(known.nodes, dispatches, abilities),
         lane_starts=_starts(lanes, row_of),
@@ -255,6 +269,7 @@ def prepare(known: Destination, numbers: Mapping[str, int], now: datetime) -> Te
         unit_minor=_ints(node.handling_unit_minor for node in known.nodes),
         pickup_opening=np.zeros(len(known.nodes), np.int64),
     )
+    rows = sorted_out(found)
     return Terrain(
         destination=known,
         digest=blake2b(msgspec.msgpack.encode(known), digest_size=16).digest(),

@@ -104,7 +104,7 @@ def place(count: int, seed: int) -> Place:
 def node(number: int, is_warehouse: bool) -> Node:
     """Return a node; a store's work costs more than a warehouse's."""
     return Node(
-        node_id=f"node-{number:03}",
+        node_id=f"node-{number:04}",
         kind="warehouse" if is_warehouse else "store",
         time_zone="America/Chicago",
         calendar_id=DAILY.calendar_id,

@@ -1,0 +1,348 @@
+"""The few of thousands of nodes that can be in a cheapest plan, by a first look at all of them.
+
+The test is that of `dominance.py`, and so is its outcome: a node need not ship where another one
+holds all of every line it has any of, and sends it for no more by any of its services, lateness
+counted. Here a node costs a few nanoseconds, because nodes of one kind (see `kinds.py`) are compared
+once, and because what a node has of an order is two numbers: a bit for each line.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routing.compiled import compiled
+from routing.dominance import DOMINATORS_MAX
+from routing.facts import Bools, Bytes
+from routing.grid import Ints
+from routing.holding import (
+    DELAY,
+    GRAMS,
+    LATENESS,
+    NEEDS,
+    NODES_MAX,
+    PICKUP_ROW,
+    QUANTITY,
+    REQUESTED_ON,
+    SENT_ROW,
+    SHIPS,
+    Cells,
+    cells_of,
+)
+from routing.terrain import PICKUP, SEND, SHIP, Rows, Stairs
+
+__all__ = ["shortlisted"]
+
+LAST = 30
+"""The bit of all lines from this one on. No node fills it, so who holds any of them stays."""
+
+FAR, NOT_COMPARED = 2**61, -2
+FILLED_MINOR = 2**56
+"""What a line held in full weighs beside prices where nodes are ranked."""
+
+
+Bits = NDArray[np.int32]
+
+
+class Marks(NamedTuple):
+    """What rows can give of an order, by the ends (see `ends_of`) that they can bring it to."""
+
+    holds: Bits
+    """`[E, R]`: the lines of which the row may bring some units, as bits."""
+    fills: Bits
+    """`[E, R]`: those it may bring in full."""
+    filled: Bytes
+    """`[E, R]`: how many."""
+    touched: Ints
+    """`[E, R]`: the rows that hold anything, in the order in which they are met."""
+    counts: Ints
+    """`[E]`: how many these are."""
+    beyond_minor: Ints
+    """`[R, I]`: worth and risk of a unit; `[0, 0]` where the cells have none."""
+
+
+@compiled
+def shortlisted(
+    rows: Rows, cells: Cells, stairs: Stairs, ends: Ints, pruned: int
+) -> tuple[Ints, Bools]:
+    """The rows, ascending, that slots are made of, and `[N, E]` which ends their shipments serve.
+
+    No plan over all rows is cheaper than one over these; `pruned` of 0 leaves every row that can
+    give anything. Quantities of the lines are all that is ordered of their skus.
+    """
+    whole_minor = _whole_minor(rows, cells, stairs, ends)
+    marks = _marked(rows, cells, whole_minor, ends)
+    collected = _collected(rows, cells)
+    if cells.waits[NODES_MAX]:
+        _couple(cells, marks, ends, collected)
+    for end in range(len(ends) if pruned else 0):
+        _prune(rows, cells, stairs, marks, (end, ends[end], whole_minor[end]))
+    some = np.zeros(len(rows.abilities), np.bool_)
+    for i in range(len(collected)):
+        if collected[i]:
+            some[cells.lines[i, PICKUP_ROW]] = True
+    for end in range(len(ends)):
+        for row in marks.touched[end, : marks.counts[end]]:
+            some[row] = True
+    near = _ascending(some)
+    serves = np.zeros((len(near), len(ends)), np.bool_)
+    for end in range(len(ends)):
+        for row in marks.touched[end, : marks.counts[end]]:
+            serves[np.searchsorted(near, row), end] = True
+    return near, serves
+
+
+@compiled
+def _ascending(some: Bools) -> Ints:
+    """The rows that are marked."""
+    found = np.empty(len(some), np.int64)
+    count = 0
+    for row in range(len(some)):
+        # Without a branch, which would be guessed wrong too often.
+        found[count] = row
+        count += some[row]
+    return found[:count].copy()
+
+
+@compiled
+def _whole_minor(rows: Rows, cells: Cells, stairs: Stairs, ends: Ints) -> Ints:
+    """`[E, kinds]`: the least price of the whole order as one parcel; `FAR` where no lane leads."""
+    weight = (cells.lines[:, QUANTITY] * cells.lines[:, GRAMS]).sum()
+    price = np.empty(len(stairs.starts) - 2, np.int64)
+    for tariff in range(len(price)):
+        step = stairs.starts[tariff]
+        while stairs.grams[step] < weight:
+            step += 1
+        price[tariff] = stairs.minor[step]
+    found = np.full((len(ends), len(rows.kind_rows)), FAR, np.int64)
+    for end in range(len(ends)):
+        for kind in range(len(rows.kind_rows)):
+            row = rows.kind_rows[kind]
+            for lane in range(rows.lane_starts[row], rows.lane_starts[row + 1]):
+                if rows.lane_to[lane] == ends[end]:
+                    minor = price[rows.lane_tariff[lane]] + rows.lane_opening[lane]
+                    found[end, kind] = min(found[end, kind], minor + rows.order_minor[row])
+    return found
+
+
+@compiled
+def _marked(rows: Rows, cells: Cells, whole_minor: Ints, ends: Ints) -> Marks:
+    size, priced = (len(ends), len(rows.abilities)), len(cells.beyond.worth) > 0
+    holds, fills = np.zeros(size, np.int32), np.zeros(size, np.int32)
+    filled, touched = np.zeros(size, np.int8), np.empty(size, np.int64)
+    counts = np.zeros(len(ends), np.int64)
+    beyond_minor = np.empty((size[1] if priced else 0, len(cells.lines)), np.int64)
+    for end in range(len(ends)):
+        for i in range(len(cells.lines)):
+            able = _able(rows, cells.lines[i], ends[end], whole_minor[end])
+            if able.any():
+                bits = 1 << min(i, LAST), int(i < LAST)
+                own = holds[end], fills[end], filled[end], touched[end]
+                first, last = cells_of(cells, i)
+                known = cells.rows[first:last], cells.units[first:last]
+                asked = int(counts[end]), int(ends[end]), int(cells.lines[i, QUANTITY])
+                counts[end] = _mark(own, known, (rows.kind, able), bits, asked)
+    for i in range(len(cells.lines) if priced else 0):
+        first, last = cells_of(cells, i)
+        for cell in range(first, last):
+            if cells.rows[cell] >= 0 and cells.units[cell] > 0:
+                price = cells.beyond.worth[cell] + cells.beyond.risk[cell]
+                beyond_minor[cells.rows[cell], i] = price
+    return Marks(holds, fills, filled, touched, counts, beyond_minor)
+
+
+@compiled
+def _mark(
+    marks: tuple[Bits, Bits, Bytes, Ints],
+    cells: tuple[Ints, Ints],
+    kinds: tuple[Ints, Bools],
+    bits: tuple[int, int],
+    asked: tuple[int, int, int],
+) -> int:
+    """Note the cells of one line; how many rows are touched then.
+
+    A function of few arrays: in the midst of all of them a cell takes three times as long.
+    """
+    holds, fills, filled, touched = marks
+    cell_rows, units = cells
+    kind, able = kinds
+    bit, counted = bits
+    count, to, quantity = asked
+    for cell in range(len(cell_rows)):
+        row = cell_rows[cell]
+        if row < 0 or units[cell] < 1 or row == to or not able[kind[row]]:
+            continue
+        full = counted if units[cell] >= quantity else 0
+        touched[count] = row
+        count += 1 if holds[row] == 0 else 0
+        holds[row] |= bit
+        fills[row] |= bit * full
+        filled[row] += full
+    return count
+
+
+@compiled
+def _able(rows: Rows, line: Ints, to: int, whole_minor: Ints) -> Bools:
+    """By kind: whether its rows could bring units of a line to an end."""
+    found = np.zeros(len(rows.kind_rows), np.bool_)
+    asked = line[SHIPS] > 0 if to < 0 else line[SENT_ROW] == to
+    to_collect, needs = line[NEEDS] | PICKUP, line[NEEDS] | (SHIP if to < 0 else SEND)
+    if asked and _received(rows, to) & to_collect == to_collect:
+        for kind in range(len(found)):
+            able = rows.abilities[rows.kind_rows[kind]]
+            found[kind] = whole_minor[kind] < FAR and able & needs == needs
+    return found
+
+
+@compiled
+def _received(rows: Rows, to: int) -> int:
+    """Bits of what can be done where lanes to an end lead; all of them at the destination."""
+    for lane in range(len(rows.lane_to) if to >= 0 else 0):
+        if rows.lane_to[lane] == to:
+            return int(rows.lane_abilities[lane])
+    return -1
+
+
+@compiled
+def _collected(rows: Rows, cells: Cells) -> Bools:
+    """`[I]`: whether the node where a line may be collected has any of it."""
+    found = np.zeros(len(cells.lines), np.bool_)
+    for i in range(len(cells.lines)):
+        row, to_collect = cells.lines[i, PICKUP_ROW], cells.lines[i, NEEDS] | PICKUP
+        if row < 0 or rows.abilities[row] & to_collect != to_collect:
+            continue
+        first, last = cells_of(cells, i)
+        for cell in range(first, last):
+            found[i] |= cells.rows[cell] == row and cells.units[cell] > 0
+    return found
+
+
+@compiled
+def _couple(cells: Cells, marks: Marks, ends: Ints, collected: Bools) -> None:
+    """Let rows stay that a line shared by few nodes could leave in several ways."""
+    stays, shipped = 1 << LAST, len(ends) > 0 and ends[0] < 0
+    for i in range(len(collected) if shipped else 0):
+        row = cells.lines[i, PICKUP_ROW]
+        if collected[i] and marks.holds[0, row] >> min(i, LAST) & 1:
+            marks.holds[0, row] |= stays
+    for end in range(1, len(ends) if shipped else 0):
+        for row in marks.touched[end, : marks.counts[end]]:
+            if marks.holds[0, row] & marks.holds[end, row]:
+                marks.holds[0, row] |= stays
+                marks.holds[end, row] |= stays
+
+
+@compiled
+def _prune(
+    rows: Rows, cells: Cells, stairs: Stairs, marks: Marks, asked: tuple[int, int, Ints]
+) -> None:
+    """Leave only those rows touched that no other one replaces in what is brought to an end.
+
+    `asked` are the place of the end, the end, and by kind the least price of the whole order.
+    """
+    end, _, whole_minor = asked
+    alive, filled = marks.touched[end], marks.filled[end].copy()
+    left = marks.counts[end]
+    for _ in range(DOMINATORS_MAX):
+        m = _strongest(rows.kind, cells.beyond.surcharges, (filled, whole_minor), alive[:left])
+        if m < 0 or left < 2:
+            break
+        filled[m] = 0
+        left = _replaced(rows, cells, stairs, marks, (end, asked[1], left, m))
+    marks.counts[end] = left
+
+
+@compiled
+def _strongest(kind: Ints, surcharges: Ints, ranks: tuple[Bytes, Ints], alive: Ints) -> int:
+    """The row to try next: most lines held in full, then cheapest, then in order; -1 for none."""
+    filled, whole_minor = ranks
+    best, most = -1, -FILLED_MINOR
+    for row in alive:
+        rank = filled[row] * FILLED_MINOR - whole_minor[kind[row]]
+        if len(surcharges):
+            rank -= surcharges[row]
+        # A branch that is seldom taken, so that it is seldom guessed wrong.
+        if rank > most or (rank == most and row < best):
+            best, most = row, rank
+    return best if best >= 0 and filled[best] else -1
+
+
+@compiled
+def _replaced(
+    rows: Rows, cells: Cells, stairs: Stairs, marks: Marks, tried: tuple[int, int, int, int]
+) -> int:
+    """Move the rows that row `m` does not replace to the front; how many they are.
+
+    `tried` are the place of the end, the end, how many rows are left, and `m`.
+    """
+    end, to, left, m = tried
+    alive, holds, lacks = marks.touched[end], marks.holds[end], ~marks.fills[end, m]
+    days = np.full(len(rows.kind_rows), NOT_COMPARED, np.int64)
+    surcharges, priced = cells.beyond.surcharges, len(marks.beyond_minor) > 0
+    kept = 0
+    for place in range(left):
+        row = alive[place]
+        alive[kept] = row
+        kept += 1
+        if holds[row] & lacks or row == m:
+            continue
+        kind = rows.kind[row]
+        bonus = surcharges[row] - surcharges[m] if len(surcharges) else 0
+        day_minor = days[kind]
+        if bonus:
+            day_minor = _day_minor(rows, stairs, to, (m, row), bonus)
+        elif day_minor == NOT_COMPARED:
+            day_minor = days[kind] = _day_minor(rows, stairs, to, (m, row), bonus)
+        cheap = priced or rows.unit_minor[m] <= rows.unit_minor[row]
+        if cheap and (day_minor == FAR or _slope_minor(cells, holds[row]) <= day_minor):
+            kept -= 0 if priced and _dearer(rows, marks, end, (m, row)) else 1
+    return kept
+
+
+@compiled
+def _day_minor(rows: Rows, stairs: Stairs, to: int, pair: tuple[int, int], bonus: int) -> int:
+    """The most a day may cost if moving shipments of `n` to `m` is never to cost more; -1: it does.
+
+    `FAR` where no shipment gets later. `bonus` is what a fulfillment costs more at `n` for its
+    surcharge.
+    """
+    m, n = pair
+    least = FAR
+    bonus += rows.order_minor[n] - rows.order_minor[m]
+    for one in range(rows.lane_starts[n], rows.lane_starts[n + 1]):
+        if rows.lane_to[one] != to:
+            continue
+        best = -1
+        for other in range(rows.lane_starts[m], rows.lane_starts[m + 1]):
+            if rows.lane_to[other] == to and rows.lane_rate[other] <= rows.lane_rate[one]:
+                saved = stairs.savings[rows.lane_tariff[one], rows.lane_tariff[other]]
+                saved += bonus + rows.lane_opening[one] - rows.lane_opening[other]
+                later = rows.lane_latest[other] - rows.lane_latest[one]
+                if saved >= 0:
+                    best = max(best, saved // later if later > 0 else FAR)
+        least = min(least, best)
+    return int(least)
+
+
+@compiled
+def _slope_minor(cells: Cells, holds: int) -> int:
+    """Most that one day later can cost over some lines, given as bits; none is beyond the last."""
+    found = 0
+    for i in range(min(LAST, len(cells.lines))):
+        if holds >> i & 1:
+            found += cells.waits[DELAY]
+            if cells.lines[i, REQUESTED_ON]:
+                found += cells.waits[LATENESS]
+    return int(found)
+
+
+@compiled
+def _dearer(rows: Rows, marks: Marks, end: int, pair: tuple[int, int]) -> bool:
+    """Whether a unit of a line that row `n` holds costs more at `m`."""
+    m, n = pair
+    less = rows.unit_minor[n] - rows.unit_minor[m]
+    for i in range(min(LAST, marks.beyond_minor.shape[1])):
+        held = marks.holds[end, n] >> i & 1
+        if held and less + marks.beyond_minor[n, i] < marks.beyond_minor[m, i]:
+            return True
+    return False
