@@ -52,11 +52,15 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 run: $(VENV)/.runtime ## Start the service on a database of its own, with a small network to try
 	@exec $(BIN)/nom serve --demonstration
 
+# A process for each processor, each with a PostgreSQL of its own; whoever is done first takes over
+# some of what others have before them. PARALLEL= runs one test after the other.
+PARALLEL = --numprocesses=logical --maxprocesses=4 --dist=worksteal
+
 .PHONY: test
 test: lint ## Check everything: lint, types, import contracts, tidiness, tests
 	@echo "Compiling the optimizer where that was never done (about a minute) …"
 	@$(BIN)/python -m routing.warm
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Check what needs no running: lint, format, types, import contracts
