@@ -52,6 +52,12 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
         """When its lines are wanted, of those that say so."""
         return tuple(line.requested_by for line in self.members if line.requested_by)
 
+    @property
+    def promised_by(self) -> date | None:
+        """The date after which none of its units may be promised, if there is one."""
+        dates = [line.promised_by for line in self.members if line.promised_by]
+        return min(dates) if dates else None
+
 
 def plain(line: Line) -> bool:
     """Whether a line is a bundle of its own, each unit of it one of its sku."""

@@ -216,7 +216,10 @@ def _units_max(surveyed: Survey, n: int, slot: Slot) -> tuple[int, ...]:
     else:
         there = surveyed.on_hand[n]
     units = np.minimum(surveyed.quantities, whole(there[None], surveyed.parts)[0]) * able
-    return tuple(units.tolist())
+    return tuple(
+        most if line.promised_by is None or slot.promise.latest <= line.promised_by else 0
+        for most, line in zip(units.tolist(), surveyed.lines, strict=True)
+    )
 
 
 def _able(surveyed: Survey, n: int, slot: Slot) -> Bools:

@@ -51,6 +51,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """For a kit: what one of it is made up of, by the node that sends it; else nothing."""
     together: str | None = None
     """Lines of the same name go in one fulfillment, in full, or are short together."""
+    promised_by: date | None = None
+    """What was promised before: no unit may be promised for later."""
 
     @property
     def priced_grams(self) -> int:

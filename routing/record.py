@@ -53,6 +53,7 @@ class _Line(msgspec.Struct, frozen=True, array_like=True):
     dimensional_grams: int = 0
     components: tuple[Component, ...] = ()
     together: str | None = None
+    promised_by: date | None = None
 
 
 _PLAIN = _Line.__struct_fields__.index("components")
@@ -143,7 +144,7 @@ def write(terrain: Terrain, basket: Basket, policy: Policy, seen: Sight, plan: P
         (
             terrain.digest,
             basket.now,
-            [_astuple(line)[: _PLAIN if plain(line) else None] for line in basket.lines],
+            [_astuple(line)[: _PLAIN if _short(line) else None] for line in basket.lines],
             _encoded(policy),
             seen.stock[:bits],
             seen.stock[bits:],
@@ -167,6 +168,11 @@ def write(terrain: Terrain, basket: Basket, policy: Policy, seen: Sight, plan: P
             *([_stale_rows(terrain, basket)] if basket.stale else []),
         )
     )
+
+
+def _short(line: Line) -> bool:
+    """Whether a line is told by its first fields."""
+    return plain(line) and line.promised_by is None
 
 
 def _stale_rows(terrain: Terrain, basket: Basket) -> list[tuple[int, int]]:

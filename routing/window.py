@@ -34,6 +34,11 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Fulfillments of the order that are left out of the plan."""
     barred: frozenset[str] = frozenset()
     """Ids of nodes that get no further work of this order."""
+    prices: Mapping[str, tuple[Ints, Ints]] | None = None
+    """By sku, parallel to the window's `left`: worth and risk of a unit to this order, of those it
+    holds as before it took them; none for the window's."""
+    surcharges: Mapping[str, int] | None = None
+    """By node id, as in `Basket`; none for the window's."""
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -45,9 +50,10 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     left: Mapping[str, tuple[Numbers, Ints]]
     """By sku: nodes by the terrains' numbers, and the units they have beside what plans hold."""
     prices: Mapping[str, tuple[Ints, Ints]] = {}
-    """By sku, parallel to `left`: the worth and the risk of a unit, as in `Held`."""
+    """By sku, parallel to `left`: the worth and the risk of a unit, as in `Held`, to orders that
+    have none of their own."""
     surcharges: Mapping[str, int] = {}
-    """By node id, as in `Basket`."""
+    """By node id, as in `Basket`, to orders that have none of their own."""
     room: Mapping[str, tuple[Capacity, ...]] = {}
     """By node id: what it can take beside what plans hold of it; other dates have no limit."""
 
@@ -63,6 +69,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     gap: float = 1e-4
     """The search for prices ends when plans cost at most this share more than the bound."""
     seed: int = 1
+    wholes_max: int = 100
+    """Most orders that the optimizer is asked of again and again: kits, long ones and the like."""
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):

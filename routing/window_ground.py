@@ -1,24 +1,21 @@
-"""What the orders of a window share, and what each of them could do with it."""
+"""What the orders of a window share: stock and capacity, with what they hold of it."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import date
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from routing.basket import Basket, held, seen
-from routing.billed import Proof, billed, plan_of
-from routing.bundles import plain
-from routing.gather import Gathered, by_id, gather
+from routing.bundles import needs_of
 from routing.grid import Ints
-from routing.plan import Fulfillment, Plan
+from routing.plan import Fulfillment
 from routing.problem import CapacityUnit
 from routing.terrain import Terrain
 from routing.window import Waiting, Window
-from routing.window_pricing import SUMS_MAX, Answer, Choices, sums
 
-__all__ = ["Column", "Ground", "Order", "asked", "column_of", "ground", "planned"]
+__all__ = ["Column", "Ground", "ground", "loads", "numbers_of", "prices_of", "sites"]
 
 Room = tuple[str, date, CapacityUnit]
 """A capacity: node id, work date and what it counts."""
@@ -49,8 +46,6 @@ class Ground(msgspec.Struct, frozen=True, eq=False):
     """By sku: the number of its first cell; a cell is a sku at a node."""
     units: Ints
     """`[C]`: by cell."""
-    prices: dict[str, tuple[Ints, Ints]]
-    """By sku, parallel to `stock`: worth and risk of a unit; empty where nothing has any."""
     rooms: dict[Room, int]
     """The number of each capacity."""
     space: Ints
@@ -69,21 +64,6 @@ class Sites(NamedTuple):
     """`[L]`: by lane, the capacity of its work date that counts orders, else the last of all."""
     unit_rooms: Ints
     """`[L]`: the same for units."""
-
-
-class Order(msgspec.Struct, frozen=True, eq=False):
-    """An order of a window with its choices."""
-
-    waiting: Waiting
-    present: Column
-    choices: Choices | None
-    """None where it is left as it is."""
-    kept: Ints
-    """The slots of `gather` that the choices have."""
-    first_minor: int
-    """What choices charge too much: the split of a first fulfillment."""
-    no_room: int
-    """The capacity that stands for none."""
 
 
 def ground(window: Window) -> Ground:
@@ -106,8 +86,8 @@ def ground(window: Window) -> Ground:
         for each in capacity
     }
     for order in window.orders:
-        for asked_for in order.lines:
-            stock.setdefault(asked_for.sku, Counter())
+        for sku in needs_of(order.lines):
+            stock.setdefault(sku, Counter())
     rooms = {room: n for n, room in enumerate(sorted(limits))}
     shared, starts = _pooled(window, stock)
     return Ground(
@@ -115,9 +95,6 @@ def ground(window: Window) -> Ground:
         stock=shared,
         starts=starts,
         units=np.concatenate([_NONE, *(units for _, units in shared.values())]),
-        prices={sku: _prices(window, sku, shared[sku][0]) for sku in shared}
-        if window.prices
-        else {},
         rooms=rooms,
         space=np.array([*(limits[room] + space[room] for room in rooms), 0], np.int64),
     )
@@ -146,15 +123,32 @@ def _pooled(
     return shared, starts
 
 
-def _prices(window: Window, sku: str, places: Ints) -> tuple[Ints, Ints]:
+def prices_of(at: Ground, waiting: Waiting) -> dict[str, tuple[Ints, Ints]]:
+    """By sku, parallel to `stock`: worth and risk of a unit to an order; empty without prices."""
+    given = at.window.prices if waiting.prices is None else waiting.prices
+    if not given:
+        return {}
+    return {
+        sku: _prices(at.window, sku, at.stock[sku][0], given) for sku in needs_of(waiting.lines)
+    }
+
+
+def _prices(
+    window: Window, sku: str, places: Ints, given: Mapping[str, tuple[Ints, Ints]]
+) -> tuple[Ints, Ints]:
     """Worth and risk of a unit at some nodes; nothing where a node is not in what is left."""
     found = np.zeros(len(places), np.int64), np.zeros(len(places), np.int64)
-    if sku in window.prices:
+    if sku in given:
         numbers = window.left[sku][0]
         own = np.searchsorted(places, numbers)
-        for prices, given in zip(found, window.prices[sku], strict=True):
-            prices[own] = given
+        for prices, each in zip(found, given[sku], strict=True):
+            prices[own] = each
     return found
+
+
+def surcharges_of(at: Ground, waiting: Waiting) -> Mapping[str, int]:
+    """By node id: what one more fulfillment of an order costs there."""
+    return at.window.surcharges if waiting.surcharges is None else waiting.surcharges
 
 
 def loads(each: Fulfillment) -> tuple[tuple[CapacityUnit, int], ...]:
@@ -195,204 +189,3 @@ def _rooms(at: Ground, terrain: Terrain, unit: CapacityUnit) -> Ints:
         ],
         np.int64,
     )
-
-
-def asked(at: Ground, waiting: Waiting) -> Order:
-    """An order with everything it could do without making its promise worse."""
-    lines = by_id(waiting.lines)
-    split = 0 if waiting.beside else waiting.policy.split_minor
-    each_its_sku = len({line.sku for line in lines}) == len(lines) and all(map(plain, lines))
-    free = waiting.policy.nodes_per_line_max is None and not waiting.plan.shortfalls
-    if not (each_its_sku and free and _same_units(waiting)):
-        present = _present(at, waiting, None)
-        return Order(waiting, present, None, _NONE, split, len(at.rooms))
-    gathered = _gathered(at, waiting)
-    kept, choices = _choices(at, waiting, gathered)
-    short = len(kept) > 0 and sums(choices) <= SUMS_MAX
-    present = _present(at, waiting, gathered)
-    return Order(waiting, present, choices if short else None, kept, split, len(at.rooms))
-
-
-def _same_units(waiting: Waiting) -> bool:
-    sent: Counter[tuple[str, str]] = Counter()
-    for each in waiting.plan.fulfillments:
-        for line in each.lines:
-            sent[line.line_id, line.sku] += line.quantity
-    return sent == {(line.line_id, line.sku): line.quantity for line in waiting.lines}
-
-
-def _gathered(at: Ground, waiting: Waiting) -> Gathered:
-    """Every slot that could send any of an order."""
-    lines = tuple(
-        msgspec.structs.replace(line, methods=("ship",), pickup_node=None) for line in waiting.lines
-    )
-    basket = Basket(
-        now=at.window.now,
-        lines=lines,
-        policy=waiting.policy,
-        held=held(lines, at.stock, at.prices),
-        surcharges=at.window.surcharges,
-    )
-    there = seen(waiting.terrain, basket)
-    return gather(waiting.terrain, there, lines, waiting.policy, pruned=False)
-
-
-def _choices(at: Ground, waiting: Waiting, gathered: Gathered) -> tuple[Ints, Choices]:
-    """The slots that keep the promise, with what is asked of each."""
-    slots, grid, terrain = gathered.slots, gathered.grid, waiting.terrain
-    site = sites(at, terrain)
-    limits = np.array([promised(waiting, line.line_id) for line in gathered.lines], np.int64)
-    latest = terrain.rows.lane_latest[slots.lanes]
-    most = np.where(latest[:, None] <= limits[None, :], grid.units_max, 0)
-    # Capacity is looked at on the node's first work date alone.
-    elsewhere = terrain.rows.lane_ready[slots.lanes] != terrain.rows.ready[slots.rows]
-    most[elsewhere] = 0
-    if waiting.barred:
-        barred = [terrain.row_of[name] for name in waiting.barred if name in terrain.row_of]
-        most[np.isin(slots.rows, barred)] = 0
-    kept = np.flatnonzero(most.any(axis=1))
-    rows, lanes, most = slots.rows[kept], slots.lanes[kept], most[kept]
-    cells = np.zeros_like(most)
-    for i, line in enumerate(gathered.lines):
-        places = np.searchsorted(at.stock[line.sku][0], site.numbers[rows])
-        cells[:, i] = np.where(most[:, i] > 0, at.starts[line.sku] + places, 0)
-    starts, steps = _steps(grid.step_starts, kept)
-    return kept, Choices(
-        most=most,
-        time_minor=grid.time_minor[kept],
-        slot_minor=grid.slot_minor[kept] + waiting.policy.split_minor,
-        unit_minor=grid.unit_minor[kept],
-        step_starts=starts,
-        step_grams=grid.step_grams[steps],
-        step_minor=grid.step_minor[steps],
-        nodes=grid.nodes[kept],
-        wanted=grid.quantities,
-        grams=grid.weights_grams,
-        cells=cells,
-        order_rooms=site.order_rooms[lanes],
-        unit_rooms=site.unit_rooms[lanes],
-        parcels_max=len(waiting.plan.fulfillments),
-    )
-
-
-def promised(waiting: Waiting, line_id: str) -> int:
-    """The date, as an ordinal, by which every unit of a line may come: no unit gets later."""
-    return min(
-        each.promise.latest.toordinal()
-        for each in waiting.plan.fulfillments
-        if any(line.line_id == line_id for line in each.lines)
-    )
-
-
-def _steps(starts: Ints, kept: Ints) -> tuple[Ints, Ints]:
-    """Where the price steps of kept slots begin, and which of all steps they are."""
-    counts = starts[kept + 1] - starts[kept]
-    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return ends, np.arange(ends[-1]) + np.repeat(starts[kept] - ends[:-1], counts)
-
-
-def _present(at: Ground, waiting: Waiting, gathered: Gathered | None) -> Column:
-    """The plan that an order has, at today's prices where its dates are still today's."""
-    terrain, cells, rooms = waiting.terrain, Counter[int](), Counter[int]()
-    numbers = sites(at, terrain).numbers
-    for each in waiting.plan.fulfillments:
-        row = terrain.row_of.get(each.node_id)
-        for line in each.lines:
-            if row is not None and numbers[row] >= 0 and line.source == "on_hand":
-                place = np.searchsorted(at.stock[line.sku][0], numbers[row])
-                cells[at.starts[line.sku] + int(place)] += line.quantity
-        for unit, taken in loads(each):
-            room = at.rooms.get((each.node_id, each.work_on, unit))
-            if room is not None:
-                rooms[room] += taken
-    minor = _again(waiting, gathered) if gathered is not None else None
-    if minor is None:
-        minor = _as_told(waiting) + _beyond(at, waiting)
-    none = np.zeros((0, len(waiting.lines)), np.int64)
-    return Column(minor, _sorted(cells), _sorted(rooms), _NONE, none)
-
-
-def _sorted(counts: Counter[int]) -> tuple[tuple[int, int], ...]:
-    return tuple(sorted(counts.items()))
-
-
-def _again(waiting: Waiting, gathered: Gathered) -> int | None:
-    """What a plan costs by the slots it would open now; none where there is not each of them."""
-    terrain, slots = waiting.terrain, gathered.slots
-    slot_of = {
-        (int(row), terrain.lanes[lane].service): k
-        for k, (row, lane) in enumerate(zip(slots.rows.tolist(), slots.lanes.tolist(), strict=True))
-    }
-    units = np.zeros_like(gathered.grid.units_max)
-    line_of = {line.line_id: i for i, line in enumerate(gathered.lines)}
-    for each in waiting.plan.fulfillments:
-        k = slot_of.get((terrain.row_of.get(each.node_id, -1), each.service or ""))
-        if k is None or terrain.promises[slots.lanes[k]] != each.promise:
-            return None
-        for line in each.lines:
-            units[k, line_of[line.line_id]] += line.quantity
-    beside = waiting.policy.split_minor if waiting.beside else 0
-    return billed(terrain, gathered, units)[0] + beside
-
-
-def _as_told(waiting: Waiting) -> int:
-    """What a plan costs by its own figures, its waiting counted from today."""
-    policy, ordered_on = waiting.policy, waiting.terrain.ordered_on
-    plan = waiting.plan
-    opened = len(plan.fulfillments) - (0 if waiting.beside else 1)
-    total = sum(each.cost.total_minor for each in plan.fulfillments)
-    total += policy.split_minor * max(0, opened)
-    for line in waiting.lines:
-        promised = (
-            each.promise.latest
-            for each in plan.fulfillments
-            if any(own.line_id == line.line_id for own in each.lines)
-        )
-        latest = max(promised, default=ordered_on)
-        total += policy.delay_minor * max(0, (latest - ordered_on).days)
-        if line.requested_by is not None:
-            total += policy.lateness_minor * max(0, (latest - line.requested_by).days)
-    return total
-
-
-def _beyond(at: Ground, waiting: Waiting) -> int:
-    """What a plan's units are worth and risk where they stand, and what its nodes add."""
-    total = 0
-    numbers = sites(at, waiting.terrain).numbers
-    for each in waiting.plan.fulfillments:
-        total += at.window.surcharges.get(each.node_id, 0)
-        row = waiting.terrain.row_of.get(each.node_id)
-        for line in each.lines:
-            if row is not None and line.source == "on_hand" and line.sku in at.prices:
-                place = np.searchsorted(at.stock[line.sku][0], numbers[row])
-                total += line.quantity * sum(int(each[place]) for each in at.prices[line.sku])
-    return total
-
-
-def column_of(order: Order, answer: Answer) -> Column:
-    """The column of a plan that an order's choices offered."""
-    choices = order.choices
-    if choices is None:
-        raise ValueError(f"order {order.waiting.order_id} has no choices")
-    cells, rooms = Counter[int](), Counter[int]()
-    for slot, row in zip(answer.slots.tolist(), answer.units.tolist(), strict=True):
-        for i, units in enumerate(row):
-            if units:
-                cells[int(choices.cells[slot, i])] += units
-        rooms[int(choices.order_rooms[slot])] += 1
-        rooms[int(choices.unit_rooms[slot])] += sum(row)
-    rooms.pop(order.no_room, None)
-    minor = answer.minor - order.first_minor
-    return Column(minor, _sorted(cells), _sorted(rooms), answer.slots, answer.units)
-
-
-def planned(at: Ground, order: Order, column: Column) -> Plan:
-    """The plan of a column that is not the present one."""
-    waiting = order.waiting
-    gathered = _gathered(at, waiting)
-    units = np.zeros_like(gathered.grid.units_max)
-    units[order.kept[column.slots]] = column.units
-    figures = billed(waiting.terrain, gathered, units)
-    # What its own order could cost at least was asked at prices that others pay too.
-    proof = Proof(0, "window", "feasible")
-    return plan_of(waiting.terrain, waiting.policy, gathered.lines, figures, proof)

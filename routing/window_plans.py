@@ -12,8 +12,10 @@ import numpy as np
 
 from routing.facts import Bools
 from routing.grid import Ints
-from routing.window_ground import Column, Order, column_of
+from routing.window_ground import Column
+from routing.window_orders import Order, column_of
 from routing.window_pricing import NEVER, Answer, Choices, priced
+from routing.window_whole import Whole, answered, without
 
 __all__ = ["Plans", "plans"]
 
@@ -52,6 +54,8 @@ def plans(
     The search for them is left open once about `most` caps have been tried.
     """
     choices = order.choices
+    if order.whole is not None:
+        return _wholes(order, order.whole, prices, scarce)
     if choices is None:
         return Plans((), float(NEVER), 0)
     below += order.first_minor
@@ -80,6 +84,23 @@ def plans(
                 found = priced(_with_caps(choices, caps), *prices)
                 heapq.heappush(waiting, _Branch(found.least, count, caps, found))
     return Plans(tuple(columns), float(NEVER), inexact)
+
+
+def _wholes(order: Order, own: Whole, prices: tuple[Ints, Ints], scarce: Scarce) -> Plans:
+    """The cheapest plan of an order asked as a whole, and those without one of its scarce cells.
+
+    Others are left open: they cost no less than the cheapest.
+    """
+    first = order.ask(*prices)
+    if first.minor >= NEVER:
+        return Plans((), float(first.least), 0)
+    columns = [column_of(order, first)]
+    for cell, _ in columns[0].cells:
+        if scarce[0][cell]:
+            other = answered(without(own, cell), *prices)
+            if other.minor < NEVER:
+                columns.append(column_of(order, other))
+    return Plans(tuple(columns), float(first.least), 0)
 
 
 def _fewer(choices: Choices, answer: Answer, caps: Caps, scarce: Scarce) -> list[Caps] | None:

@@ -9,10 +9,11 @@ import numpy as np
 from routing.facts import Bools, Floats
 from routing.grid import Ints
 from routing.window import Rules
-from routing.window_ground import Column, Ground, Order, column_of
+from routing.window_ground import Column, Ground
 from routing.window_master import Master, Prices, priced_minor
+from routing.window_orders import Order, column_of
 from routing.window_plans import Plans, plans
-from routing.window_pricing import NEVER, priced
+from routing.window_pricing import NEVER
 
 __all__ = ["Clock", "Search"]
 
@@ -63,7 +64,7 @@ class Search:
         self.asked = np.zeros(len(at.units), np.int64), np.zeros(len(at.space), np.int64)
         """The whole prices asked last."""
         self.found: list[_Found | None] = [None] * len(orders)
-        self.touched = [_touched(each) for each in orders]
+        self.touched = [each.touched() for each in orders]
         self.best = Prices(self.asked[0].astype(float), self.asked[1].astype(float), 0.0)
         self.bound = -float(NEVER)
         """No choice is charged less: what the best prices prove."""
@@ -89,9 +90,9 @@ class Search:
         moved = whole[0] != self.asked[0], whole[1] != self.asked[1]
         fresh = False
         for n, order in enumerate(self.orders):
-            if order.choices is None or not self._concerned(n, fallen, moved):
+            if order.is_kept or not self._concerned(n, fallen, moved):
                 continue
-            answer = priced(order.choices, *whole)
+            answer = order.ask(*whole)
             split = order.first_minor if answer.least < NEVER else 0
             self.found[n] = _Found(answer.least - split, _NONE, _NONE)
             if answer.minor < NEVER:
@@ -158,14 +159,6 @@ class Search:
 
 
 _NONE = np.zeros(0, np.int64)
-
-
-def _touched(order: Order) -> tuple[Ints, Ints]:
-    """The cells and the capacities that an order could take of."""
-    if order.choices is None:
-        return _NONE, _NONE
-    rooms = np.concatenate([order.choices.order_rooms, order.choices.unit_rooms])
-    return np.unique(order.choices.cells[order.choices.most > 0]), np.unique(rooms)
 
 
 def _places(taken: tuple[tuple[int, int], ...]) -> Ints:

@@ -9,8 +9,9 @@ import msgspec
 from routing.leaning import leaned
 from routing.window import Move, Rearranged, Rules, Window
 from routing.window_choice import take
-from routing.window_ground import Column, asked, ground, planned
+from routing.window_ground import Column, Ground, ground
 from routing.window_moves import grouped
+from routing.window_orders import Order, asked, planned
 from routing.window_prices import Clock, Search
 from routing.window_settle import settle
 
@@ -27,11 +28,21 @@ def rearrange(window: Window, rules: Rules | None = None) -> Rearranged:
     clock = Clock(time.perf_counter(), rules.time_limit_ms / 1000)
     window = leaning(window)
     at = ground(window)
-    orders = [asked(at, each) for each in window.orders]
+    orders = _asked(at, window, rules)
     search = Search(at, orders, rules)
     search.set_prices(clock)
     picked, bound = settle(search, clock)
     return _told(search, picked, max(search.bound, bound))
+
+
+def _asked(at: Ground, window: Window, rules: Rules) -> list[Order]:
+    """The orders with all they could do; beyond the most of them, those not ordinary are kept."""
+    found: list[Order] = []
+    wholes = 0
+    for each in window.orders:
+        found.append(asked(at, each, wholes=wholes < rules.wholes_max))
+        wholes += found[-1].whole is not None
+    return found
 
 
 def leaning(window: Window) -> Window:
@@ -69,7 +80,7 @@ def _told(search: Search, picked: Sequence[Column], bound: float) -> Rearranged:
         after_minor=after,
         charged_minor=charged,
         bound_minor=min(after + charged, math.ceil(bound - 1e-6)),
-        kept=sum(each.choices is None for each in orders),
+        kept=sum(each.is_kept for each in orders),
         rounds=search.rounds,
         columns=sum(len(own) for own in search.master.columns),
     )

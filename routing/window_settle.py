@@ -12,6 +12,7 @@ from routing.window_master import priced_minor
 from routing.window_plans import Plans
 from routing.window_prices import Clock, Search
 from routing.window_pricing import NEVER
+from routing.window_whole import wanted
 
 __all__ = ["settle"]
 
@@ -59,21 +60,29 @@ def settle(search: Search, clock: Clock) -> tuple[list[Column], float]:
 
 def rest_of(search: Search, n: int, open_minor: float) -> Rest:
     """The plans of an order that were not looked for, by what they are charged at least."""
-    choices = search.orders[n].choices
-    if choices is None:
+    order, prices = search.orders[n], search.best
+    if order.whole is not None:
+        needs = wanted(order.whole)
+        cells = [[c for (_, own), c in order.whole.cells.items() if own == sku] for sku in needs]
+        units, pieces = tuple(needs.values()), sum(needs.values())
+    elif order.choices is not None:
+        choices = order.choices
+        most = [choices.most[:, i] > 0 for i in range(len(choices.wanted))]
+        cells = [np.unique(choices.cells[some, i]).tolist() for i, some in enumerate(most)]
+        units, pieces = tuple(choices.wanted.tolist()), int(choices.wanted.sum())
+    else:
         raise ValueError(f"order {n} has no choices, so no plan of it is left out")
-    prices = search.best
-    lines = []
-    for i in range(len(choices.wanted)):
-        cells = np.unique(choices.cells[choices.most[:, i] > 0, i])
-        lines.append(tuple((int(c), int(prices.cells[c])) for c in cells if prices.cells[c] > 0))
-    rooms = np.unique(np.concatenate([choices.order_rooms, choices.unit_rooms]))
-    units = int(choices.wanted.sum())
+    _, rooms = search.touched[n]
     return Rest(
         minor=math.floor(search.least[n] + open_minor - prices.move),
-        lines=tuple(lines),
-        wanted=tuple(choices.wanted.tolist()),
-        rooms=tuple((int(r), units, int(prices.rooms[r])) for r in rooms if prices.rooms[r] > 0),
+        lines=tuple(
+            tuple((c, int(prices.cells[c])) for c in sorted(own) if prices.cells[c] > 0)
+            for own in cells
+        ),
+        wanted=units,
+        rooms=tuple(
+            (r, pieces, int(prices.rooms[r])) for r in rooms.tolist() if prices.rooms[r] > 0
+        ),
     )
 
 

@@ -7,14 +7,18 @@ import numpy as np
 import pytest
 
 from routing.basket import Basket, held
+from routing.check import check
+from routing.explain import replay
 from routing.grid import Ints
 from routing.plan import Plan
 from routing.plan_basket import plan_basket
 from routing.problem import CapacityUnit, Policy
+from routing.record import expand
 from routing.terrain import Terrain, destination, prepare
 from routing.window import Rearranged, Rules, Waiting, Window
 from routing.window_ground import loads
 from routing.window_pricing import SUMS_MAX
+from routing.window_record import recorded
 from routing.window_search import rearrange
 from tests.routing import small
 from tests.routing.windows import least, world, wrong
@@ -40,6 +44,34 @@ def test_the_bound_is_none_that_a_choice_undercuts(found: list[Rearranged]) -> N
     for seed, each in zip(ALL_SEEDS, found, strict=True):
         assert each.bound_minor <= least(world(seed), 1), seed
     assert sum(each.gap == 0 for each in found) >= 0.9 * SEEDS
+
+
+def test_orders_asked_as_wholes_come_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kits and long orders are asked of the optimizer; ordinary ones, so asked, cost the same."""
+    monkeypatch.setattr("routing.window_orders.SUMS_MAX", 0)
+    closed = 0
+    for seed in range(SEEDS // 2):
+        at = world(seed)
+        each = rearrange(at.window)
+        assert each.kept == 0, seed
+        assert each.bound_minor <= least(at, 1) <= each.after_minor + each.charged_minor, seed
+        assert wrong(at, each) == [], seed
+        closed += each.gap == 0
+    assert closed >= 0.8 * (SEEDS // 2)
+
+
+def test_a_move_is_recorded_and_replayed(found: list[Rearranged]) -> None:
+    """Whoever asks later why an order moved sees what was left for it, and the same plan again."""
+    proven = 0
+    for seed, each in zip(ALL_SEEDS, found, strict=True):
+        window = world(seed).window
+        for move, record, served in recorded(window, each):
+            decision = expand(record, msgspec.msgpack.encode(served))
+            assert decision.plan.fulfillments == move.plan.fulfillments
+            assert check(decision.whole, decision.plan) == []
+            assert replay(decision) == decision.plan
+            proven += decision.plan.status == "optimal"
+    assert proven >= 0.9 * sum(len(each.moves) for each in found)
 
 
 def test_promises_stock_and_capacity_are_kept_after_every_group(found: list[Rearranged]) -> None:
@@ -142,7 +174,7 @@ def test_a_strategy_leaves_out_here_what_it_leaves_out_for_one_order() -> None:
     assert rearrange(msgspec.structs.replace(window, orders=orders)).groups == ()
 
 
-def test_an_order_of_too_many_ways_keeps_its_plan() -> None:
+def test_no_more_long_orders_are_looked_at_than_there_is_time_for() -> None:
     """It says how many were not looked at, so that nobody takes the bound for theirs."""
     window = swapped()
     chosen = window.orders[0]
@@ -167,9 +199,11 @@ def test_an_order_of_too_many_ways_keeps_its_plan() -> None:
         ),
     )
     long = msgspec.structs.replace(chosen, lines=lines, plan=plan)
-    found = rearrange(msgspec.structs.replace(window, orders=(long, window.orders[1])))
+    both = msgspec.structs.replace(window, orders=(long, window.orders[1]))
+    found = rearrange(both, Rules(wholes_max=0))
     assert found.kept == 1
     assert found.groups == ()
+    assert rearrange(both).kept == 0
 
 
 def test_a_window_without_orders_is_left_alone() -> None:

@@ -1,0 +1,146 @@
+"""The decision records of moves: each new plan as a decision of its own, on what others left of it.
+
+Once all moves of a window are made, an order could have taken what is left beside all plans and
+what it holds itself. On that its new plan is recorded, with the dates and the number of parcels that
+it was promised, so that a reader sees what else there was, and a replay proves the plan again.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from routing.basket import Basket, held, limited, problem_of, seen
+from routing.bundles import needs_of
+from routing.plan import Plan
+from routing.problem import Capacity
+from routing.record import sight, write
+from routing.solve import solve
+from routing.terrain import Destination
+from routing.window import Move, Rearranged, Waiting, Window
+from routing.window_ground import Ground, Room, ground, loads, prices_of, sites, surcharges_of
+from routing.window_search import leaning
+from routing.window_whole import bound_lines, bound_policy, unbarred
+
+__all__ = ["Recorded", "recorded"]
+
+PROOF_MS = 250
+"""Time to prove a new plan on what other orders left; without a proof it is recorded as unproven."""
+
+
+class Recorded(NamedTuple):
+    """A move, and the record that explains its new plan."""
+
+    move: Move
+    record: bytes
+    served: Destination
+    """The master data that it refers to."""
+
+
+def recorded(window: Window, found: Rearranged) -> Iterator[Recorded]:
+    """The records of all moves of a window, one after another, each worked out when it is asked for.
+
+    A new plan is proven where nothing cheaper was left for its order: `optimal` in its record.
+    """
+    window = leaning(window)
+    at, orders = ground(window), {each.order_id: each for each in window.orders}
+    plans = {each.order_id: each.plan for each in window.orders}
+    plans |= {each.order_id: each.plan for each in found.moves}
+    stock, space = _left(at, orders, plans)
+    for move in found.moves:
+        waiting = orders[move.order_id]
+        basket = _basket(at, waiting, move.plan, stock, space)
+        there = limited(waiting.terrain, basket, seen(waiting.terrain, basket))
+        served = waiting.terrain.destination
+        problem = problem_of(served, there, basket.now, basket.lines, basket.policy)
+        plan = _proven(move.plan, solve(problem))
+        saw = sight(there, len(served.nodes))
+        yield Recorded(move, write(waiting.terrain, basket, basket.policy, saw, plan), served)
+
+
+def _left(
+    at: Ground, orders: Mapping[str, Waiting], plans: Mapping[str, Plan]
+) -> tuple[Counter[tuple[int, str]], Counter[Room]]:
+    """What is left of stock, by node number and sku, and of capacity once all plans are made."""
+    stock: Counter[tuple[int, str]] = Counter()
+    for sku, (numbers, units) in at.stock.items():
+        for number, count in zip(numbers.tolist(), units.tolist(), strict=True):
+            stock[number, sku] = count
+    space: Counter[Room] = Counter()
+    for room, n in at.rooms.items():
+        space[room] = int(at.space[n])
+    for order_id, plan in plans.items():
+        taken, work = _taken(at, orders[order_id], plan)
+        stock.subtract(taken)
+        space.subtract({room: count for room, count in work.items() if room in at.rooms})
+    return stock, space
+
+
+def _taken(
+    at: Ground, waiting: Waiting, plan: Plan
+) -> tuple[Counter[tuple[int, str]], Counter[Room]]:
+    """What a plan takes of stock on hand and of capacity."""
+    numbers, terrain = sites(at, waiting.terrain).numbers, waiting.terrain
+    stock: Counter[tuple[int, str]] = Counter()
+    work: Counter[Room] = Counter()
+    for each in plan.fulfillments:
+        row = terrain.row_of.get(each.node_id)
+        for line in each.lines:
+            if row is not None and numbers[row] >= 0 and line.source == "on_hand":
+                stock[int(numbers[row]), line.sku] += line.quantity
+        for unit, count in loads(each):
+            work[each.node_id, each.work_on, unit] += count
+    return stock, work
+
+
+def _basket(
+    at: Ground,
+    waiting: Waiting,
+    plan: Plan,
+    stock: Counter[tuple[int, str]],
+    space: Counter[Room],
+) -> Basket:
+    """What an order asks, and what was left for it."""
+    lines, policy = bound_lines(waiting), bound_policy(waiting)
+    own, work = _taken(at, waiting, plan)
+    there = {
+        sku: (numbers, np.array([stock[n, sku] + own[n, sku] for n in numbers.tolist()], np.int64))
+        for sku in needs_of(lines)
+        for numbers in (at.stock[sku][0],)
+    }
+    return Basket(
+        now=at.window.now,
+        lines=lines,
+        policy=msgspec.structs.replace(policy, time_limit_ms=PROOF_MS),
+        held=unbarred(waiting, held(lines, there, prices_of(at, waiting))),
+        capacity=_capacity(at, waiting, plan, space, work),
+        surcharges=surcharges_of(at, waiting),
+    )
+
+
+def _capacity(
+    at: Ground, waiting: Waiting, plan: Plan, space: Counter[Room], work: Counter[Room]
+) -> dict[str, tuple[Capacity, ...]]:
+    """What nodes can still take on dates that keep the promise, where that may be too little."""
+    units = sum(needs_of(waiting.lines).values())
+    latest = max(each.promise.latest for each in waiting.plan.fulfillments)
+    found: dict[str, list[Capacity]] = {}
+    for room in at.rooms:
+        node_id, work_on, unit = room
+        remaining = space[room] + work[room]
+        if work_on <= latest and remaining < max(units, len(plan.fulfillments)):
+            limit = Capacity(work_on=work_on, remaining=max(0, remaining), unit=unit)
+            found.setdefault(node_id, []).append(limit)
+    return {node_id: tuple(limits) for node_id, limits in found.items()}
+
+
+def _proven(plan: Plan, alone: Plan) -> Plan:
+    """A plan with what was proven of the order's plans: nothing left for it is cheaper, or so much."""
+    bound = min(alone.bound_minor, plan.objective_minor)
+    return msgspec.structs.replace(
+        plan,
+        bound_minor=bound,
+        status="optimal" if bound == plan.objective_minor else "feasible",
+    )
