@@ -49,6 +49,7 @@ def check(problem: Problem, plan: Plan) -> list[Violation]:
         *_stock(lookup, plan),
         *_eligible(lookup, plan),
         *check_strategy.left_out(problem, plan),
+        *check_strategy.later_than_promised(problem, plan),
         *_dates(lookup, plan),
         *_capacity(lookup, plan),
         *_wishes(lookup, plan),
@@ -264,10 +265,7 @@ def _capacity(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
 
 
 def _wishes(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
-    """(7) the most shipments, (8) everything or nothing, (10) the most nodes of a line.
-
-    Also what was promised before.
-    """
+    """(7) the most shipments, (8) everything or nothing, (10) the most nodes of a line."""
     policy = lookup.problem.policy
     shipments = sum(f.method != "pickup" for f in plan.fulfillments)
     if policy.shipments_max is not None and shipments > policy.shipments_max:
@@ -275,11 +273,7 @@ def _wishes(lookup: _Lookup, plan: Plan) -> Iterator[Violation]:
     if policy.ship_complete and plan.fulfillments and plan.shortfalls:
         yield Violation("ship_complete", f"{len(plan.shortfalls)} lines are short")
     for line in lookup.problem.lines:
-        given = [f for f in plan.fulfillments if any(_in(f, line).values())]
-        late = [f for f in given if line.promised_by and f.promise.latest > line.promised_by]
-        if late:
-            yield Violation("promised_by", f"{line.line_id} was promised by {line.promised_by}")
-        nodes = {f.node_id for f in given}
+        nodes = {f.node_id for f in plan.fulfillments if any(_in(f, line).values())}
         if policy.nodes_per_line_max is not None and len(nodes) > policy.nodes_per_line_max:
             yield Violation("nodes_per_line_max", f"{line.line_id} is shared by {sorted(nodes)}")
 

@@ -33,6 +33,16 @@ def left_out(problem: Problem, plan: Plan) -> Iterator[Violation]:
             yield Violation("services", f"{f.service} from {node.node_id} is not wanted")
 
 
+def later_than_promised(problem: Problem, plan: Plan) -> Iterator[Violation]:
+    """Units that come after what was promised for their line before."""
+    limits = {line.line_id: line.promised_by for line in problem.lines}
+    for f in plan.fulfillments:
+        for line_id in sorted({part.line_id for part in f.lines}):
+            limit = limits[line_id]
+            if limit is not None and f.promise.latest > limit:
+                yield Violation("promised_by", f"{line_id} was promised by {limit}")
+
+
 def prices(problem: Problem, plan: Plan, days_waited: int) -> Prices:
     """What the objective counts beyond money."""
     policy = problem.policy
