@@ -1,8 +1,8 @@
 """The optimizer alone: CPU time by nodes and lines, and its answers beside those of CP-SAT.
 
 Orders are drawn by seed: quantities of one to three, stock of each sku at seven of ten warehouses
-and three of ten stores, parcels priced by weight and distance. The destination is prepared once, as
-in the service, and only the planning of each order is timed.
+and three of ten stores, or at every node; parcels priced by weight and distance. The destination is
+prepared once, as in the service, and only the planning of each order is timed, its record included.
 
 Run as a module it reads `Ask`s from standard input and writes `Told`s to standard output: a process
 of its own, so that nothing else is in its CPU time.
@@ -10,7 +10,7 @@ of its own, so that nothing else is in its CPU time.
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, time
 from time import process_time
 
@@ -35,12 +35,16 @@ from routing.problem import (
 from routing.terrain import Terrain, destination, prepare
 from tests.benchmarks.generator import read_frame, write_frame
 
-NODES = (10, 50, 200, 500)
+NODES = (10, 50, 200, 500, 2_000, 5_000)
 LINES = (1, 2, 4, 6, 10)
 COMPARED_NODES, COMPARED_LINES = (10, 20, 50), (1, 2, 3, 4)
 WAREHOUSES = 0.1
 """Share of nodes that are warehouses."""
 STOCKED = {"warehouse": 0.7, "store": 0.3}
+"""Share of nodes that hold a sku."""
+EVERYWHERE = {"warehouse": 1.0, "store": 1.0}
+FEW_NODES, MANY_NODES, SHORT_LINES = 500, 5_000, 6
+"""Orders of up to so many lines are to take about as long among many nodes as among few."""
 BANDS = ((400, 520), (1_000, 610), (2_000, 740), (10_000, 980))
 """Distance in km up to which a parcel of a kilogram costs so much."""
 BRACKETS = ((1_000, 1.0), (2_000, 1.15), (5_000, 1.5), (10_000, 1.9), (31_500, 3.2))
@@ -67,7 +71,13 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it."""
 
     timed: dict[str, float]
-    """CPU milliseconds, median, by `nodes x lines`; and of the calibration."""
+    """CPU milliseconds, median, by `nodes x lines`, the same where every node holds every sku; and of
+    the calibration."""
+    growth: float
+    """The most that an order of up to six lines takes among 5,000 nodes for what it takes among 500;
+    of the medians by number of lines."""
+    growth_everywhere: float
+    """The same where every node holds every sku."""
     proven: float
     """Share of the timed orders whose plan is proven optimal."""
     compared: int
@@ -141,7 +151,9 @@ def tariff(band: int) -> Tariff:
     )
 
 
-def problem(at: Place, lines: int, chance: random.Random) -> Problem:
+def problem(
+    at: Place, lines: int, chance: random.Random, stocked: Mapping[str, float] = STOCKED
+) -> Problem:
     """Return a random order of so many lines as a problem of its own."""
     asked = tuple(
         Line(
@@ -161,7 +173,7 @@ def problem(at: Place, lines: int, chance: random.Random) -> Problem:
             Stock(node_id=each.node_id, sku=line.sku, available=chance.randint(1, 5))
             for line in asked
             for each in at.nodes
-            if chance.random() < STOCKED[each.kind]
+            if chance.random() < stocked[each.kind]
         ),
         lanes=at.lanes,
         calendars=(DAILY,),
@@ -200,14 +212,15 @@ def measure(ask: Ask) -> Told:
     for count in NODES:
         at = place(count, ask.seed)
         for lines in LINES:
-            chance = random.Random(f"{ask.seed}-{count}-{lines}")
-            found = [planned(at, problem(at, lines, chance)) for _ in range(ask.orders + 1)]
-            # The first one meets staircases that nobody has prepared.
-            timed[f"{count}x{lines}_ms"] = float(np.median([ms for ms, _, _ in found[1:]]))
-            proven += [status == "optimal" for _, status, _ in found]
+            timed[f"{count}x{lines}_ms"], statuses = sized(ask, at, lines, STOCKED)
+            proven += statuses
+            if count in {FEW_NODES, MANY_NODES} and lines <= SHORT_LINES:
+                timed[f"everywhere_{count}x{lines}_ms"], _ = sized(ask, at, lines, EVERYWHERE)
     beside = list(compared(ask))
     return Told(
         timed=timed,
+        growth=growth(timed, ""),
+        growth_everywhere=growth(timed, "everywhere_"),
         proven=float(np.mean(proven)),
         compared=len(beside),
         wrong=[wrong for _, _, wrong in beside if wrong],
@@ -216,11 +229,32 @@ def measure(ask: Ask) -> Told:
     )
 
 
-def planned(at: Place, asked: Problem) -> tuple[float, str, int]:
+def sized(
+    ask: Ask, at: Place, lines: int, stocked: Mapping[str, float]
+) -> tuple[float, list[bool]]:
+    """Return the median CPU milliseconds of orders of one size, and which were proven."""
+    chance = random.Random(f"{ask.seed}-{len(at.nodes)}-{lines}")
+    # All are made before the first is timed, as what makes them is no part of planning.
+    asked = [basket(at, problem(at, lines, chance, stocked)) for _ in range(ask.orders + 1)]
+    found = [planned(at, each) for each in asked]
+    # The first one meets staircases that nobody has prepared.
+    ms = float(np.median([ms for ms, _, _ in found[1:]]))
+    return ms, [status == "optimal" for _, status, _ in found]
+
+
+def growth(timed: Mapping[str, float], where: str) -> float:
+    """Return the largest ratio between many and few nodes over the sizes of short orders."""
+    return max(
+        timed[f"{where}{MANY_NODES}x{lines}_ms"] / timed[f"{where}{FEW_NODES}x{lines}_ms"]
+        for lines in LINES
+        if lines <= SHORT_LINES
+    )
+
+
+def planned(at: Place, asked: Basket) -> tuple[float, str, int]:
     """Return the CPU milliseconds, the status and the objective of an order's plan."""
-    given = basket(at, asked)
     begun = process_time()
-    plan = plan_basket(at.terrain, given, LIMIT_MS).plan
+    plan = plan_basket(at.terrain, asked, LIMIT_MS).plan
     return (process_time() - begun) * 1000, plan.status, plan.objective_minor
 
 
@@ -232,7 +266,7 @@ def compared(ask: Ask) -> Iterator[tuple[float, float, str]]:
         count, lines = sizes[number % len(sizes)]
         chance = random.Random(f"{ask.seed}-beside-{number}")
         asked = problem(places[count], lines, chance)
-        ms, status, objective = planned(places[count], asked)
+        ms, status, objective = planned(places[count], basket(places[count], asked))
         begun = process_time()
         answer = improve(candidates(asked, prune=False), None, CP_SAT_MS)
         theirs_ms = (process_time() - begun) * 1000

@@ -182,6 +182,18 @@ RATIOS = [
         at_most=8,
     ),
     Ratio(
+        name="optimizer 5000/500",
+        says="optimizer, 5,000 / 500 nodes, 1 to 6 lines, CPU, worst",
+        over=("optimizer", "growth"),
+        at_most=2,
+    ),
+    Ratio(
+        name="optimizer 5000/500 everywhere",
+        says="the same where every node holds every sku",
+        over=("optimizer", "growth_everywhere"),
+        lower=True,
+    ),
+    Ratio(
         name="optimizer/cp-sat",
         says="CP-SAT / optimizer, CPU time of the same small orders",
         over=("optimizer", "cp_sat_ms"),

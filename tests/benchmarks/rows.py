@@ -188,6 +188,8 @@ def alone(now: Round) -> Figures:
         raise MeasuredError("\n".join(["The optimizer is wrong.", *told.wrong]))
     return {
         **told.timed,
+        "growth": told.growth,
+        "growth_everywhere": told.growth_everywhere,
         "proven": told.proven,
         "compared": float(told.compared),
         "compared_ms": told.compared_ms,
