@@ -6,6 +6,7 @@ from datetime import date
 import msgspec
 
 from routing import cost
+from routing.goals import missed
 from routing.instance import Assignment, Instance, bundle_emissions_minor
 from routing.plan import (
     Broken,
@@ -52,6 +53,8 @@ def objective_minor(instance: Instance, units: Assignment) -> int:
             weight += quantity * lines[i].priced_grams
             time[i] = max(time[i], times[i])
         total += instance.slots[k].steps.price_minor(weight) + instance.opening_minor[k]
+    if policy.goals:
+        total += sum(goal.price_minor for goal in missed(instance, units))
     return total + sum(time) + cost.shortage_minor(policy, short)
 
 
@@ -87,18 +90,16 @@ def assemble(
     )
     shortfalls = _shortfalls(instance, short)
     missing = sum(each.quantity for each in shortfalls)
+    broken = _broken(instance, units)
     prices = _prices(instance, units, waiting - lateness, missing)
+    prices = msgspec.structs.replace(prices, soft_minor=sum(each.price_minor for each in broken))
     objective = total.total_minor + prices.total_minor
     return Plan(
         fulfillments=fulfillments,
         shortfalls=shortfalls,
         cost=total,
         prices=prices,
-        broken=tuple(
-            Broken(soft.rule, instance.slots[k].node.node_id, soft.minor)
-            for k in sorted(units)
-            for soft in instance.slots[k].broken
-        ),
+        broken=broken,
         objective_minor=objective,
         bound_minor=min(bound_minor, objective),
         status="optimal" if bound_minor >= objective else unproven,
@@ -117,8 +118,18 @@ def _shortfalls(instance: Instance, short: list[int]) -> tuple[Shortfall, ...]:
     return tuple(Shortfall(line_id=name, quantity=found[name]) for name in sorted(found))
 
 
+def _broken(instance: Instance, units: Assignment) -> tuple[Broken, ...]:
+    """The soft rules that an assignment breaks, slot by slot, and the goals it misses."""
+    rules = tuple(
+        Broken(soft.rule, instance.slots[k].node.node_id, soft.minor)
+        for k in sorted(units)
+        for soft in instance.slots[k].broken
+    )
+    return rules + missed(instance, units) if instance.policy.goals else rules
+
+
 def _prices(instance: Instance, units: Assignment, delay_minor: int, short: int) -> Prices:
-    """What an assignment costs beyond money, with the delay of its lines and its units short."""
+    """What an assignment costs beyond money but for rules and goals; delay and units short given."""
     worth = risk = 0
     for k, taken in units.items():
         node_id = instance.slots[k].node.node_id
@@ -134,7 +145,6 @@ def _prices(instance: Instance, units: Assignment, delay_minor: int, short: int)
         risk_minor=risk,
         surcharge_minor=sum(instance.slots[k].node.surcharge_minor for k in units),
         emissions_minor=sum(_emissions(instance, k, units[k]) for k in units),
-        soft_minor=sum(soft.minor for k in units for soft in instance.slots[k].broken),
     )
 
 

@@ -61,10 +61,12 @@ def choose(
 ) -> Choice:
     """The instance over all nodes but those of `without` and those that others dominate.
 
-    `prune=False` keeps dominated nodes; the optimum is the same.
+    `prune=False` keeps dominated nodes; the optimum is the same. With goals all are kept.
     """
     surveyed, offered = outlook.surveyed, outlook.offered
     usable = np.array([node.node_id not in without for node in surveyed.nodes], np.bool_)
+    # A node that another undercuts may still be nearer, cleaner or in another group.
+    prune = prune and not surveyed.problem.policy.goals
     needless = dominated(surveyed, offered, usable) if prune else []
     gone = {(each.node, each.to_node) for each in needless}
     slots: list[Slot] = []
@@ -122,7 +124,7 @@ def _shipments(outlook: Outlook, n: int, lanes: list[tuple[Lane, First]]) -> lis
             tariff = int(offered.tariff[n, offered.kept[n].index(lane)])
             slots.append((tariff, slot_of(policy, node, lane, start, promised, steps)))
     kept = [*range(len(slots))]
-    for a, (tariff, slot) in enumerate(slots):
+    for a, (tariff, slot) in enumerate(slots if not policy.goals else []):
         rivals = (slots[b] for b in kept if b != a)
         if any(_beats(rival, slot, offered.savings[tariff, other]) for other, rival in rivals):
             kept.remove(a)
@@ -268,6 +270,7 @@ def _instance(
         open_limits=tuple(open_limits),
         stock=stock,
         now=problem.now,
+        ordered_on=promise.local_date(problem.now, problem.destination_time_zone),
     )
 
 

@@ -13,11 +13,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from routing import check_strategy
-from routing.check_strategy import Violation
+from routing import check_goals, check_strategy
 from routing.judged_dates import cut_off, worked_dates, works
 from routing.plan import Cost, Fulfillment, FulfillmentLine, Plan, Promise
 from routing.problem import Lane, Line, Node, Problem
+from routing.violation import Violation
 
 
 class _Lookup:
@@ -50,6 +50,7 @@ def check(problem: Problem, plan: Plan) -> list[Violation]:
         *_eligible(lookup, plan),
         *check_strategy.left_out(problem, plan),
         *check_strategy.later_than_promised(problem, plan),
+        *check_goals.beyond_limits(problem, plan),
         *_dates(lookup, plan),
         *_capacity(lookup, plan),
         *_wishes(lookup, plan),

@@ -5,17 +5,10 @@ Like `check.py`, it shares nothing with the code that makes plans but the value 
 
 from collections.abc import Iterator, Mapping
 
-import msgspec
-
+from routing import check_goals
 from routing.plan import Broken, Fulfillment, Plan, Prices
 from routing.problem import Lane, Line, Node, Problem, Soft
-
-
-class Violation(msgspec.Struct, frozen=True):
-    """A rule a plan breaks, and where."""
-
-    rule: str
-    message: str
+from routing.violation import Violation
 
 
 def left_out(problem: Problem, plan: Plan) -> Iterator[Violation]:
@@ -79,13 +72,14 @@ def prices(problem: Problem, plan: Plan, days_waited: int) -> Prices:
 
 
 def broken(problem: Problem, plan: Plan) -> tuple[Broken, ...]:
-    """The soft rules that a plan breaks, fulfillment by fulfillment."""
-    return tuple(
+    """The soft rules that a plan breaks, fulfillment by fulfillment, and the goals it misses."""
+    rules = tuple(
         Broken(soft.rule, node.node_id, soft.minor)
         for f, node, _ in _used(problem, plan)
         for soft in problem.policy.soft
         if _breaks(soft, f, node)
     )
+    return rules + check_goals.missed(problem, plan)
 
 
 def _breaks(soft: Soft, f: Fulfillment, node: Node) -> bool:

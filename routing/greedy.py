@@ -6,6 +6,7 @@ from routing.assemble import assemble, objective_minor
 from routing.candidates import candidates
 from routing.cost import shortage_minor, split_minor
 from routing.facts import facts
+from routing.goals import within_goals
 from routing.grid import assignment, grid
 from routing.instance import Assignment, Instance
 from routing.plan import Plan
@@ -72,6 +73,8 @@ class Draft:
                 found[i] = units
                 for number, count in numbers:
                     used[number] = used.get(number, 0) + count * units
+        if self.instance.policy.goals and found:
+            return found if within_goals(self.instance, {**self.units, k: found}) else {}
         return found
 
     def _nodes_left(self, k: int, i: int) -> int:
@@ -121,9 +124,9 @@ class Draft:
 
 
 def coupled(instance: Instance) -> bool:
-    """Whether limits couple slots or lines, which a grid knows nothing of."""
+    """Whether limits or goals couple slots or lines, which a grid knows nothing of."""
     few = instance.policy.nodes_per_line_max is not None
-    return bool(instance.unit_limits or instance.open_limits or few)
+    return bool(instance.unit_limits or instance.open_limits or few or instance.policy.goals)
 
 
 def quick(instance: Instance) -> Assignment:

@@ -43,6 +43,9 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     """Price of the emissions of a shipment, whatever it weighs."""
     emissions_rate: int = 0
     """Price of those of each gram, in millionths."""
+    co2_grams: int = 0
+    """Emissions of a shipment, whatever it weighs."""
+    co2_grams_per_kg: int = 0
 
     @property
     def opening_minor(self) -> int:
@@ -72,6 +75,8 @@ def slot_of(
         broken=filters.broken(policy, node, lane),
         emissions_minor=filters.emissions_minor(policy, lane),
         emissions_rate=filters.emissions_rate(policy, lane),
+        co2_grams=lane.co2_grams if lane else 0,
+        co2_grams_per_kg=lane.co2_grams_per_kg if lane else 0,
     )
 
 
@@ -121,6 +126,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     stock: dict[tuple[str, str], Stock]
     """What the kept nodes can give, by (node_id, sku)."""
     now: datetime
+    ordered_on: date
+    """Of `now`, at the destination."""
 
     @property
     def units(self) -> int:

@@ -1,4 +1,7 @@
-"""The exact model, CP-SAT, in the order of README.md: variables, constraints (1) to (10), objective."""
+"""The exact model, CP-SAT, in the order of README.md: variables, constraints (1) to (10), objective.
+
+Goals, with (13), are in goals_model.py.
+"""
 
 import math
 import time
@@ -9,6 +12,7 @@ from typing import Literal
 import msgspec
 from ortools.sat.python import cp_model
 
+from routing.goals_model import Choices, goal_terms
 from routing.instance import Assignment, Instance, node_numbers
 
 STEPS_MAX = 48
@@ -61,7 +65,7 @@ def improve(
     _constrain(model, instance, variables)
     if using:
         model.add(sum(x for (k, _), x in variables.units.items() if k in using) >= 1)
-    objective = _objective(instance, variables)
+    objective = _objective(model, instance, variables)
     if below_minor is not None:
         model.add(objective <= below_minor - 1)
     model.minimize(objective)
@@ -215,19 +219,20 @@ def _constrain_nodes(
             model.add(sum(gives.values()) <= nodes_max)
 
 
-def _objective(instance: Instance, v: _Variables) -> cp_model.LinearExpr:
-    """Parcels, fulfillments, units, split, lateness and delay, shortage."""
+def _objective(model: cp_model.CpModel, instance: Instance, v: _Variables) -> cp_model.LinearExpr:
+    """Parcels, fulfillments, units, split, lateness and delay, shortage, goals missed."""
     policy = instance.policy
-    terms: list[tuple[cp_model.IntVar, int]] = [(v.anything, -policy.split_minor)]
+    paid = [(times, price) for parcels in v.parcels for _, price, times in parcels.rows]
+    terms: list[tuple[cp_model.IntVar, int]] = [(v.anything, -policy.split_minor), *paid]
     for k, opening in enumerate(instance.opening_minor):
         terms.append((v.opened[k], policy.split_minor + opening))
-        terms += [(times, price) for _, price, times in v.parcels[k].rows]
     terms += [(x, instance.unit_minor[k][i]) for (k, i), x in v.units.items()]
     terms += [(wait, increment) for waits in v.waits for _, increment, wait in waits]
     terms += [
         (short, policy.shortage_minor * bundle.short)
         for short, bundle in zip(v.short, instance.lines, strict=True)
     ]
+    terms += goal_terms(model, instance, Choices(v.opened, v.units, paid, v.anything))
     expression: cp_model.LinearExpr = cp_model.LinearExpr.weighted_sum(
         [variable for variable, _ in terms], [price for _, price in terms]
     )

@@ -82,7 +82,7 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
     """One more fulfillment at each of these nodes now."""
     emissions_minor: int = 0
     soft_minor: int = 0
-    """Soft rules broken, see `Plan.broken`."""
+    """Soft rules broken and goals missed, see `Plan.broken`."""
 
     @property
     def total_minor(self) -> int:
@@ -91,12 +91,17 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Broken(msgspec.Struct, frozen=True):
-    """A soft rule that a plan breaks, and what that adds to the objective."""
+    """A soft rule that a plan breaks, or a goal it misses, and what that adds to the objective."""
 
     rule: str
+    """The rule, or what the goal measures."""
     node_id: str | None
-    """Where; none for a rule about the whole order."""
+    """Where; none for a goal, which is about the whole order."""
     price_minor: int
+    measured: int | None = None
+    """What a goal's measure comes to."""
+    target: int | None = None
+    """What the goal wanted it to be at most."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,4 +121,4 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     found_by: str
     """The step that came upon it: `partition`, `greedy`, `search` under the bound, or `cp-sat`."""
     broken: tuple[Broken, ...] = ()
-    """Soft rules it breaks; their prices sum to `prices.soft_minor`."""
+    """Soft rules it breaks, then goals it misses; their prices sum to `prices.soft_minor`."""

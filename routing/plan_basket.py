@@ -14,6 +14,7 @@ from routing.billed import LANE, OBJECTIVE, ROW, UNITS, Proof, billed, parts, pl
 from routing.bonds import Bools, kept, limits_of, of_nodes
 from routing.bundles import bundles, plain
 from routing.cost import NO_PARCEL, parcel_steps
+from routing.deadlines import model_limit_ms, search_until
 from routing.gather import Gathered, by_id, gather
 from routing.grid import Grid, Ints, taken
 from routing.instance import Instance, Slot, slot_of
@@ -27,7 +28,7 @@ from routing.problem import Policy, ProblemError, Stock
 from routing.promise import pickup_promise
 from routing.record import Sight, prices_seen, sight, write
 from routing.search import search
-from routing.solve import model_limit_ms, search_until, solve
+from routing.solve import solve
 from routing.terrain import Terrain
 from routing.validate import validate_lines
 
@@ -79,6 +80,7 @@ def _ordinary(terrain: Terrain, basket: Basket) -> bool:
         len(basket.held.skus) == len(basket.lines)
         and all(map(plain, basket.lines))
         and all(line.promised_by is None for line in basket.lines)
+        and not basket.policy.goals
         and not (basket.policy.backorder and expected(terrain, basket))
         # Services of a node that start on different dates do not move together to one with room.
         and not (basket.capacity and terrain.timed)
@@ -226,6 +228,7 @@ def _instance(
         open_limits=(),
         stock=stock,
         now=basket.now,
+        ordered_on=terrain.ordered_on,
     )
 
 

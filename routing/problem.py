@@ -184,6 +184,36 @@ class Soft(msgspec.Struct, frozen=True, kw_only=True):
     """Groups or services."""
 
 
+Measure = Literal[
+    "cost_minor",
+    "parcels_minor",
+    "handling_minor",
+    "delivery_days",
+    "late_days",
+    "fulfillments",
+    "shipments",
+    "distance_km",
+    "co2_grams",
+    "group_units",
+]
+"""What a goal measures of a whole plan; see "Goals" in README.md. A plan of nothing measures 0."""
+
+
+class Goal(msgspec.Struct, frozen=True, kw_only=True):
+    """What a whole plan should come to: no price up to the target, then so much, never beyond a limit."""
+
+    measure: Measure
+    target: int = 0
+    """Up to here nothing is paid."""
+    limit: int | None = None
+    """No plan measures more."""
+    minor: int = 0
+    """For every `per` beyond the target, parts of a minor unit left out; part of `objective` only."""
+    per: int = 1
+    names: tuple[str, ...] = ()
+    """For `group_units`: the groups of nodes whose units count."""
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The prices and limits of the strategy in force, together with the customer's wishes."""
 
@@ -222,6 +252,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Version of the learned prices that worth, risk and surcharges come from; 0 for none."""
     nodes_per_line_max: int | None = None
     """The most nodes that may share a line."""
+    goals: tuple[Goal, ...] = ()
+    """What a plan should come to as a whole."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,18 +5,18 @@ import math
 import msgspec
 import numpy as np
 
-from routing.ascent import FORCED, FREE, ascent
+from routing.ascent import FORCED, FREE, ascend, ascent
 from routing.bonds import Bonds
 from routing.clock import reading_s
 from routing.compiled import compiled
 from routing.facts import MISSING, SLACK_MINOR, Facts, Floats, facts, objective_of
 from routing.grid import Grid, Ints
-from routing.parts import STUCK, WAITING, Parts, advance, whole
+from routing.parts import ROUNDS_SECOND, STUCK, WAITING, Parts, advance, whole
 from routing.rules import quickest
 from routing.settle import settle
 from routing.sharing import Best, ascending, beaten, late
 
-__all__ = ["Found", "search"]
+__all__ = ["Found", "bounded", "search"]
 
 CLOSING_LONGER = (1_000, 10_000, 100_000)
 """Parts looked at to share units among the sets of slots left when all parts are explored."""
@@ -62,6 +62,29 @@ def search(
         )
     parts = _explored(known, _first_prices(known, units), best)
     return _found(grid, (parts, best), int(known.prices[MISSING]), objective)
+
+
+def bounded(grid: Grid, units: Ints, ceiling_minor: int) -> tuple[int, ...]:
+    """By slot: no plan that opens it and costs less than `ceiling_minor` has a smaller objective.
+
+    `units` `[K, I]` are those of a plan, from whose prices the bound is looked for.
+    """
+    known = facts(grid, ceiling_minor)
+    if not len(known.opening) or (grid.complete and known.prices[MISSING]):
+        return (ceiling_minor,) * len(units)
+    best = Best(units, np.array([ceiling_minor], np.int64), np.array([reading_s(math.inf)]))
+    least = _bounded(known, _first_prices(known, units), best)[: len(units)]
+    rounded = np.clip(np.ceil(least - SLACK_MINOR), 0, ceiling_minor)
+    return tuple(rounded.astype(np.int64).tolist())
+
+
+@compiled
+def _bounded(known: Facts, prices: Floats, best: Best) -> Floats:
+    """By slot, what prices alone prove of plans of the whole order that open it."""
+    room, parts = ascent(known), whole(known, prices)
+    room.trial[:] = prices
+    ascend(known, room, parts.status[0], best, ROUNDS_SECOND)
+    return room.least
 
 
 def _begun(grid: Grid, start: Ints | None, bonds: Bonds | None) -> tuple[Ints, int]:

@@ -64,25 +64,59 @@ def told(plan: Plan, runner_up: Plan | None, without: str | None, voice: Voice) 
 def _weighed(plan: Plan, voice: Voice) -> list[str]:
     """What was weighed beyond money, beside waiting and shortage; nothing where nothing was."""
     prices = plan.prices
+    goals = sum(each.price_minor for each in plan.broken if each.measured is not None)
     named = (
         (prices.worth_minor, "for what the units may be worth at their nodes otherwise"),
         (prices.risk_minor, "for the risk that a node refuses"),
         (prices.surcharge_minor, "for work that comes to nodes which are short of time"),
         (prices.emissions_minor, "for emissions"),
-        (prices.soft_minor, "for rules that were broken"),
+        (prices.soft_minor - goals, "for rules that were broken"),
+        (goals, "for goals that were missed"),
     )
     parts = [f"{voice.money(minor)} {what}" for minor, what in named if minor]
     return [f"Beyond money it weighed {', '.join(parts)}."] if parts else []
 
 
 def _broken(plan: Plan, voice: Voice) -> list[str]:
-    """The soft rules that the plan breaks, and what each counts."""
-    return [
-        f"It breaks the rule {each.rule}"
-        f"{f' at {voice.node(each.node_id)}' if each.node_id else ''},"
-        f" which counts {voice.money(each.price_minor)}."
-        for each in plan.broken
-    ]
+    """The soft rules that the plan breaks, the goals it misses, and what each counts."""
+    found = []
+    for each in plan.broken:
+        counts = f"which counts {voice.money(each.price_minor)}"
+        if each.measured is None or each.target is None:
+            where = f" at {voice.node(each.node_id)}" if each.node_id else ""
+            found.append(f"It breaks the rule {each.rule}{where}, {counts}.")
+        else:
+            came_to = measured(each.rule, each.measured, voice)
+            wanted = measured(each.rule, each.target, voice)
+            found.append(f"It comes to {came_to}, with a goal of {wanted}, {counts}.")
+    return found
+
+
+MEASURED = {
+    "cost_minor": "{money} in all",
+    "parcels_minor": "{money} for parcels",
+    "handling_minor": "{money} for handling",
+    "delivery_days": "{days} until the last delivery",
+    "late_days": "{days} late over all lines",
+    "fulfillments": "{fulfillments}",
+    "shipments": "{parcels}",
+    "distance_km": "{count} km over all parcels",
+    "co2_grams": "{count} g of CO2",
+    "group_units": "{units} from nodes to be spared",
+}
+"""Amounts of what goals measure."""
+
+
+def measured(measure: str, count: int, voice: Voice) -> str:
+    """An amount of what a goal measures, such as `3 parcels` or `12.40 EUR for parcels`."""
+    return MEASURED[measure].format(
+        count=count,
+        money=voice.money(count),
+        days=counted(count, "day"),
+        fulfillments=counted(count, "fulfillment"),
+        parcels=counted(count, "parcel"),
+        units=counted(count, "unit"),
+    )
 
 
 def _proof(plan: Plan, voice: Voice) -> str:

@@ -1,16 +1,17 @@
 """From a problem to its plan: prune, part or search, else CP-SAT."""
 
-import math
 import time
 
 import msgspec
-import numpy as np
 
 from routing.assemble import assemble, objective_minor
 from routing.bound import Bound
 from routing.candidates import candidates
+from routing.deadlines import model_limit_ms, search_until
+from routing.goals import missed, within_goals
+from routing.goals_search import pursued
 from routing.greedy import coupled, quick
-from routing.grid import Ints, assignment, grid, taken
+from routing.grid import assignment, grid, taken
 from routing.instance import Assignment, Instance, restrict, within_limits
 from routing.model import improve
 from routing.partition import partition
@@ -29,23 +30,6 @@ __all__ = [
     "solve_instance",
     "validate",
 ]
-
-
-PAIR_MS = 0.06
-"""To build and presolve the exact model, for each line that a slot could take."""
-
-OVERSHOOT_MS = 3.0
-"""The exact model ends so much after its limit, at most, on a machine that does nothing else."""
-
-MODEL_LEAST_MS = 20.0
-"""Less than this is not worth building the exact model for."""
-
-
-MODEL_SHARE = 0.1
-"""Of the time left when the search begins, for the exact model."""
-
-MODEL_LEAST_S = 0.2
-"""Time below which there is none for the exact model."""
 
 
 class Solution(msgspec.Struct, frozen=True):
@@ -75,13 +59,15 @@ def solve(problem: Problem) -> Plan:
 def parts_of(instance: Instance) -> tuple[Assignment, int, str] | None:
     """A short order's cheapest plan, its objective and the step, where no limit speaks against it.
 
-    Without the limits there are only more plans, so no plan is cheaper.
+    Without the limits and without goals there are only more plans, none dearer, so no plan is cheaper.
     """
     parted = partition(grid(instance))
     if parted is None:
         return None
     units = assignment(parted.units)
     if not within_limits(instance, units):
+        return None
+    if instance.policy.goals and (missed(instance, units) or not within_goals(instance, units)):
         return None
     return units, parted.objective_minor, parted.found_by
 
@@ -98,6 +84,8 @@ def solve_instance(
 
     A `start` that is optimal is the answer, whatever other optima there are.
     """
+    if instance.policy.goals:
+        return _pursued(instance, deadline, start)
     if start is None and coupled(instance):
         start = quick(instance)
     known = grid(instance)
@@ -122,10 +110,17 @@ def solve_instance(
     return Solution(plan, best, bounds)
 
 
-def search_until(deadline: float) -> float:
-    """When the search is to end: where there is time for the exact model, before the deadline."""
-    left = deadline - time.perf_counter()
-    return deadline - MODEL_SHARE * left if MODEL_LEAST_S < left < math.inf else deadline
+def _pursued(instance: Instance, deadline: float, start: Assignment | None) -> Solution:
+    """The cheapest plan of an instance with goals."""
+    found = pursued(instance, deadline, start)
+    plan = assemble(
+        instance,
+        found.units,
+        bound_minor=found.priced.bound_minor,
+        found_by=found.found_by,
+        unproven=found.unproven,
+    )
+    return Solution(plan, found.units, found.priced)
 
 
 def _best(
@@ -136,14 +131,3 @@ def _best(
     if start is None or within_limits(instance, units):
         return units, found.objective_minor, "search" if found.improved else "greedy"
     return start, objective_minor(instance, start), "greedy"
-
-
-def model_limit_ms(units_max: Ints, deadline: float) -> float:
-    """How long the exact model of these slots may take, 0 where that is too little to start it.
-
-    It looks at its limit only now and then, and not at all until it is built and presolved.
-    """
-    left_ms = (deadline - time.perf_counter()) * 1000 - OVERSHOOT_MS
-    return (
-        left_ms if left_ms >= MODEL_LEAST_MS + PAIR_MS * int(np.count_nonzero(units_max)) else 0.0
-    )

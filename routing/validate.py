@@ -10,6 +10,7 @@ from routing.cost import PARCELS_MAX
 from routing.problem import (
     PRICE_MINOR_MAX,
     Calendar,
+    Goal,
     Lane,
     Line,
     Node,
@@ -23,6 +24,15 @@ from routing.promise import DAYS_MAX
 
 CO2_GRAMS_MAX = 1_000_000
 """Largest emissions of a shipment, or of a kilogram of it."""
+
+GOALS_MAX = 10
+"""Most goals of a policy."""
+
+GOAL_MINOR_MAX = 10**9
+"""Largest price of missing a goal, for every `per`."""
+
+GOAL_PER_MAX = 10**6
+"""Most of a measure that is priced together."""
 
 UNITS_MAX = 1_000_000
 """Most units in one order, so that every price stays far inside 64 bits."""
@@ -129,6 +139,25 @@ def _strategy_faults(policy: Policy) -> Iterator[str]:
     prices = (policy.co2_minor_per_kg, *(soft.minor for soft in policy.soft))
     if not all(0 <= price <= PRICE_MINOR_MAX for price in prices):
         yield f"the price of emissions or of a soft rule is outside 0 to {PRICE_MINOR_MAX}: {prices}"
+    if len(policy.goals) > GOALS_MAX:
+        yield f"there are {len(policy.goals)} goals; give at most {GOALS_MAX}"
+    for goal in policy.goals:
+        yield from goal_faults(goal)
+
+
+def goal_faults(goal: Goal) -> Iterator[str]:
+    """What is wrong with a goal, in sentences without a full stop."""
+    name = f"the goal of {goal.measure}"
+    if goal.target < 0:
+        yield f"{name} has the target {goal.target}; give 0 or more"
+    if goal.limit is not None and goal.limit < goal.target:
+        yield f"{name} has a limit of {goal.limit} below its target {goal.target}; raise the limit"
+    if not 0 <= goal.minor <= GOAL_MINOR_MAX:
+        yield f"{name} costs {goal.minor}; give 0 to {GOAL_MINOR_MAX}"
+    if not 1 <= goal.per <= GOAL_PER_MAX:
+        yield f"{name} is priced per {goal.per}; give 1 to {GOAL_PER_MAX}"
+    if bool(goal.names) != (goal.measure == "group_units"):
+        yield f"{name} names the groups {goal.names}; only group_units counts groups, and needs one"
 
 
 def _line_faults(line: Line) -> Iterator[str]:

@@ -66,7 +66,7 @@ def asked(at: Ground, waiting: Waiting, *, wholes: bool = True) -> Order:
     Without `wholes` one that is not ordinary is left as it is.
     """
     split = 0 if waiting.beside else waiting.policy.split_minor
-    if not _same_units(waiting) or waiting.plan.shortfalls:
+    if not _same_units(waiting) or waiting.plan.shortfalls or waiting.policy.goals:
         return Order(waiting, _present(at, waiting, None), None, _NONE, split, len(at.rooms))
     gathered = None
     if _is_ordinary(waiting):

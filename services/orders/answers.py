@@ -85,11 +85,13 @@ class PickupAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BrokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A soft rule of the strategy that the plan breaks."""
+    """A soft rule of the strategy that the plan breaks, or a goal that it misses."""
 
-    rule: str
+    rule: Annotated[str, Meta(description="The rule, or what the goal measures.")]
     node: Annotated[str | None, Meta(description="Where; null for the whole order.")]
     price: Annotated[Money, Meta(description="What that weighed; it is not in `cost`.")]
+    measured: Annotated[int | None, Meta(description="Of a goal: what the plan comes to.")] = None
+    target: Annotated[int | None, Meta(description="Of a goal: what it should come to.")] = None
 
 
 class ShortfallAnswer(msgspec.Struct, frozen=True):
@@ -255,7 +257,11 @@ def quote_answer(plan: Plan, elapsed_us: int, budget_ms: int, currency: str) -> 
         broken=tuple(
             [
                 BrokenAnswer(
-                    rule=each.rule, node=each.node_id, price=Money(each.price_minor, currency)
+                    rule=each.rule,
+                    node=each.node_id,
+                    price=Money(each.price_minor, currency),
+                    measured=each.measured,
+                    target=each.target,
                 )
                 for each in plan.broken
             ]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from routing.problem import Policy, Soft
+from routing.problem import Goal, Policy, Soft
 from services.planning.feed_ages import FeedRule
 from services.planning.strategy_documents import Rule, Rules, Strategy
 from services.planning.strategy_records import VersionRow
@@ -113,6 +113,7 @@ def policy_of(name: str, version: int, strategy: Strategy) -> Policy:
         services=strategy.services,
         soft=tuple(Soft(**msgspec.structs.asdict(rule)) for rule in strategy.soft),
         co2_minor_per_kg=strategy.co2_minor_per_kg,
+        goals=tuple(Goal(**msgspec.structs.asdict(goal)) for goal in strategy.goals),
     )
 
 

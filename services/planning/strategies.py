@@ -14,6 +14,8 @@ import asyncpg
 import msgspec
 from msgspec import Meta
 
+from routing.problem import Goal as RoutingGoal
+from routing.validate import goal_faults
 from services import records as shared_records
 from services.ids import new_id
 from services.planning import records as network_records
@@ -22,6 +24,12 @@ from services.planning.playbook import BUILT_IN, RULES, WAIT_DAYS, WORTH_SHARE_M
 from services.planning.strategy_documents import Rule, Rules, Strategy
 from services.planning.strategy_records import Kind, VersionRow
 from services.problems import Refused
+
+WAY_KM = 20_000
+"""For validation: the longest way of a parcel, half around the earth."""
+
+PARCEL_CO2_GRAMS = 100_000
+"""For validation: the most that a parcel emits, which a heavy one by air does."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,7 +225,7 @@ async def faults_of(connection: asyncpg.Connection, row: VersionRow) -> list[str
         return rule_faults(rules, active, missing)
     strategy = msgspec.json.decode(row.body, type=Strategy)
     dearest = await records.dearest_minor(connection)
-    return [*feed_faults(strategy), *price_faults(strategy, dearest)]
+    return [*feed_faults(strategy), *goals_faults(strategy), *price_faults(strategy, dearest)]
 
 
 def rule_faults(rules: Rules, active: set[str], missing_zones: Sequence[str]) -> list[str]:
@@ -244,6 +252,37 @@ def feed_faults(strategy: Strategy) -> list[str]:
     return ["stale_feed_minor has no effect without feed_age_max_s; say from what age it counts."]
 
 
+def goals_faults(strategy: Strategy) -> list[str]:
+    """Return what is wrong with goals: what contradicts itself, and what would have no effect."""
+    faults = [
+        f"Goal {number}: {fault}."
+        for number, goal in enumerate(strategy.goals, 1)
+        for fault in goal_faults(RoutingGoal(**msgspec.structs.asdict(goal)))
+    ]
+    return faults + [
+        f"Goal {number}: the goal of {goal.measure} has neither a price nor a limit, so it has no "
+        "effect; give one of them."
+        for number, goal in enumerate(strategy.goals, 1)
+        if not goal.minor and goal.limit is None
+    ]
+
+
+def missed_minor(strategy: Strategy, dearest: Mapping[str, int]) -> int:
+    """Return what giving one unit may add to the price of goals that are missed, at worst."""
+    handed = dearest["parcel"] + dearest["handling"] + strategy.split_minor
+    worst: dict[str, int] = {
+        "cost_minor": handed + WAIT_DAYS * strategy.lateness_minor,
+        "parcels_minor": dearest["parcel"],
+        "handling_minor": dearest["handling"],
+        "delivery_days": WAIT_DAYS,
+        "late_days": WAIT_DAYS,
+        "distance_km": WAY_KM,
+        "co2_grams": PARCEL_CO2_GRAMS,
+    }
+    # The others count fulfillments, shipments and units, each one by one.
+    return sum(-(-goal.minor * worst.get(goal.measure, 1) // goal.per) for goal in strategy.goals)
+
+
 def price_faults(strategy: Strategy, dearest: Mapping[str, int]) -> list[str]:
     """Return why the price of a shortfall would not outweigh every other price.
 
@@ -256,12 +295,14 @@ def price_faults(strategy: Strategy, dearest: Mapping[str, int]) -> list[str]:
     if strategy.worth_percent:
         learned += strategy.shortage_minor // WORTH_SHARE_MAX
     worst = dearest["parcel"] + dearest["handling"] + strategy.split_minor + wait + learned
+    goals = missed_minor(strategy, dearest)
+    worst += goals
     if strategy.shortage_minor > worst:
         return []
     fault = (
         f"shortage_minor {strategy.shortage_minor} must exceed {worst}, what giving one unit may "
         f"cost at worst (parcel {dearest['parcel']}, handling {dearest['handling']}, split "
         f"{strategy.split_minor}, {WAIT_DAYS} days late {wait}, worth, refusal and overload "
-        f"{learned}); else routing refuses orders that it could fill."
+        f"{learned}, goals missed {goals}); else routing refuses orders that it could fill."
     )
     return [fault]

@@ -5,10 +5,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from routing.problem import Measure
+
 KM_MAX = 50_000
 """Farther than any two places are apart."""
 
 Price = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Percent = Annotated[int, Meta(ge=0, le=1_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[a-z0-9_-]+$")]
 Key = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -22,6 +25,23 @@ class SoftRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     minor: Price
     radius_km: Annotated[int, Meta(ge=0, le=KM_MAX, description="For `radius_km`.")] = 0
     names: Annotated[Keys, Meta(description="Groups or services, for the other two.")] = ()
+
+
+class Goal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the plan of an order should come to as a whole; it is not in `cost`."""
+
+    measure: Measure
+    target: Annotated[Count, Meta(description="Up to here nothing is paid.")] = 0
+    limit: Annotated[
+        Count | None,
+        Meta(description="No plan measures more; what cannot be kept within it is short."),
+    ] = None
+    minor: Annotated[
+        Price,
+        Meta(description="For every `per` beyond the target, parts of a minor unit left out."),
+    ] = 0
+    per: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    names: Annotated[Keys, Meta(description="For `group_units`: the groups that count.")] = ()
 
 
 class Strategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,6 +85,13 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     soft: Annotated[
         tuple[SoftRule, ...],
         Meta(max_length=50, description="Rules that may be broken, at a price each."),
+    ] = ()
+    goals: Annotated[
+        tuple[Goal, ...],
+        Meta(
+            max_length=10,
+            description="What a plan should come to as a whole: a target, a price beyond it, a limit.",
+        ),
     ] = ()
     co2_minor_per_kg: Annotated[
         Price,

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from routing.problem import Lane, Line, Node, Policy, Problem, Stock
+from routing.problem import Goal, Lane, Line, Node, Policy, Problem, Stock
 from tests.routing import slow_dates
 
 
@@ -150,6 +150,7 @@ class Search:
         self.ordered_on = problem.now.astimezone(zone).date()
         self.weight: Counter[int] = Counter()
         self.units: Counter[int] = Counter()
+        self.given: Counter[tuple[int, int]] = Counter()
         self.drawn: dict[tuple[str, str], Counter[date]] = {}
         self.lines = sorted(problem.lines, key=lambda line: -line.quantity)
         self.takes = [
@@ -229,8 +230,12 @@ class Search:
     def _job(self, j: int, price: int) -> None:
         if price + self.floor[j] >= self.best:
             return
+        if self.policy.goals:
+            missing = self._missing()
+            if missing is None or price + missing + self.floor[j] >= self.best:
+                return
         if j == len(self.jobs):
-            self.best = price
+            self.best = price + (self._missing() or 0)
             return
         job = self.jobs[j]
         if self.lines[job[0]].together is not None:
@@ -284,6 +289,7 @@ class Search:
         before = self._price(k)
         keys = [(option.node.node_id, sku) for sku, _ in self.takes[i]]
         self.weight[k] += units * counted(line)
+        self.given[k, i] += units
         for key, (_, count) in zip(keys, self.takes[i], strict=True):
             self.units[k] += units * count
             self.drawn.setdefault(key, Counter())[option.start_on] += units * count
@@ -295,6 +301,7 @@ class Search:
     def _undo(self, i: int, k: int, units: int) -> None:
         line, option = self.lines[i], self.options[k]
         self.weight[k] -= units * counted(line)
+        self.given[k, i] -= units
         for sku, count in self.takes[i]:
             self.units[k] -= units * count
             self.drawn[option.node.node_id, sku][option.start_on] -= units * count
@@ -327,6 +334,58 @@ class Search:
             if (len(used) if limit.unit == "orders" else sum(used)) > limit.remaining:
                 return False
         return True
+
+    def _missing(self) -> int | None:
+        """What goals cost that are missed so far, none where one is beyond its limit.
+
+        More units never make any of them less.
+        """
+        total = 0
+        for goal in self.policy.goals:
+            came_to = self._came_to(goal)
+            if goal.limit is not None and came_to > goal.limit:
+                return None
+            total += max(0, came_to - goal.target) * goal.minor // goal.per
+        return total
+
+    def _came_to(self, goal: Goal) -> int:
+        """What the options filled now come to."""
+        filled = [(k, self.options[k]) for k, units in self.units.items() if units]
+        handling = sum(
+            o.node.handling_order_minor + self.units[k] * o.node.handling_unit_minor
+            for k, o in filled
+        )
+        paid = sum(parcels(o.brackets, self.weight[k]) for k, o in filled)
+        late = [self._late(i, filled) for i in range(len(self.lines))]
+        money = handling + paid + self.policy.split_minor * max(0, len(filled) - 1)
+        door = [o.node.distance_km or 0 for _, o in filled if o.lane and not o.collected_at]
+        groups = set(goal.names)
+        return {
+            "cost_minor": money + self.policy.lateness_minor * sum(late),
+            "parcels_minor": paid,
+            "handling_minor": handling,
+            "delivery_days": max([0, *((o.latest - self.ordered_on).days for _, o in filled)]),
+            "late_days": sum(late),
+            "fulfillments": len(filled),
+            "shipments": sum(o.lane is not None for _, o in filled),
+            "distance_km": sum(door),
+            "co2_grams": sum(o.lane.co2_grams for _, o in filled if o.lane) + self._by_weight(),
+            "group_units": sum(self.units[k] for k, o in filled if groups & set(o.node.groups)),
+        }[goal.measure]
+
+    def _late(self, i: int, filled: list[tuple[int, Option]]) -> int:
+        wanted = self.lines[i].requested_by
+        days = [o.latest for k, o in filled if self.given[k, i]]
+        return max(0, (max(days) - wanted).days) if days and wanted else 0
+
+    def _by_weight(self) -> int:
+        """Emissions of the units in all options, whole grams of each."""
+        total = 0
+        for (k, i), units in self.given.items():
+            lane = self.options[k].lane
+            if lane:
+                total += units * (counted(self.lines[i]) * lane.co2_grams_per_kg // 1000)
+        return total
 
     def _in_shipments(self) -> bool:
         shipments = sum(1 for k, units in self.units.items() if units and self.options[k].lane)

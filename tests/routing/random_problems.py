@@ -10,8 +10,10 @@ from routing.problem import (
     Calendar,
     Capacity,
     Component,
+    Goal,
     Lane,
     Line,
+    Measure,
     Method,
     Node,
     Policy,
@@ -99,6 +101,75 @@ def any_problem(seed: int, *, lines_max: int = 5, nodes_max: int = 7) -> Problem
     skus = sorted({stock.sku for stock in problem.stock})
     kits = replace(problem, policy=few, lines=_with_kits(chance, problem.lines, skus))
     return replace(kits, lines=_in_groups(chance, kits.lines))
+
+
+SCALES: dict[Measure, int] = {
+    "cost_minor": 400,
+    "parcels_minor": 300,
+    "handling_minor": 40,
+    "delivery_days": 1,
+    "late_days": 1,
+    "fulfillments": 1,
+    "shipments": 1,
+    "distance_km": 60,
+    "co2_grams": 1_500,
+    "group_units": 1,
+}
+"""What a small change of each measure is."""
+
+
+def goal_problem(seed: int, *, lines_max: int = 4, nodes_max: int = 6) -> Problem:
+    """A random problem of any kind with one to three goals, some with limits."""
+    problem = any_problem(seed, lines_max=lines_max, nodes_max=nodes_max)
+    chance = random.Random(f"goals {seed}")
+    if all(node.distance_km is None for node in problem.nodes):
+        nodes = (
+            replace(n, distance_km=chance.choice((None, 5, 40, 200)), groups=_some_groups(chance))
+            for n in problem.nodes
+        )
+        lanes = (
+            replace(
+                lane,
+                co2_grams=chance.choice((0, 300, 2_000)),
+                co2_grams_per_kg=chance.choice((0, 500, 4_000)),
+            )
+            for lane in problem.lanes
+        )
+        problem = replace(problem, nodes=tuple(nodes), lanes=tuple(lanes))
+    if chance.random() < 0.6:
+        problem = _with_plenty(problem, chance)
+    goals = tuple(_goal(chance) for _ in range(chance.choice((1, 1, 2, 3))))
+    return replace(problem, policy=replace(problem.policy, goals=goals))
+
+
+def _with_plenty(problem: Problem, chance: random.Random) -> Problem:
+    """The problem with more stock and fewer wishes, so that goals decide and not what is short."""
+    stock = (replace(s, available=s.available + chance.randint(0, 2)) for s in problem.stock)
+    policy = replace(
+        problem.policy, shipments_max=None, radius_km=None, groups_only=(), groups_never=()
+    )
+    lines = (replace(line, requires=()) for line in problem.lines)
+    return replace(problem, stock=tuple(stock), policy=policy, lines=tuple(lines))
+
+
+def _some_groups(chance: random.Random) -> tuple[str, ...]:
+    return tuple(name for name in ("outlet", "north") if chance.random() < 0.4)
+
+
+def _goal(chance: random.Random) -> Goal:
+    measure = chance.choice(list(SCALES))
+    scale = SCALES[measure]
+    target = scale * chance.choice((0, 1, 1, 2, 3))
+    limited = chance.random() < 0.4
+    price = 0 if limited and chance.random() < 0.4 else chance.choice((20, 90, 300, 2_000))
+    return Goal(
+        measure=measure,
+        target=target,
+        limit=target + scale * chance.choice((0, 1, 2)) if limited else None,
+        minor=price,
+        per=scale * chance.choice((1, 1, 3)),
+        names=("outlet", "north")[: chance.choice((1, 2))] if measure == "group_units" else (),
+    )
 
 
 def _with_kits(chance: random.Random, lines: tuple[Line, ...], skus: list[str]) -> tuple[Line, ...]:

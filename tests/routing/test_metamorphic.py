@@ -1,6 +1,7 @@
 """What must not matter does not, and what can only help never costs."""
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
 
 import msgspec
@@ -12,15 +13,19 @@ from routing.check import check
 from routing.greedy import quick, single_then_greedy
 from routing.problem import Problem
 from routing.solve import deadline_of, solve, solve_instance
-from tests.routing.random_problems import any_problem
+from tests.routing.random_problems import any_problem, goal_problem
 
+Maker = Callable[[int], Problem]
 replace = msgspec.structs.replace
 SEEDS = range(5_000, 5_160)
+MAKERS = pytest.mark.parametrize("make", [any_problem, goal_problem])
+"""Goals change nothing of this: every plan there was is still one, and comes to no more."""
 LIFTED = (
     {"backorder": True},
     {"shipments_max": None},
     {"ship_complete": False},
     {"nodes_per_line_max": None},
+    {"goals": ()},
 )
 
 
@@ -75,11 +80,12 @@ def relabeled(problem: Problem, chance: random.Random) -> Problem:
     )
 
 
+@MAKERS
 @pytest.mark.parametrize("seed", range(8))
-def test_a_shuffled_problem_gets_the_same_plan_bit_for_bit(seed: int) -> None:
+def test_a_shuffled_problem_gets_the_same_plan_bit_for_bit(seed: int, make: Maker) -> None:
     """The order in which rows come out of a database means nothing."""
     for number in range(seed, 400, 8):
-        problem = any_problem(5_000 + number)
+        problem = make(5_000 + number)
 
         first = msgspec.msgpack.encode(solve(problem))
 
@@ -88,20 +94,22 @@ def test_a_shuffled_problem_gets_the_same_plan_bit_for_bit(seed: int) -> None:
         assert msgspec.msgpack.encode(solve(mixed)) == first, number
 
 
-def test_a_relabeled_problem_costs_the_same() -> None:
+@MAKERS
+def test_a_relabeled_problem_costs_the_same(make: Maker) -> None:
     """Names order ties, they do not change prices."""
     for seed in SEEDS:
-        problem = any_problem(seed)
+        problem = make(seed)
 
         renamed = relabeled(problem, random.Random(seed))
 
         assert solve(renamed).objective_minor == solve(problem).objective_minor, seed
 
 
-def test_more_stock_never_costs_more() -> None:
+@MAKERS
+def test_more_stock_never_costs_more(make: Maker) -> None:
     """A router that pays for having more would make planners hide stock."""
     for seed in SEEDS:
-        problem = any_problem(seed)
+        problem = make(seed)
         richer = replace(
             problem,
             stock=tuple(
@@ -112,19 +120,21 @@ def test_more_stock_never_costs_more() -> None:
         assert solve(richer).objective_minor <= solve(problem).objective_minor, seed
 
 
-def test_another_node_never_costs_more() -> None:
+@MAKERS
+def test_another_node_never_costs_more(make: Maker) -> None:
     """The delay price counts from the order's date, not from the earliest date on offer."""
     for seed in SEEDS:
-        problem = any_problem(seed)
+        problem = make(seed)
         fewer = replace(problem, nodes=problem.nodes[1:])
 
         assert solve(problem).objective_minor <= solve(fewer).objective_minor, seed
 
 
-def test_a_later_wish_never_costs_more() -> None:
+@MAKERS
+def test_a_later_wish_never_costs_more(make: Maker) -> None:
     """Nor does having no wish at all."""
     for seed in SEEDS:
-        problem = any_problem(seed)
+        problem = make(seed)
         patient = replace(
             problem,
             lines=tuple(
@@ -140,11 +150,12 @@ def test_a_later_wish_never_costs_more() -> None:
         assert solve(easy).objective_minor <= solve(patient).objective_minor <= strict, seed
 
 
-def test_lower_prices_of_units_and_nodes_never_cost_more() -> None:
+@MAKERS
+def test_lower_prices_of_units_and_nodes_never_cost_more(make: Maker) -> None:
     """Every plan costs no more then, so the best one does not either; and money is money alone."""
     weighed = 0
     for seed in SEEDS:
-        problem = any_problem(seed)
+        problem = make(seed)
         dear = solve(problem)
         price = dear.objective_minor
         for name in ("worth_minor", "risk_minor"):
@@ -157,10 +168,11 @@ def test_lower_prices_of_units_and_nodes_never_cost_more() -> None:
     assert weighed > 40
 
 
-def test_lines_that_need_not_go_together_never_cost_more() -> None:
+@MAKERS
+def test_lines_that_need_not_go_together_never_cost_more(make: Maker) -> None:
     """Every plan that keeps them together is still one where they need not be."""
     for seed in SEEDS:
-        problem = any_problem(seed)
+        problem = make(seed)
         loose = replace(
             problem, lines=tuple(replace(line, together=None) for line in problem.lines)
         )
@@ -168,20 +180,22 @@ def test_lines_that_need_not_go_together_never_cost_more() -> None:
         assert solve(loose).objective_minor <= solve(problem).objective_minor, seed
 
 
-def test_backorders_shipments_and_partial_orders_only_help() -> None:
+@MAKERS
+def test_backorders_shipments_and_partial_orders_only_help(make: Maker) -> None:
     """Each constraint lifted is a larger choice."""
     for seed in SEEDS:
-        problem = any_problem(seed)
+        problem = make(seed)
         price = solve(problem).objective_minor
         for lifted in LIFTED:
             policy = replace(problem.policy, **lifted)
             assert solve(replace(problem, policy=policy)).objective_minor <= price, (seed, lifted)
 
 
-def test_rules_are_feasible_and_never_beat_a_proven_optimum() -> None:
+@MAKERS
+def test_rules_are_feasible_and_never_beat_a_proven_optimum(make: Maker) -> None:
     """Rules that cost less than the optimum would mean that one of them is wrong."""
     for seed in SEEDS:
-        problem = any_problem(seed)
+        problem = make(seed)
         plan, rule = solve(problem), single_then_greedy(problem)
 
         assert check(problem, rule) == [], seed

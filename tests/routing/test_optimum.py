@@ -8,19 +8,23 @@ from routing.check import check
 from routing.problem import Problem
 from routing.solve import solve, validate
 from tests.routing.exhaustive import cheapest
-from tests.routing.random_problems import any_problem, random_problem
+from tests.routing.random_problems import any_problem, goal_problem, random_problem
 
 PROBLEMS = 2_000
+WITH_GOALS = 600
 SHARDS = 20
 
 
-@pytest.mark.parametrize("make", [random_problem, any_problem])
+@pytest.mark.parametrize(
+    ("make", "problems"),
+    [(random_problem, PROBLEMS), (any_problem, PROBLEMS), (goal_problem, WITH_GOALS)],
+)
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_the_plan_costs_what_exhaustive_search_finds_at_best(
-    make: Callable[[int], Problem], shard: int
+    make: Callable[[int], Problem], problems: int, shard: int
 ) -> None:
     """The judge confirms that the plan costs what it says; the search, that nothing costs less."""
-    for seed in range(shard, PROBLEMS, SHARDS):
+    for seed in range(shard, problems, SHARDS):
         problem = make(seed)
         validate(problem)
 

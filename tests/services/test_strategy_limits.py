@@ -9,7 +9,7 @@ import msgspec
 from services.orders.translate import dimensional_grams
 from tests.services.caller import Caller, basket, problem_type
 from tests.services.place import TIME_ZONES
-from tests.services.test_strategies import activated
+from tests.services.test_strategies import activated, drafted
 
 
 async def grouped(caller: Caller, node_id: str, *groups: str) -> None:
@@ -59,11 +59,55 @@ async def test_a_rule_that_was_broken_is_told_with_its_price(caller: Caller) -> 
     await activated(caller, "cheapest", {"soft": [soft]})
     plan = await quoted(caller, ("MUG", 1))
     price = {"amount_minor": 40, "currency": "USD"}
-    assert plan["broken"] == [{"rule": "groups_never", "node": "WH-EAST", "price": price}]
+    none = {"measured": None, "target": None}
+    assert plan["broken"] == [{"rule": "groups_never", "node": "WH-EAST", "price": price, **none}]
     assert plan["cost"] == cost
     await activated(caller, "cheapest", {"soft": [soft | {"minor": 400}]})
     plan = await quoted(caller, ("MUG", 1))
     assert (nodes(plan), plan["broken"]) == (["ST-EAST"], [])
+
+
+async def test_goals_steer_and_are_told(caller: Caller) -> None:
+    """A second parcel is worth its price up to a point; a limit leaves units short instead."""
+    two = [("LAMP", 11)]
+    assert len(nodes(await quoted(caller, *two))) == 2
+    goal = {"measure": "shipments", "target": 1, "minor": 700}
+    await activated(caller, "cheapest", {"goals": [goal]})
+    held = (await caller.post("/v1/allocations", basket("o-1", *two))).json()
+    assert [(each["rule"], each["measured"], each["target"]) for each in held["broken"]] == [
+        ("shipments", 2, 1)
+    ]
+    assert held["broken"][0]["price"]["amount_minor"] == 700
+    path = f"/v1/allocations/{held['allocation_id']}/decision"
+    told = (await caller.get(path)).json()["sentences"]
+    assert "It comes to 2 parcels, with a goal of 1 parcel, which counts 7.00 USD." in told
+    await activated(caller, "cheapest", {"goals": [goal | {"limit": 1}]})
+    plan = await quoted(caller, *two)
+    assert (len(nodes(plan)), len(plan["shortfalls"]), plan["broken"]) == (1, 1, [])
+
+
+async def test_goals_that_contradict_themselves_are_refused(caller: Caller) -> None:
+    """A planner hears what is wrong before an order does."""
+    goals = [
+        {"measure": "co2_grams", "target": 900, "limit": 500, "minor": 5},
+        {"measure": "fulfillments", "target": 2},
+        {"measure": "group_units", "minor": 1},
+    ]
+    number = await drafted(caller, "green", {"goals": goals})
+    path = f"/v1/strategies/green/versions/{number}/faults"
+    verdict = (await caller.get(path, role="planner")).json()
+    assert verdict["valid"] is False
+    assert [fault.partition(":")[0] for fault in verdict["faults"]] == [
+        "Goal 1",
+        "Goal 3",
+        "Goal 2",
+    ]
+    assert "has a limit of 500 below its target 900" in verdict["faults"][0]
+    dear = {"goals": [{"measure": "shipments", "minor": 2_000_000}]}
+    number = await drafted(caller, "green", dear)
+    path = f"/v1/strategies/green/versions/{number}/faults"
+    verdict = (await caller.get(path, role="planner")).json()
+    assert "goals missed 2000000" in verdict["faults"][0]
 
 
 async def test_an_order_of_little_value_is_not_split(caller: Caller) -> None:

@@ -1,0 +1,42 @@
+"""How long each step of solving may take."""
+
+import math
+import time
+
+import numpy as np
+
+from routing.grid import Ints
+
+__all__ = ["model_limit_ms", "search_until"]
+
+PAIR_MS = 0.06
+"""To build and presolve the exact model, for each line that a slot could take."""
+
+OVERSHOOT_MS = 3.0
+"""The exact model ends so much after its limit, at most, on a machine that does nothing else."""
+
+MODEL_LEAST_MS = 20.0
+"""Less than this is not worth building the exact model for."""
+
+MODEL_SHARE = 0.1
+"""Of the time left when the search begins, for the exact model."""
+
+MODEL_LEAST_S = 0.2
+"""Time below which there is none for the exact model."""
+
+
+def search_until(deadline: float) -> float:
+    """When the search is to end: where there is time for the exact model, before the deadline."""
+    left = deadline - time.perf_counter()
+    return deadline - MODEL_SHARE * left if MODEL_LEAST_S < left < math.inf else deadline
+
+
+def model_limit_ms(units_max: Ints, deadline: float) -> float:
+    """How long the exact model of these slots may take, 0 where that is too little to start it.
+
+    It looks at its limit only now and then, and not at all until it is built and presolved.
+    """
+    left_ms = (deadline - time.perf_counter()) * 1000 - OVERSHOOT_MS
+    return (
+        left_ms if left_ms >= MODEL_LEAST_MS + PAIR_MS * int(np.count_nonzero(units_max)) else 0.0
+    )
