@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from operator import itemgetter
 from typing import Any
 
+from inventory.locks import CapacityKey
 from inventory.nodes import CapacityLeft
 from inventory.viewed import DailyDefault, ViewedCapacity, daily_rows
 
@@ -60,6 +61,16 @@ class Capacities:
             taken = (units for key, units in pending.items() if key[2] == daily.unit)
             least[daily.unit] = min(daily.maximum - max(taken, default=0), least[daily.unit])
         return tuple(least.items())
+
+    def orders_left(self, key: CapacityKey, maximum: int) -> tuple[int, int]:
+        """Return what a row counted in orders has left, and how many of these plans under way take.
+
+        A row that nobody has used yet has `maximum`.
+        """
+        node_id, work_on, slot = key
+        row = self.rows.get(node_id, {}).get((work_on, slot))
+        pending = self._pending.get(node_id, Counter())[work_on, slot, "orders"]
+        return (maximum if row is None else row.maximum - row.used), pending
 
     def apply(self, rows: Sequence[Any]) -> None:
         """Put rows (node_id, work_on, slot, then the fields of `ViewedCapacity`) in, unless older."""

@@ -1,6 +1,6 @@
 """Moving a holder's work at a node to a later date, when its own date can no longer be kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from uuid import UUID
 
@@ -41,6 +41,37 @@ async def move_capacity(
                 connection, columns(chosen, quantity), [*map(list, hold(chosen, holder, quantity))]
             )
     return taken
+
+
+async def exchange_places(
+    connection: asyncpg.Connection,
+    holder: UUID,
+    given: Collection[CapacityKey],
+    taken: Collection[CapacityKey],
+) -> CapacityKey | None:
+    """Give up the places that a holder has in slots for places in others, all of it or nothing.
+
+    Returns the first row that is full, and then nothing has changed. What the holder has not is not
+    given up. The caller holds a lock on the holder's own record, so nobody else changes its holds.
+    """
+    keys = {*given, *taken}
+    if not keys:
+        return None
+    await records.ensure_capacity(connection, *map(list, zip(*keys, strict=True)))
+    locked = await lock(connection, capacity=keys)
+    rows = await records.find_capacity_holds(connection, holder)
+    held = {(row[0], row[1], row[2]): row[3] for row in rows}
+    wanted = sorted(key for key in taken if key not in held)
+    for key in wanted:
+        row = locked.capacity.get(key)
+        if row is None or row.maximum - row.used < 1:
+            return key
+    for key in sorted(set(given) & held.keys() - set(taken)):
+        await records.end_capacity_hold(connection, holder, *key)
+        await records.give_back_capacity(connection, columns(key, held[key]))
+    for key in wanted:
+        await records.take_capacity(connection, columns(key, 1), [*map(list, hold(key, holder, 1))])
+    return None
 
 
 def first_with_room(

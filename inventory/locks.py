@@ -23,6 +23,8 @@ SupplyKey = tuple[str, str]
 """sku, supply_id"""
 CapacityKey = tuple[str, date, str]
 """node_id, work_on, slot"""
+NO_NODE = ""
+"""Stands for the node in rows of capacity that count the places of a slot, named in `slot`."""
 
 
 class StockRow(msgspec.Struct, frozen=True):

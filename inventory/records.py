@@ -225,7 +225,10 @@ async def ensure_capacity(
     dates: Sequence[date],
     slots: Sequence[str],
 ) -> None:
-    """Make the capacity rows that do not exist yet from their node's default for a day."""
+    """Make the capacity rows that do not exist yet from their node's default, or from their slot.
+
+    A slot is locked meanwhile, so that who changes its places misses no row.
+    """
     await connection.execute(
         """
         WITH made AS (
@@ -235,7 +238,20 @@ async def ensure_capacity(
             FROM unnest($1::text[], $2::date[], $3::text[]) AS k (node_id, work_on, slot)
             JOIN node n USING (node_id)
             WHERE n.capacity_maximum IS NOT NULL AND k.slot = 'day'
-            ORDER BY node_id, k.work_on, k.slot
+            UNION ALL
+            SELECT k.node_id, k.work_on, k.slot, 'orders', NULL, coalesce(
+                (SELECT (d->>'places')::bigint FROM jsonb_array_elements(s.dates) AS d
+                 WHERE (d->>'on')::date = k.work_on),
+                s.places
+            )
+            FROM unnest($1::text[], $2::date[], $3::text[]) AS k (node_id, work_on, slot)
+            JOIN (
+                SELECT slot_id, places, dates FROM slot
+                WHERE '' = ANY ($1::text[]) AND slot_id = ANY ($3::text[])
+                ORDER BY slot_id FOR SHARE
+            ) AS s ON s.slot_id = k.slot
+            WHERE k.node_id = ''
+            ORDER BY node_id, work_on, slot
             ON CONFLICT DO NOTHING
             RETURNING node_id, work_on, slot
         )
@@ -321,13 +337,17 @@ async def give_back_capacity(connection: asyncpg.Connection, used: Columns) -> N
 async def end_capacity_holds(
     connection: asyncpg.Connection, holders: Sequence[UUID]
 ) -> list[asyncpg.Record]:
-    """End the holders' capacity holds, except at nodes that have already dispatched for them."""
+    """End the holders' capacity holds, except at nodes that have already dispatched for them.
+
+    A place in a slot is kept once anything has been dispatched: it still arrives then.
+    """
     return await connection.fetch(
         """
         UPDATE capacity_hold h SET active = false
         WHERE h.holder_id = ANY ($1::uuid[]) AND h.active AND NOT EXISTS (
             SELECT FROM reservation r
-            WHERE r.holder_id = h.holder_id AND r.node_id = h.node_id AND r.state = 'consumed'
+            WHERE r.holder_id = h.holder_id AND h.node_id IN ('', r.node_id)
+              AND r.state = 'consumed'
         )
         RETURNING h.node_id, h.work_on, h.slot, h.quantity
         """,

@@ -12,6 +12,7 @@ import msgspec
 from inventory.items import Item, put_items
 from inventory.ledger import SnapshotRecord, apply_snapshot
 from inventory.nodes import Node, missing_nodes, put_nodes
+from inventory.slots import Slot, put_slots
 from inventory.supply import Supply, get_supply, put_supply
 from routing.problem import Bracket, Calendar, Tariff
 from services.database import Database
@@ -32,6 +33,7 @@ class SmallNetwork(msgspec.Struct, frozen=True, kw_only=True):
     zones: list[Zone]
     tariffs: list[Tariff]
     lanes: list[ZoneLane]
+    slots: list[Slot]
     nodes: list[Node]
     items: list[Item]
     stock: dict[tuple[str, str], int]
@@ -49,6 +51,7 @@ def small_network(today: date) -> SmallNetwork:
         zones=[Zone(country=COUNTRY, **zone_fields(each)) for each in read["zones"]],
         tariffs=[tariff(each) for each in read["tariffs"]],
         lanes=[lane for each in read["carriers"] for lane in lanes(each)],
+        slots=msgspec.convert(read["slots"], list[Slot]),
         nodes=[node(each) for each in read["nodes"]],
         items=[
             Item(
@@ -160,6 +163,7 @@ async def put(connection: asyncpg.Connection, network: SmallNetwork, now: dateti
     await put_nodes(connection, network.nodes)
     await put_items(connection, network.items)
     await planning.put_lanes(connection, network.lanes)
+    await put_slots(connection, network.slots)
     counted = [
         SnapshotRecord(sku=sku, node_id=node_id, on_hand=units, as_of=now)
         for (sku, node_id), units in network.stock.items()

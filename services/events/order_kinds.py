@@ -32,6 +32,18 @@ class OfAllocation(Payloads, frozen=True, kw_only=True):
     allocation_id: str
 
 
+@tells(
+    allocation__slot_missed="It cannot be there in slot {slot_id} on {on} any more; its place was "
+    "given back."
+)
+class SlotMissed(Payloads, frozen=True, kw_only=True):
+    """The order's dates have changed, and the slot that was chosen cannot be kept."""
+
+    allocation_id: str
+    slot_id: str
+    on: str
+
+
 @tells(allocation__exchanged="The order replaces what return {return_id} brings back.")
 class Exchanged(Payloads, frozen=True, kw_only=True):
     """An allocation was made in exchange for a return."""

@@ -41,6 +41,10 @@ PLAN_KINDS = (
     "unknown-destination",
     "impossible-coordinates",
     "date-in-past",
+    "unknown-slot",
+    "slot-unsuitable",
+    "slot-impossible",
+    "slot-full",
 )
 EXTEND_KINDS = ("hold-too-long", "illegal-state", "not-found")
 Call = Request[Principal, Any, Any]

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from inventory import feed_tables, pool_tables
+from inventory import feed_tables, pool_tables, slot_tables
 from services.database import lock_for_migration
 from services.events import tables as event_tables
 from services.fulfillment import exceptions_tables, hindsight_tables
@@ -31,6 +31,7 @@ DESCRIBED_IN = (
     pool_tables,
     price_tables,
     return_tables,
+    slot_tables,
 )
 """Modules that describe tables beside `services.tables`; importing them is what counts."""
 

@@ -29,7 +29,8 @@ from services.orders.idempotency import Answer, Claim, refusal, replay
 from services.orders.planned import Decided, decided, refused
 from services.orders.queue import Order, Queue, too_late
 from services.orders.request import AllocationRequest, QuoteRequest, verify
-from services.planning.network import NetworkCache
+from services.orders.slots import have_places, verify_kept, verify_slots
+from services.planning.network import Network, NetworkCache, Zone
 from services.planning.stock_view import StockFollower
 from services.prices.follower import PriceFollower
 from services.problems import Refused, from_exception
@@ -99,7 +100,7 @@ class Allocator:
         waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         first = self.queue.under_way.get(claim.scope)
         if first is None:
-            zone = verify(request, self.network.current, datetime.now(UTC))
+            zone = self.verify(request, self.network.current)
             arrived_at = monotonic()
             order = Order(
                 request=request,
@@ -122,15 +123,41 @@ class Allocator:
     async def quote(self, request: QuoteRequest) -> QuoteAnswer:
         """Return the plan an allocation would get now; nothing is held or stored."""
         network = self.network.current
-        zone = verify(request, network, datetime.now(UTC))
+        zone = self.verify(request, network)
+        arrived_at = monotonic()
         found = await self.decider.quote(request, network, zone)
+        if request.slots:
+            await self.keeps_slots(request, found, zone, arrived_at)
         return quote_answer(found.plan, found.elapsed_us, found.budget_ms, self.settings.currency)
 
     async def choices(self, request: QuoteRequest) -> PromisesAnswer:
         """Return what a customer could choose between now; nothing is held or stored."""
         network = self.network.current
-        zone = verify(request, network, datetime.now(UTC))
+        zone = self.verify(request, network)
         return await choices(self.decider, request, network, zone, self.settings.currency)
+
+    def verify(self, request: AllocationRequest | QuoteRequest, network: Network) -> Zone | None:
+        """Return the destination's zone; raises what `verify` and `verify_slots` raise."""
+        now = datetime.now(UTC)
+        zone = verify(request, network, now)
+        if request.slots:
+            verify_slots(request, network, zone, now)
+        return zone
+
+    async def keeps_slots(
+        self,
+        request: AllocationRequest | QuoteRequest,
+        found: Decision,
+        zone: Zone | None,
+        arrived_at: float,
+    ) -> bool:
+        """Tell whether a plan keeps its order's slots and they have a place nobody is about to take.
+
+        Raises `slot-impossible` and `slot-full`.
+        """
+        network = found.ground.network
+        verify_kept(request, found.plan, network, zone)
+        return await have_places(request, network, self.stock, arrived_at)
 
     async def lane(self) -> None:
         """Work on one batch after another until the allocator closes and the queue is empty."""
@@ -202,6 +229,10 @@ class Allocator:
         found = await self.decider.decide(order.request, network, order.zone, budget_ms)
         if await self.decider.reread_short(order.request, found.plan, order.arrived_at):
             found = await self.decider.decide(order.request, network, order.zone, budget_ms)
+        if order.request.slots and not await self.keeps_slots(
+            order.request, found, order.zone, order.arrived_at
+        ):
+            return None
         if not found.plan.shortfalls:
             return found
         short = short_skus(order.request, found.plan)

@@ -1,7 +1,7 @@
 """What a checkout is told: a plan in the API's words."""
 
 from collections.abc import Container, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -84,6 +84,19 @@ class PickupAnswer(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
+class SlotAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A window of a local date in which the customer receives the order, with a place taken."""
+
+    slot_id: str
+    on: date
+    opens: time = msgspec.field(name="from")
+    closes: time = msgspec.field(name="until")
+    price: Annotated[Money, Meta(description="What the customer pays for it; not in `cost`.")]
+    kept: Annotated[
+        bool, Meta(description="False once the order cannot be there in time; its place is free.")
+    ] = True
+
+
 class BrokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A soft rule of the strategy that the plan breaks, or a goal that it misses."""
 
@@ -151,6 +164,10 @@ class AllocationAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a confirm came after expiry and took the same stock again."""
     exchange_for: Annotated[
         UUID | msgspec.UnsetType, Meta(description="The return that it replaces.")
+    ] = msgspec.UNSET
+    slots: Annotated[
+        tuple[SlotAnswer, ...] | msgspec.UnsetType,
+        Meta(description="The slots that were chosen, if any were."),
     ] = msgspec.UNSET
 
 

@@ -21,6 +21,9 @@ from services.orders.answers import (
 )
 from services.orders.decide import Decider, Decision
 from services.orders.request import QuoteRequest, RequestPolicy
+from services.orders.slot_choices import SlotChoice, slot_choices
+from services.orders.slot_choices import told as slots_told
+from services.orders.slots import verify_kept
 from services.planning.network import Network, Zone
 
 SOONEST = "fastest"
@@ -58,13 +61,21 @@ class PromisesAnswer(msgspec.Struct, frozen=True):
     """The choices there are for a basket, the recommended one first."""
 
     choices: tuple[ChoiceAnswer, ...]
+    slots: Annotated[
+        tuple[SlotChoice, ...],
+        Meta(
+            description="Windows it can come in, by date and time; name one in `slots` of the "
+            "allocation."
+        ),
+    ] = ()
 
 
 async def choices(
     decider: Decider, request: QuoteRequest, network: Network, zone: Zone | None, currency: str
 ) -> PromisesAnswer:
-    """Return what the customer can choose between. Raises `unknown-sku`."""
+    """Return what the customer can choose between. Raises `unknown-sku`, `slot-impossible`."""
     recommended = await decider.quote(request, network, zone)
+    verify_kept(request, recommended.plan, network, zone)
     found: list[tuple[ChoiceKind, RequestPolicy, Decision]] = [
         ("recommended", request.policy, recommended)
     ]
@@ -74,7 +85,12 @@ async def choices(
         if is_worth_telling(kind, other.plan, [each.plan for _, _, each in found]):
             found.append((kind, policy, other))
     first = recommended.plan.cost.total_minor
-    return PromisesAnswer(tuple(told(*each, first, currency) for each in found))
+    plan = recommended.plan
+    offered: tuple[SlotChoice, ...] = ()
+    if network.slots and plan.fulfillments:
+        slots = await slot_choices(decider, request, plan, place=(network, zone))
+        offered = slots_told(slots, plan, decider, currency)
+    return PromisesAnswer(tuple(told(*each, first, currency) for each in found), offered)
 
 
 def others(policy: RequestPolicy, plan: Plan) -> list[tuple[ChoiceKind, RequestPolicy]]:

@@ -18,6 +18,7 @@ from services.orders.beyond import Beyond, count
 from services.orders.ground import Ground, Grounds
 from services.orders.request import AllocationRequest, QuoteRequest
 from services.orders.room import Room
+from services.orders.slots import planned_for
 from services.orders.strategies import strategy_of
 from services.orders.translate import basket, stocked, stores_of, without_stale
 from services.planning.network import Network, Zone
@@ -147,6 +148,8 @@ class Decider:
             sends=bool(network.senders),
             divisor=self.settings.dimensional_divisor,
         )
+        if request.slots:
+            found = planned_for(found, request, network)
         weights = network.playbook.weights.get(strategy.strategy)
         if weights is not None or network.overloads:
             found = self.beyond.priced(found, request, ground, weights)

@@ -4,7 +4,7 @@ Locks are taken in one order everywhere: the request's key, the allocation, its 
 State decides, not clocks: a hold whose time is over can be confirmed until the sweeper has it.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -22,6 +22,8 @@ from services.orders.answers import AllocationAnswer
 from services.orders.idempotency import Answer, answer
 from services.orders.promise import retimed
 from services.orders.records import AllocationRow
+from services.orders.slot_changes import give_up, lock_places, missed, slots_of, takes_of
+from services.orders.slots import arrival_told
 from services.orders.translate import DAY_SLOT
 from services.planning.network import Network
 from services.problems import Refused
@@ -110,7 +112,7 @@ async def confirm(
     if row.state == "held" and not await resolve.confirm(connection, [allocation_id]):
         raise RuntimeError(f"allocation {allocation_id} is held but has no held reservation")
     now = await shared_records.database_now(connection)
-    body = await retimed(connection, row, told(row), network=network, now=now)
+    body = await dated_anew(connection, row, network=network, now=now, actor=actor)
     if row.state == "expired":
         await retake(connection, row, body, actor=actor, network=network)
         body = msgspec.structs.replace(body, retaken=True)
@@ -118,6 +120,25 @@ async def confirm(
     await records.set_body(connection, allocation_id, msgspec.json.encode(body), None)
     await change(connection, [allocation_id], "confirmed", actor)
     return answer(200, body)
+
+
+async def dated_anew(
+    connection: asyncpg.Connection,
+    row: AllocationRow,
+    *,
+    network: Network,
+    now: datetime,
+    actor: str,
+) -> AllocationAnswer:
+    """Return an allocation with dates that hold if it is confirmed now, and the slots they keep."""
+    before = told(row)
+    await lock_places(connection, before)
+    body = await retimed(connection, row, before, network=network, now=now)
+    if body is before or not slots_of(body):
+        return body
+    arrivals = [arrival_told(each) for each in body.fulfillments]
+    lost = missed(slots_of(body), arrivals, network, row.zone_id)
+    return await give_up(connection, body, lost, actor)
 
 
 async def retake(
@@ -145,9 +166,10 @@ async def retake(
     demand = await same_demand(connection, row, body, actor=actor, network=network)
     refusal: Refusal | None = await resolve.retake(connection, demand)
     if refusal is not None:
+        where = refusal.node_id or f"slot {refusal.slot} on {refusal.work_on}"
         raise Refused(
             "hold-expired",
-            f"The hold expired at {row.expires_at} and its stock is gone: {refusal.node_id} has "
+            f"The hold expired at {row.expires_at} and its stock is gone: {where} has "
             f"{refusal.available} of the {refusal.needed} needed. Allocate the order again.",
         )
 
@@ -187,7 +209,8 @@ async def same_demand(
         expires_at=now,
         channel=row.channel,
         takes=tuple(takes),
-        capacity=tuple(
+        capacity=takes_of(slots_of(body))
+        + tuple(
             CapacityTake(
                 node_id=each.node,
                 work_on=each.work_on,

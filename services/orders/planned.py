@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from inventory.view import StockView, Taking
 from routing.plan import Plan
@@ -13,6 +14,8 @@ from services.orders.decide import Decision
 from services.orders.holding import Commitment, Line, Work
 from services.orders.idempotency import Answer, refusal
 from services.orders.queue import Order
+from services.orders.slots import chosen, works_of
+from services.orders.slots import told as slots_told
 from services.orders.translate import DAY_SLOT
 from services.problems import Refused
 from services.settings import Settings
@@ -47,6 +50,8 @@ def decided(order: Order, found: Decision, stock: StockView, settings: Settings)
     body = allocation_answer(order, found, expires_at, settings.currency)
     lines = taken(plan, stock, order.request.channel)
     works = work(plan, found.ground.network.limited)
+    if order.request.slots:
+        works += works_of(order.request.slots)
     committed = commitment(
         order,
         Answer(201, encode(body)),
@@ -94,6 +99,7 @@ def allocation_answer(
         if line.unit_price_minor is not None
     }
     fulfillments = priced(told.fulfillments, prices)
+    wishes = order.request.slots
     curbside = {line.line_id for line in order.request.lines if line.curbside is True}
     return AllocationAnswer(
         allocation_id=order.allocation_id,
@@ -108,6 +114,7 @@ def allocation_answer(
         cost=told.cost,
         solver=told.solver,
         decision=f"/v1/allocations/{order.allocation_id}/decision",
+        slots=slots_told(chosen(wishes, found.ground.network), currency) if wishes else UNSET,
     )
 
 

@@ -16,6 +16,7 @@ LINES_MAX = 200
 QUANTITY_MAX = 10_000
 SHIPMENTS_MAX = 50
 TAGS_MAX = 20
+SLOTS_MAX = 4
 CURBSIDE = "curbside"
 """Capability of nodes that hand goods over at the curb."""
 
@@ -83,6 +84,23 @@ class RequestPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     ] = None
 
 
+class SlotWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A window of a date that the customer has chosen."""
+
+    slot_id: Id
+    on: Annotated[date, Meta(description="Local date at the destination or pickup node.")]
+
+
+Slots = Annotated[
+    tuple[SlotWish, ...],
+    Meta(
+        max_length=SLOTS_MAX,
+        description="When it is delivered, and when it is collected; of those that "
+        "`/v1/promises` offers. All that a slot is for comes in it, or the order is refused.",
+    ),
+]
+
+
 class AllocationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A basket to be planned and held."""
 
@@ -99,6 +117,7 @@ class AllocationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         timedelta | None,
         Meta(description="How long stock is held; an ISO 8601 duration.", examples=["PT15M"]),
     ] = None
+    slots: Slots | UnsetType = UNSET
 
 
 class QuoteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -112,6 +131,7 @@ class QuoteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     ] = ()
     destination: Destination | None = None
     policy: RequestPolicy = RequestPolicy()
+    slots: Slots | UnsetType = UNSET
 
 
 def verify(

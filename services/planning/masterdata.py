@@ -15,6 +15,8 @@ from inventory import buffers, items, nodes
 from inventory.buffers import Buffer
 from inventory.items import Item
 from inventory.nodes import Capacity, Node
+from inventory.slots import Slot
+from inventory.slots import put_slots as write_slots
 from inventory.tables import ANY
 from routing.problem import Calendar, Tariff
 from services.database import Database
@@ -222,5 +224,24 @@ async def put_lanes(database: Database, lanes: Sequence[ZoneLane]) -> None:
             wanted = sorted(each for each in ids if each is not None)
             verify_known("unknown-reference", name, await find(connection, wanted))
         await records.put_lanes(connection, lanes)
+
+    await database.run(work)
+
+
+async def put_slots(database: Database, slots: Sequence[Slot]) -> None:
+    """Add or replace slots.
+
+    Raises `duplicate-entry`, `unknown-node`, and `unknown-reference` for a zone that does not exist.
+    """
+    verify_distinct("slot_id", (slot.slot_id for slot in slots))
+
+    async def work(connection: asyncpg.Connection) -> None:
+        await records.bump_version(connection)
+        node_ids = {slot.node_id for slot in slots if slot.node_id is not None}
+        verify_known("unknown-node", "node", await nodes.missing_nodes(connection, node_ids))
+        zone_ids = sorted({zone_id for slot in slots for zone_id in slot.zone_ids})
+        missing = await records.missing_zones(connection, zone_ids)
+        verify_known("unknown-reference", "zone", missing)
+        await write_slots(connection, slots)
 
     await database.run(work)

@@ -8,6 +8,7 @@ from math import asin, cos, radians, sin, sqrt
 import msgspec
 import structlog
 
+from inventory.slots import Slot
 from inventory.view import DailyDefault
 from routing.problem import Calendar, Lane, Node, Tariff
 from services.database import Database
@@ -52,6 +53,8 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes that may send goods to a store where they are collected."""
     playbook: Playbook
     """The strategies in force, and which orders get which."""
+    slots: dict[str, Slot] = {}
+    """Windows in which customers receive their orders, by id."""
     prefixes: dict[tuple[str, str], Zone] = {}
     """Zones by country and postal prefix; filled from `zones`."""
 
@@ -179,6 +182,7 @@ def build(read: records.NetworkRows) -> Network:
         zones={zone.zone_id: zone for zone in read.zones},
         senders=frozenset(each for each, node in nodes.items() if SENDS in node.capabilities),
         playbook=playbook(read.strategies),
+        slots={slot.slot_id: slot for slot in read.slots},
     )
 
 

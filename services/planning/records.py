@@ -12,6 +12,7 @@ import asyncpg
 import msgspec
 
 from inventory.buffers import EXCLUDED
+from inventory.slots import Slot, list_slots
 from inventory.view import DailyDefault
 from routing.problem import Bracket, Calendar, Lane, Node, Tariff
 from services.planning.strategy_records import VersionRow, read_active
@@ -101,6 +102,7 @@ class NetworkRows(msgspec.Struct, frozen=True, kw_only=True):
     zones: tuple[Zone, ...] = ()
     strategies: tuple[VersionRow, ...] = ()
     """Versions in force, of strategies and of the rules."""
+    slots: tuple[Slot, ...] = ()
 
 
 async def read_version(connection: asyncpg.Connection) -> int:
@@ -361,6 +363,7 @@ async def read_network(connection: asyncpg.Connection) -> NetworkRows:
         tariffs=tuple(tariff_of(row) for row in tariffs),
         zones=tuple(zone_of(row) for row in zones),
         strategies=tuple(await read_active(connection)),
+        slots=tuple(await list_slots(connection)),
     )
 
 
