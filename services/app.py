@@ -81,20 +81,13 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Door:
     through HTTP alone (`server.serve` serves it), and else on what `settings` describe. Raises
     `ValueError` when no database is named: the supervisor names the embedded one.
     """
-    configure_logging(settings.log_level)
-    resources = runtime or prepare(settings)
+    return furnished(framework(settings.body_bytes_max), settings, runtime)
 
-    @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        app.state.runtime = resources
-        await resources.open()
-        try:
-            yield
-        finally:
-            await resources.close()
 
+def framework(body_bytes_max: int) -> Litestar:
+    """Return handlers, access and problems without anything to work on: see `furnished`."""
     name_scopes(HANDLERS)
-    app = Litestar(
+    return Litestar(
         route_handlers=[*HANDLERS, *documentation(HANDLERS)],
         lifespan=[lifespan],
         guards=[guard_role],
@@ -105,7 +98,24 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Door:
         ],
         exception_handlers={Exception: handle, Refused: handle},
         openapi_config=None,
-        request_max_body_size=settings.body_bytes_max,
+        request_max_body_size=body_bytes_max,
         logging_config=None,
     )
-    return Door(app, resources, Journal(settings.log_level))
+
+
+def furnished(app: Litestar, settings: Settings, runtime: Runtime | None = None) -> Door:
+    """Return `app` with resources to work on, one runtime at a time; see `create_app`."""
+    configure_logging(settings.log_level)
+    app.state.runtime = runtime or prepare(settings)
+    return Door(app, app.state.runtime, Journal(settings.log_level))
+
+
+@asynccontextmanager
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    """Open the resources for as long as the application runs."""
+    runtime: Runtime = app.state.runtime
+    await runtime.open()
+    try:
+        yield
+    finally:
+        await runtime.close()

@@ -7,13 +7,13 @@ import httpx
 import pytest
 
 from services import keys
-from services.app import create_app
+from services.app import furnished
 from services.database import Database
 from services.settings import Settings
 from tests.scenarios import clock, shop
 from tests.scenarios.words import Story
 from tests.services.caller import Caller
-from tests.services.conftest import started
+from tests.services.conftest import one_framework, started
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def story(settings: Settings, database: Database) -> AsyncIterator[Story]:
         "operator": await keys.create(database, "operator", (), None),
         "store": await keys.create(database, "store", (shop.FIFTH_AVENUE,), None),
     }
-    app = create_app(settings)
+    app = furnished(one_framework(settings.body_bytes_max), settings)
     # Litestar's ASGI types are narrower than httpx's, which are plain mappings.
     transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)
     async with (

@@ -3,24 +3,28 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, cast
 
 import httpx
 import pytest
 
 from services import keys
-from services.app import create_app
+from services.app import framework, furnished
 from services.database import Database
 from services.http.door import Door
 from services.settings import Settings
 from tests.services.caller import Caller
 from tests.services.place import furnish
 
+one_framework = lru_cache(framework)
+"""Reading what 140 handlers take and answer costs most of a short test; no test changes it."""
+
 
 @pytest.fixture
 def app(settings: Settings) -> Door:
     """Return the application; whoever asks for a caller gets it running."""
-    return create_app(settings)
+    return furnished(one_framework(settings.body_bytes_max), settings)
 
 
 @pytest.fixture
