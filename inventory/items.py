@@ -1,6 +1,7 @@
 """Items: the records that describe what is stocked."""
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 
 import asyncpg
 import msgspec
@@ -32,6 +33,15 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     """What is lost when somebody wants one where there is none; a share of its price without."""
     components: tuple[Component, ...] = ()
     """Of a kit, which is not stocked itself: what each is made up of."""
+    unit_price_minor: int | None = None
+    """What one is sold for, before any markdown."""
+    markdown_on: date | None = None
+    """From when it is sold for less, or not at all; only with `markdown_price_minor`."""
+    markdown_price_minor: int | None = None
+    """What it is sold for then; 0 at the end of its life."""
+    style: str | None = None
+    """What it is a size of: items of one style are sizes of one thing."""
+    size: str | None = None
 
 
 async def put_items(connection: asyncpg.Connection, items: Sequence[Item]) -> None:

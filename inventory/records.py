@@ -1194,11 +1194,13 @@ async def put_items(connection: asyncpg.Connection, items: str) -> None:
         """
         WITH put AS (
             INSERT INTO item (sku, name, category, weight_grams, length_mm, width_mm, height_mm,
-                              requires, unit_margin_minor, components)
+                              requires, unit_margin_minor, components, unit_price_minor,
+                              markdown_on, markdown_price_minor, style, size)
             SELECT * FROM jsonb_to_recordset($1::text::jsonb) AS r (
                 sku text, name text, category text, weight_grams int, length_mm int,
                 width_mm int, height_mm int, requires text[], unit_margin_minor int8,
-                components jsonb)
+                components jsonb, unit_price_minor int8, markdown_on date,
+                markdown_price_minor int8, style text, size text)
             ORDER BY sku
             ON CONFLICT (sku) DO UPDATE SET
                 name = excluded.name, category = excluded.category,
@@ -1206,7 +1208,11 @@ async def put_items(connection: asyncpg.Connection, items: str) -> None:
                 width_mm = excluded.width_mm, height_mm = excluded.height_mm,
                 requires = excluded.requires,
                 unit_margin_minor = excluded.unit_margin_minor,
-                components = excluded.components, changed_at = now()
+                components = excluded.components,
+                unit_price_minor = excluded.unit_price_minor,
+                markdown_on = excluded.markdown_on,
+                markdown_price_minor = excluded.markdown_price_minor,
+                style = excluded.style, size = excluded.size, changed_at = now()
             RETURNING sku
         )
         INSERT INTO change (kind, key_1)
@@ -1239,7 +1245,8 @@ async def read_items(
     return await connection.fetch(
         """
         SELECT sku, name, category, weight_grams, length_mm, width_mm, height_mm, requires,
-               unit_margin_minor, components
+               unit_margin_minor, components, unit_price_minor, markdown_on,
+               markdown_price_minor, style, size
         FROM item
         WHERE ($1::text[] IS NULL OR sku = ANY ($1::text[])) AND sku > $2
         ORDER BY sku LIMIT $3

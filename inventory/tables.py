@@ -118,8 +118,22 @@ item = sa.Table(
     sa.Column("unit_margin_minor", sa.BigInteger, comment="Lost when a walk-in finds none."),
     instant("changed_at", default=True),
     sa.Column("components", pg.JSONB, nullable=False, server_default="[]"),
+    sa.Column("unit_price_minor", sa.BigInteger, comment="Before markdown."),
+    sa.Column("markdown_on", sa.Date, comment="From when it costs less."),
+    sa.Column(
+        "markdown_price_minor",
+        sa.BigInteger,
+        comment="What it costs then; 0 at the end of its life.",
+    ),
+    sa.Column("style", sa.Text, comment="What it is a size of, the same for all."),
+    sa.Column("size", sa.Text),
     sa.CheckConstraint("weight_grams >= 0", name="weight_grams"),
     sa.CheckConstraint("unit_margin_minor >= 0", name="unit_margin_minor"),
+    sa.CheckConstraint("unit_price_minor >= 0", name="unit_price_minor"),
+    sa.CheckConstraint(
+        "(markdown_on IS NULL) = (markdown_price_minor IS NULL) AND markdown_price_minor >= 0",
+        name="markdown",
+    ),
 )
 
 stock = sa.Table(

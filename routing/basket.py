@@ -61,6 +61,9 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """By node id. Leave out nodes with room for all this order could ask: each is looked through."""
     surcharges: Mapping[str, int] = {}
     """By node id: price of one more fulfillment there. Leave out those without."""
+    terms: Mapping[str, Ints] = {}
+    """What `held.worth` is made of: by what it is for, `[P]`. Changes no plan; the record tells of
+    it."""
     stale: Mapping[str, int] = {}
     """By node id: age in seconds of the feed its stock is known by, where that was too old: the node
     was left out of `held`, or has a surcharge for it. Changes no plan; the record tells of it."""

@@ -26,6 +26,7 @@ from routing.problem import Problem
 from routing.solve import deadline_of, solve_instance
 from routing.voice import Voice
 from routing.whatif import Changes
+from routing.worth_terms import WorthTerms, terms_of
 
 NODES_MAX = 24
 """Most nodes a decision keeps in full, those of the plan first, then by what they could cost least."""
@@ -65,6 +66,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """That node."""
     stale: Mapping[str, int] = {}
     """By node: age in seconds of its feed, where that was too old to be taken as it is."""
+    terms: WorthTerms = {}
+    """What the worth of units is made up of, where that is more than one thing."""
 
 
 def decision_on(
@@ -177,7 +180,12 @@ def why_not(decision: Decision, node_id: str, voice: Voice | None = None) -> str
             minor = verdict.minor[place] if verdict.minor else 0
             return sentences.ruled_out(verdict, node_id, minor, plan, voice)
     if any(node.node_id == node_id for node in decision.problem.nodes):
-        return sentences.dearer(plan, node_id, best_using(decision, node_id), voice)
+        best, lines = best_using(decision, node_id), decision.problem.lines
+        said = sentences.dearer(plan, node_id, best, voice)
+        if best is None or not decision.terms:
+            return said
+        own = terms_of(plan, lines, decision.terms)
+        return said + sentences.parted_more(own, terms_of(best, lines, decision.terms), voice)
     return sentences.unknown(node_id, voice)
 
 
@@ -216,6 +224,8 @@ def explain(
     plan, voice = decision.plan, voice or Voice()
     changes = what_if(decision, node_id)
     said = sentences.told(plan, decision.runner_up, decision.runner_up_without, voice)
+    made_of = terms_of(plan, decision.problem.lines, decision.terms)
+    said += sentences.parted(made_of, voice)
     said += [each for every in changes for each in sentences.changed(plan, every, voice)]
     answer: dict[str, Any] = {
         "solver": {
@@ -240,6 +250,7 @@ def explain(
             for verdict in decision.verdicts
         ],
         "stale_feeds": dict(decision.stale),
+        "worth_of": made_of,
         "runner_up": msgspec.to_builtins(decision.runner_up),
         "runner_up_without": decision.runner_up_without,
         "what_if": msgspec.to_builtins(changes),

@@ -6,11 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from routing.basket import Basket, Held
+from routing.decided_again import Again, Cell, cells_of, decided, ready, taken_of
 from routing.grid import Ints
 from routing.hindsight import Answer, Hindsight, look_back
-from routing.plan import Plan
-from routing.plan_basket import plan_basket
 from routing.record import Asked
 from routing.terrain import Terrain
 
@@ -18,9 +16,6 @@ __all__ = ["DayOrder", "look_back_on"]
 
 ORDER_LIMIT_MS = 100
 """Time for one decision; a plan that is not proven by then still has its bound."""
-
-Cell = tuple[str, str]
-"""node id, sku"""
 
 
 class DayOrder(NamedTuple):
@@ -31,16 +26,6 @@ class DayOrder(NamedTuple):
     asked: Asked
     cost_minor: int
     """What its plan cost, without prices of units and nodes."""
-
-
-class _Ready(NamedTuple):
-    """An order with the cells it may take from."""
-
-    order: DayOrder
-    skus: tuple[str, ...]
-    counts: Ints
-    numbers: Ints
-    cells: Ints
 
 
 def look_back_on(
@@ -62,16 +47,13 @@ def look_back_on(
             supply[cell] = supply.get(cell, 0) + units
     index = {cell: n for n, cell in enumerate(supply)}
     there = np.fromiter(supply.values(), np.int64, len(supply))
-    by_sku: dict[str, list[tuple[int, int]]] = {}
-    for (node_id, sku), n in index.items():
-        if node_id in numbers:
-            by_sku.setdefault(sku, []).append((numbers[node_id], n))
-    ready = [_ready(order, by_sku) for order in orders]
+    by_sku = cells_of(index, numbers)
+    again = [ready(order.terrain, order.asked, by_sku) for order in orders]
     deadline = time.perf_counter() + time_limit_s
 
     def answer(prices: Ints) -> list[Answer] | None:
         found = []
-        for each in ready:
+        for each in again:
             if time.perf_counter() > deadline:
                 return None
             found.append(_answer(each, there, prices, index))
@@ -104,54 +86,13 @@ def _scarce(orders: Sequence[DayOrder], supply: Mapping[Cell, int]) -> Ints:
     return np.fromiter(prices, np.int64, len(supply))
 
 
-def _ready(order: DayOrder, by_sku: Mapping[str, Sequence[tuple[int, int]]]) -> _Ready:
-    skus = tuple(sorted({line.sku for line in order.asked.lines}))
-    own = [sorted(by_sku.get(sku, ())) for sku in skus]
-    flat = [place for places in own for place in places]
-    return _Ready(
-        order,
-        skus,
-        np.array([len(places) for places in own], np.int64),
-        np.array([number for number, _ in flat], np.int64),
-        np.array([cell for _, cell in flat], np.int64),
-    )
-
-
-def _answer(ready: _Ready, units: Ints, prices: Ints, index: Mapping[Cell, int]) -> Answer:
+def _answer(again: Again, units: Ints, prices: Ints, index: Mapping[Cell, int]) -> Answer:
     """The cheapest plan of one order where units cost what `prices` say."""
-    terrain, asked, _ = ready.order
-    held = Held(
-        ready.skus,
-        ready.counts,
-        ready.numbers,
-        units[ready.cells],
-        prices[ready.cells],
-        np.zeros(len(ready.cells), np.int64),
-    )
-    basket = Basket(
-        now=asked.now,
-        lines=asked.lines,
-        policy=asked.policy,
-        held=held,
-        supply=asked.supply if asked.policy.backorder else {},
-    )
-    plan = plan_basket(terrain, basket, ORDER_LIMIT_MS).plan
-    taken = _taken(plan, asked, index)
+    plan = decided(again, units[again.cells], prices[again.cells], ORDER_LIMIT_MS)
+    taken = taken_of(plan, again.asked, index)
     return Answer(
         plan.bound_minor,
         plan.objective_minor - plan.prices.worth_minor,
         np.array(list(taken), np.int64),
         np.array(list(taken.values()), np.int64),
     )
-
-
-def _taken(plan: Plan, asked: Asked, index: Mapping[Cell, int]) -> dict[int, int]:
-    """Units on hand that a plan takes, by cell."""
-    skus = {line.line_id: line.sku for line in asked.lines}
-    taken: dict[int, int] = {}
-    for part in plan.fulfillments:
-        for line in part.lines:
-            if line.source == "on_hand":
-                cell = index[part.node_id, skus[line.line_id]]
-                taken[cell] = taken.get(cell, 0) + line.quantity
-    return taken

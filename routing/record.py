@@ -30,6 +30,7 @@ from routing.problem import (
     Supply,
 )
 from routing.terrain import Destination, Terrain, read_body
+from routing.worth_terms import noted_terms, read_terms
 
 _ENCODER = msgspec.msgpack.Encoder()
 _astuple = msgspec.structs.astuple
@@ -96,6 +97,8 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
     """See `beyond.noted_beyond`; left out where there are no such prices."""
     stale: tuple[tuple[int, int], ...] = ()
     """Row and age in seconds of feeds that were too old; left out where none was."""
+    terms: bytes = b""
+    """See `worth_terms.noted_terms`; left out where there is nothing to tell apart."""
 
 
 class Sight(NamedTuple):
@@ -164,8 +167,9 @@ def write(terrain: Terrain, basket: Basket, policy: Policy, seen: Sight, plan: P
                 )
                 for f in plan.fulfillments
             ],
-            *([seen.beyond] if seen.beyond or basket.stale else []),
-            *([_stale_rows(terrain, basket)] if basket.stale else []),
+            *([seen.beyond] if seen.beyond or basket.stale or basket.terms else []),
+            *([_stale_rows(terrain, basket)] if basket.stale or basket.terms else []),
+            *([noted_terms(terrain, basket)] if basket.terms else []),
         )
     )
 
@@ -232,7 +236,9 @@ def expand(
         raise RecordError(
             f"the plan cost {read.objective_minor}, read again {decision.plan.objective_minor}"
         )
-    return with_feeds(decision, {served.nodes[row].node_id: age_s for row, age_s in read.stale})
+    named = {served.nodes[row].node_id: age_s for row, age_s in read.stale}
+    terms = read_terms(read.terms, served, sorted(needs_of(lines)))
+    return msgspec.structs.replace(with_feeds(decision, named), terms=terms)
 
 
 def _policy_of(read: _Record) -> Policy:

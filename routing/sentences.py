@@ -1,5 +1,6 @@
 """Sentences a store manager can read about a decision."""
 
+from collections.abc import Mapping
 from datetime import date
 
 from routing.instance import Reason, Verdict
@@ -21,6 +22,13 @@ MEANINGS: dict[Reason, str] = {
     "dominated": "holds nothing that another node does not hold in full, no dearer and no later",
     "priced_out": "cannot be in any plan that costs less than the chosen one",
     "open": "was still possible when the time limit ended the search",
+}
+WORTH_OF = {
+    "walk_in": "as walk-ins may want them there",
+    "orders": "as later orders may want them",
+    "markdown": "as others are likelier to be left for a markdown",
+    "stockout": "as few weeks of supply are left there",
+    "sizes": "as the last of a size would leave a run of sizes broken",
 }
 
 
@@ -75,6 +83,19 @@ def _weighed(plan: Plan, voice: Voice) -> list[str]:
     )
     parts = [f"{voice.money(minor)} {what}" for minor, what in named if minor]
     return [f"Beyond money it weighed {', '.join(parts)}."] if parts else []
+
+
+def parted(terms: Mapping[str, int], voice: Voice) -> list[str]:
+    """What the worth of the units is made up of; nothing where it is only one thing."""
+    parts = [f"{voice.money(minor)} {WORTH_OF[name]}" for name, minor in terms.items() if minor]
+    return [f"Of what its units may be worth, {listed(parts)}."] if parts else []
+
+
+def parted_more(terms: Mapping[str, int], other: Mapping[str, int], voice: Voice) -> str:
+    """What counts more in another plan, by what it is for; nothing where nothing does."""
+    more = {name: minor - terms.get(name, 0) for name, minor in other.items()}
+    parts = [f"{voice.money(more[name])} {WORTH_OF[name]}" for name in more if more[name] > 0]
+    return f" Of what they may be worth more, {listed(parts)}." if parts else ""
 
 
 def _broken(plan: Plan, voice: Voice) -> list[str]:

@@ -27,6 +27,8 @@ AT_LEAST_ONE = (
     "prices_window_days",
     "prices_half_life_days",
     "prices_replenish_days",
+    "prices_fast_orders_min",
+    "prices_short_minor",
     "webhook_poll_ms",
     "webhook_deliveries_max",
     "webhook_timeout_ms",
@@ -214,6 +216,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Days after which what happened counts half."""
     prices_replenish_days: int = 7
     """Days after which stores are supplied, where no delivery is expected."""
+    prices_orders_max: int = 2_000
+    """Recorded orders that stand for those to come; 0 leaves prices for orders to come out."""
+    prices_orders_s: int = 60
+    """Time for finding those prices."""
+    prices_fast_orders_min: int = 5
+    """Orders of these that ask for a sku, from which on it has such a price."""
+    prices_short_minor: int = 5_000
+    """What a unit that an order goes without counts at most, where prices are learned."""
+    prices_replay_periods: int = 4
+    """Past periods on which the weights of prices are tried; 0 leaves them as they are."""
+    prices_replay_orders_min: int = 200
+    """Orders that have to be in them."""
+    prices_replay_s: int = 86_400
+    """Pause between two such trials."""
     import_chunk_rows: int = 2_000
     """Rows of a file that `nom import` locks and applies in one transaction; at most 5,000."""
     import_chunk_ms: int = 100

@@ -152,6 +152,16 @@ class ItemRow(
     height_mm: Millimeters | None = None
     requires: Words = ()
     unit_margin_minor: Minor | None = None
+    unit_price_minor: Minor | None = None
+    markdown_on: Day | None = None
+    markdown_price_minor: Minor | None = None
+    style: Key | None = None
+    size: Key | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` when the columns do not go together."""
+        if (self.markdown_on is None) != (self.markdown_price_minor is None):
+            raise ValueError("markdown_on and markdown_price_minor are only of use together")
 
 
 class StockRow(

@@ -5,8 +5,7 @@ for each day that is over, from the decision records and what was left of the st
 """
 
 import asyncio
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
@@ -18,16 +17,14 @@ from prometheus_client import Gauge
 
 from routing.hindsight import Hindsight
 from routing.hindsight_day import DayOrder, look_back_on
-from routing.record import Asked, asked_of, digest_of, expand
-from routing.terrain import Destination, Terrain, prepare, read_body
+from routing.record import digest_of
 from services import records as shared_records
 from services.database import Database
 from services.fulfillment import hindsight_records as records
 from services.fulfillment.hindsight_records import DayRow
+from services.prices import order_records
+from services.prices.recorded import TERRAINS_MAX, read_orders
 from services.settings import Settings
-
-TERRAINS_MAX = 300
-"""Destinations prepared for one day; orders to further ones are not looked at."""
 
 regret_share = Gauge(
     "nom_regret_share",
@@ -111,10 +108,12 @@ async def look_back_on_day(settings: Settings, database: Database, day: date) ->
     async with database.connect() as connection:
         if await records.is_known(connection, day):
             return 0
-        in_all = await records.count_decided(connection, since, until)
-        kept = await records.read_decided(connection, since, until, settings.hindsight_orders_max)
+        in_all = await order_records.count_decided(connection, since, until)
+        kept = await order_records.read_decided(
+            connection, since, until, settings.hindsight_orders_max
+        )
         digests = {digest_of(record) for _, record in kept}
-        bodies = await records.read_terrains(connection, sorted(digests)[:TERRAINS_MAX])
+        bodies = await order_records.read_terrains(connection, sorted(digests)[:TERRAINS_MAX])
         found = await asyncio.to_thread(read_orders, [record for _, record in kept], bodies)
         skus = sorted({line.sku for order in found.orders for line in order.asked.lines})
         left = await records.read_left(connection, skus, until)
@@ -129,52 +128,6 @@ async def look_back_on_day(settings: Settings, database: Database, day: date) ->
         await records.insert_day(connection, row)
     show(row)
     return row.orders
-
-
-class Found(msgspec.Struct, frozen=True):
-    """The orders of a day as routing takes them."""
-
-    orders: list[DayOrder]
-    numbers: dict[str, int]
-    """Of nodes in their terrains."""
-
-
-def read_orders(kept: Sequence[bytes], bodies: Mapping[bytes, bytes]) -> Found:
-    """Read decision records; those whose master data is not at hand are left out."""
-    served = {digest: read_body(zlib.decompress(body)) for digest, body in bodies.items()}
-    numbers: dict[str, int] = {}
-    for each in served.values():
-        for node in each.nodes:
-            numbers.setdefault(node.node_id, len(numbers))
-    terrains: dict[bytes, list[Terrain]] = {}
-    orders = []
-    for record in kept:
-        digest = digest_of(record)
-        if digest in served:
-            asked = asked_of(record, served[digest])
-            terrain = terrain_at(served[digest], terrains.setdefault(digest, []), numbers, asked)
-            body = zlib.decompress(bodies[digest]) if asked.is_weighed else b""
-            orders.append(DayOrder(terrain, asked, cost_of(asked, record, body)))
-    return Found(orders, numbers)
-
-
-def terrain_at(
-    served: Destination, prepared: list[Terrain], numbers: Mapping[str, int], asked: Asked
-) -> Terrain:
-    """Return the terrain of a destination at an order's instant, from those prepared or a new one."""
-    for terrain in prepared:
-        if terrain.covers(asked.now):
-            return terrain
-    prepared.append(prepare(served, numbers, asked.now))
-    return prepared[-1]
-
-
-def cost_of(asked: Asked, record: bytes, body: bytes) -> int:
-    """Return what a plan cost without prices of units and nodes, which are paid to nobody."""
-    if not asked.is_weighed:
-        return asked.objective_minor
-    prices = expand(record, body).plan.prices
-    return asked.objective_minor - prices.worth_minor - prices.risk_minor - prices.surcharge_minor
 
 
 def row_of(day: date, orders: Sequence[DayOrder], in_all: int, seen: Hindsight) -> DayRow:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -27,42 +26,6 @@ async def is_known(connection: asyncpg.Connection, day: date) -> bool:
         "SELECT EXISTS (SELECT FROM hindsight WHERE day = $1)", day
     )
     return found
-
-
-async def count_decided(connection: asyncpg.Connection, since: datetime, until: datetime) -> int:
-    """Count the orders that became firm in a period and whose decision record is kept."""
-    orders: int = await connection.fetchval(
-        "SELECT count(*) FROM allocation JOIN decision USING (allocation_id)"
-        " WHERE confirmed_at >= $1 AND confirmed_at < $2",
-        since,
-        until,
-    )
-    return orders
-
-
-async def read_decided(
-    connection: asyncpg.Connection, since: datetime, until: datetime, limit: int
-) -> list[tuple[UUID, bytes]]:
-    """Return decision records of at most so many of those orders, drawn by lot, the same each time."""
-    rows = await connection.fetch(
-        "SELECT allocation_id, record FROM allocation JOIN decision USING (allocation_id)"
-        " WHERE confirmed_at >= $1 AND confirmed_at < $2"
-        " ORDER BY hashtext(allocation_id::text), allocation_id LIMIT $3",
-        since,
-        until,
-        limit,
-    )
-    return [(row["allocation_id"], row["record"]) for row in rows]
-
-
-async def read_terrains(
-    connection: asyncpg.Connection, digests: Sequence[bytes]
-) -> dict[bytes, bytes]:
-    """Return the master data that decision records with these digests refer to."""
-    rows = await connection.fetch(
-        "SELECT digest, body FROM terrain WHERE digest = ANY ($1::bytea[])", list(digests)
-    )
-    return {row["digest"]: row["body"] for row in rows}
 
 
 async def read_left(

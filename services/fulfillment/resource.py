@@ -193,6 +193,7 @@ async def prices_of(
             cell.sku,
             network.nodes[cell.node_id].time_zone,
             cell.on_hand - cell.reserved - cell.unavailable,
+            network.nodes[cell.node_id].kind == "store",
         )
         for cell in cells
         if cell.node_id in network.nodes

@@ -1,5 +1,6 @@
 """Calls of the planner for what is stocked: items and the buffers kept of them."""
 
+from datetime import date
 from typing import Annotated
 
 import msgspec
@@ -72,6 +73,21 @@ class ItemBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             " node, in one parcel; the kit has no stock of its own.",
         ),
     ] = msgspec.field(default_factory=list)
+
+    unit_price_minor: Annotated[
+        Minor | None, Meta(description="What one is sold for, before any markdown.")
+    ] = None
+    markdown_on: Annotated[
+        date | None, Meta(description="From when it is sold for less, or not at all.")
+    ] = None
+    markdown_price_minor: Annotated[
+        Minor | None,
+        Meta(description="What it is sold for then, 0 at the end of its life; with `markdown_on`."),
+    ] = None
+    style: Annotated[
+        Id | None, Meta(description="What it is a size of; the same for all its sizes.")
+    ] = None
+    size: Annotated[Id | None, Meta(description="Which size of its style it is.")] = None
 
 
 class BufferEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from services.http.access import allow
 from services.http.answers import raises
 from services.http.fields import IDS, Channel, Id, NodeFilter
 from services.orders.prices_answer import PricesAnswer, Question, prices_answer
-from services.prices import records
+from services.prices.few import find_priced
 from services.problems import Refused
 from services.runtime import Runtime
 
@@ -53,7 +53,7 @@ async def get_prices(
         raise Refused("unknown-strategy", f"There is no strategy {strategy}; use {names}.")
     skus = list(dict.fromkeys(sku or []))
     async with runtime.database.connect() as connection:
-        rows = await records.find_walk_ins(connection, skus)
+        found = await find_priced(connection, skus)
     question = Question(
         skus=skus,
         node_ids=None if node_id is None else frozenset(node_id),
@@ -61,7 +61,7 @@ async def get_prices(
         strategy=strategy,
         unit_price_minor=unit_price_minor,
     )
-    wanted = {row.sku: row for row in rows}
+    wanted = {sku: learned for sku, (_, learned) in found.items()}
     return prices_answer(decider.beyond, network, question, wanted, decider.clock.now())
 
 

@@ -16,6 +16,7 @@ from services.orders.request import AllocationRequest, QuoteRequest
 from services.planning.playbook import Weights
 from services.prices.follower import PriceFollower
 from services.prices.pricing import Pricing, asked_of
+from services.prices.terms import WALK_IN
 
 decisions = Counter(
     "nom_priced_decisions", "Plans that cost something by a learned price", ["price"]
@@ -50,9 +51,12 @@ class Beyond:
                 (line.sku, line.quantity, line.unit_price_minor or 0) for line in request.lines
             ]
             asked = asked_of(lines, held.skus, held.counts, held.numbers)
-            worth = self.pricing.worth(book, asked, weights)
+            worth = self.pricing.worth(book, asked, weights, ground.network, found.now)
             risk = self.pricing.risk(book, asked, weights, ground.network, found.now)
-            held = held._replace(worth=worth, risk=risk)
+            held = held._replace(worth=worth.minor, risk=risk)
+            if worth.terms.keys() - {WALK_IN}:
+                # By itself it is all of the worth, and nothing more to be told.
+                found = msgspec.structs.replace(found, terms=worth.terms)
         if not (held.worth.size or held.risk.size or surcharges):
             return found
         if book is not None:

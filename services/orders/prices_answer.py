@@ -14,8 +14,8 @@ from services.planning.network import Network
 from services.planning.playbook import Weights
 from services.prices.book import Floats
 from services.prices.load import surcharge_minor
-from services.prices.pricing import UNKNOWN, Asked, asked_of
-from services.prices.records import Version, WalkInRow
+from services.prices.pricing import NOTHING_ELSE, UNKNOWN, Asked, Worth, asked_of
+from services.prices.records import Priced, Version
 
 
 class UnitPrice(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,8 +28,18 @@ class UnitPrice(msgspec.Struct, frozen=True, kw_only=True):
     until_delivery_days: Annotated[
         float | None, Meta(description="Time for which they are; none where nobody walks in.")
     ]
+    orders_minor: Annotated[
+        int, Meta(description="What a unit is worth to orders to come, before any weight.")
+    ]
     worth_minor: Annotated[
-        int, Meta(description="What a unit may be worth to them, by the chance that it is wanted.")
+        int, Meta(description="What a unit may be worth otherwise, to an order of one.")
+    ]
+    worth_of: Annotated[
+        dict[str, int],
+        Meta(
+            description="Its parts: `walk_in` and `orders` by who may want it, `markdown` as another "
+            "will be marked down, `stockout` as few are left, `sizes` as a run of sizes breaks."
+        ),
     ]
     refusal_chance: Annotated[float, Meta(description="How likely the node refuses it now.")]
     risk_minor: Annotated[int, Meta(description="What that is expected to cost.")]
@@ -76,7 +86,7 @@ def prices_answer(
     beyond: Beyond,
     network: Network,
     question: Question,
-    wanted: Mapping[str, WalkInRow],
+    wanted: Mapping[str, Sequence[Priced]],
     now: datetime,
 ) -> PricesAnswer:
     """Return the prices of some skus and of all nodes; `wanted` is what is learned, by sku."""
@@ -92,7 +102,7 @@ def prices_answer(
         units=tuple(
             each
             for sku in question.skus
-            for each in units_of(beyond, network, question, wanted.get(sku), sku, now)
+            for each in units_of(beyond, network, question, wanted.get(sku, ()), sku, now)
         ),
         surcharges=surcharges(beyond, network, weights),
     )
@@ -102,7 +112,7 @@ def units_of(
     beyond: Beyond,
     network: Network,
     question: Question,
-    row: WalkInRow | None,
+    rows: Sequence[Priced],
     sku: str,
     now: datetime,
 ) -> list[UnitPrice]:
@@ -112,25 +122,23 @@ def units_of(
     asked = asked_of([(sku, 1, question.unit_price_minor)], [sku], counts, numbers)
     weights = network.playbook.weights.get(network.playbook.policies[question.strategy].strategy)
     worth, risk, chances = priced(beyond, network, asked, weights, now)
-    own = (
-        {}
-        if row is None
-        else dict(zip(row.node_ids, zip(row.per_day, row.days, strict=True), strict=True))
-    )
+    own = {row.node_id: row for row in rows}
     found = []
     for place, number in enumerate(numbers.tolist()):
         node_id = view.node_ids[number]
         if question.node_ids is not None and node_id not in question.node_ids:
             continue
-        per_day, days = own.get(node_id, (0.0, None))
+        known = own.get(node_id)
         found.append(
             UnitPrice(
                 sku=sku,
                 node_id=node_id,
                 available=int(available[place]),
-                wanted_per_day=round(per_day, 4),
-                until_delivery_days=days,
-                worth_minor=int(worth[place]),
+                wanted_per_day=round(known.per_day, 4) if known else 0.0,
+                until_delivery_days=known.days if known and known.per_day else None,
+                orders_minor=known.orders_minor if known else 0,
+                worth_minor=int(worth.minor[place]) if worth.minor.size else 0,
+                worth_of={name: int(minor[place]) for name, minor in worth.terms.items()},
                 refusal_chance=round(float(chances[place]), 4),
                 risk_minor=int(risk[place]),
             )
@@ -140,26 +148,22 @@ def units_of(
 
 def priced(
     beyond: Beyond, network: Network, asked: Asked, weights: Weights | None, now: datetime
-) -> tuple[Ints, Ints, Floats]:
+) -> tuple[Worth, Ints, Floats]:
     """Return worth, risk and chance of a refusal of each record of one sku; zeros without prices."""
     nothing = np.zeros(len(asked.numbers), np.int64)
     chances = np.zeros(len(asked.numbers))
     book = beyond.prices.in_force(now)
     if book is None:
-        return nothing, nothing, chances
+        return NOTHING_ELSE, nothing, chances
     if book.nodes_chances:
         beyond.pricing.keep_for(book, network, now)
         category = book.items.get(asked.skus[0], UNKNOWN).category
         chances = beyond.pricing.of_category(book, category, network, now)[asked.numbers]
     if weights is None:
-        return nothing, nothing, chances
-    worth = beyond.pricing.worth(book, asked, weights)
+        return NOTHING_ELSE, nothing, chances
+    worth = beyond.pricing.worth(book, asked, weights, network, now)
     risk = beyond.pricing.risk(book, asked, weights, network, now)
-    return (
-        worth if worth.size else nothing,
-        risk if risk.size else nothing,
-        chances,
-    )
+    return worth, risk if risk.size else nothing, chances
 
 
 def surcharges(beyond: Beyond, network: Network, weights: Weights | None) -> tuple[Surcharge, ...]:

@@ -44,6 +44,21 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
     capacity_minor: int
     worth_max_minor: int
     """A unit is never worth more."""
+    order_worth_percent: int = 0
+    markdown_percent: int = 0
+    stockout_minor: int = 0
+    stockout_weeks: int = 2
+    broken_run_minor: int = 0
+
+    @property
+    def looks_at_units(self) -> bool:
+        """Whether any price of a unit counts, beside the risk of a refusal."""
+        return bool(self.worth_percent or self.order_worth_percent or self.looks_at_shelves)
+
+    @property
+    def looks_at_shelves(self) -> bool:
+        """Whether it matters to the merchant himself where a unit is taken."""
+        return bool(self.markdown_percent or self.stockout_minor or self.broken_run_minor)
 
 
 BUILT_IN: dict[str, Strategy] = {
@@ -54,7 +69,15 @@ BUILT_IN: dict[str, Strategy] = {
     "fewest_parcels": Strategy(split_minor=2_500),
     # A refusal costs about a parcel and the work of placing the unit again.
     "protect-stores": Strategy(
-        worth_percent=100, rejection_minor=300, overload_minor=200, capacity_minor=200
+        worth_percent=100,
+        order_worth_percent=100,
+        markdown_percent=100,
+        stockout_minor=100,
+        stockout_weeks=2,
+        broken_run_minor=200,
+        rejection_minor=300,
+        overload_minor=200,
+        capacity_minor=200,
     ),
 }
 
@@ -119,21 +142,21 @@ def policy_of(name: str, version: int, strategy: Strategy) -> Policy:
 
 def weights_of(strategy: Strategy) -> Weights | None:
     """Return what a strategy makes of learned prices; none where it does not look at them."""
-    if not (
-        strategy.worth_percent
-        or strategy.rejection_minor
-        or strategy.overload_minor
-        or strategy.capacity_minor
-    ):
-        return None
-    return Weights(
+    weights = Weights(
         worth_percent=strategy.worth_percent,
         walk_in_share_percent=strategy.walk_in_share_percent,
         rejection_minor=strategy.rejection_minor,
         overload_minor=strategy.overload_minor,
         capacity_minor=strategy.capacity_minor,
         worth_max_minor=strategy.shortage_minor // WORTH_SHARE_MAX,
+        order_worth_percent=strategy.order_worth_percent,
+        markdown_percent=strategy.markdown_percent,
+        stockout_minor=strategy.stockout_minor,
+        stockout_weeks=strategy.stockout_weeks,
+        broken_run_minor=strategy.broken_run_minor,
     )
+    looks = weights.looks_at_units or weights.rejection_minor
+    return weights if looks or weights.overload_minor or weights.capacity_minor else None
 
 
 def feed_rule_of(strategy: Strategy) -> FeedRule | None:

@@ -110,6 +110,36 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "without a `unit_margin_minor`."
         ),
     ] = 30
+    order_worth_percent: Annotated[
+        Percent,
+        Meta(
+            description="Weight of what a unit may be worth to orders still to come; 0 leaves it out."
+        ),
+    ] = 0
+    markdown_percent: Annotated[
+        Percent,
+        Meta(
+            description="Weight of what a unit loses by a markdown that it is likely to be left for."
+        ),
+    ] = 0
+    stockout_minor: Annotated[
+        Price,
+        Meta(
+            description="For each unit of a store that has nothing left afterwards; less the more "
+            "weeks of supply are left."
+        ),
+    ] = 0
+    stockout_weeks: Annotated[
+        Annotated[int, Meta(ge=1, le=52)],
+        Meta(description="Weeks of supply from which on a unit costs nothing of it."),
+    ] = 2
+    broken_run_minor: Annotated[
+        Price,
+        Meta(
+            description="For taking the last unit of a size where a store has all others of its "
+            "style; less the fewer it has."
+        ),
+    ] = 0
     rejection_minor: Annotated[
         Price,
         Meta(description="For each unit that its node refuses; counts by how often it does."),

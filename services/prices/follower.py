@@ -12,10 +12,11 @@ from prometheus_client import Gauge
 from inventory.view import StockView
 from services.database import Database
 from services.prices import records
-from services.prices.book import Book, Parts, grouped, wanted_by_slot, warm
+from services.prices.book import Book, Parts, grouped, in_order, warm
+from services.prices.pages import read_page
 
-SKUS_MAX = 1_000
-"""Items read at a time, so that orders get their turn in between."""
+PAGES_MAX = 4
+"""Pages read at a time, so that orders get their turn in between."""
 
 age = Gauge(
     "nom_prices_age_seconds", "Since learned prices were published", multiprocess_mode="livemax"
@@ -123,9 +124,10 @@ async def read_book(connection: asyncpg.Connection, view: StockView) -> Book:
     paces = {each.node_id: each for each in await records.read_paces(connection)}
     parts = Parts(view)
     after = ""
-    while rows := await records.read_walk_ins(connection, after, SKUS_MAX):
-        parts.add(rows)
-        after = rows[-1].sku
-    starts, nodes, means = await asyncio.to_thread(wanted_by_slot, parts)
+    while pages := await records.read_pages(connection, version.version, after, PAGES_MAX):
+        for _, body in pages:
+            parts.add(await asyncio.to_thread(read_page, body))
+        after = pages[-1][0]
+    arrays = await asyncio.to_thread(in_order, parts)
     by_category, of_nodes = grouped(refusals)
-    return Book(version, starts, nodes, means, parts.items, by_category, of_nodes, paces)
+    return Book(version, *arrays, parts.items, by_category, of_nodes, paces, parts.styles())

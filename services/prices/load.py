@@ -32,6 +32,8 @@ class Load(msgspec.Struct, frozen=True):
     """All that is planned is taken."""
     chance: float
     """How likely orders still to come want all that is left of the maximum."""
+    place_minor: int = 0
+    """What a place is worth to them, as far as that was learned."""
 
 
 def load_of(
@@ -42,7 +44,8 @@ def load_of(
     if pace is None:
         return Load(over=over, chance=0.0)
     per_day = pace.orders_per_day if left.unit == "orders" else pace.units_per_day
-    return Load(over=over, chance=chance_wanted(left.remaining, maximum, per_day, cut_off_at - now))
+    chance = chance_wanted(left.remaining, maximum, per_day, cut_off_at - now)
+    return Load(over=over, chance=chance, place_minor=pace.place_minor)
 
 
 def chance_wanted(remaining: int, maximum: int, per_day: float, time_left: timedelta) -> float:
@@ -62,7 +65,15 @@ def chance_wanted(remaining: int, maximum: int, per_day: float, time_left: timed
 
 
 def surcharge_minor(load: Load, weights: Weights | None, own_minor: int | None) -> int:
-    """Return the price of one more fulfillment; `own_minor` is the node's own price of overload."""
+    """Return the price of one more fulfillment; `own_minor` is the node's own price of overload.
+
+    A place counts by the chance that it is wanted times what it is worth: what was learned of that,
+    see `ahead`, by `order_worth_percent`, and at least `capacity_minor`.
+    """
     overload = own_minor if own_minor is not None else weights.overload_minor if weights else 0
-    capacity = round(weights.capacity_minor * load.chance) if weights else 0
+    place = 0.0
+    if weights is not None and weights.capacity_minor:
+        learned = load.place_minor * weights.order_worth_percent / 100
+        place = min(max(weights.capacity_minor, learned), weights.worth_max_minor)
+    capacity = round(place * load.chance)
     return (overload if load.over else 0) + capacity

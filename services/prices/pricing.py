@@ -6,14 +6,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inventory.slices import Ints
+from inventory.slices import NODE, ON_HAND, PENDING, RESERVED, UNAVAILABLE, Ints
 from inventory.view import StockView
 from services.planning.network import Network
 from services.planning.playbook import Weights
-from services.prices.book import SALES, Book, Floats, Item, chances_of, worth_of
+from services.prices.book import SALES, Book, Floats, chances_of, seen_of
+from services.prices.pages import Item
+from services.prices.terms import (
+    Cells,
+    Terms,
+    opportunity_terms,
+    size_terms,
+    value_minor,
+    wanted_terms,
+)
 
 NO_PRICES: Ints = np.zeros(0, np.int64)
 UNKNOWN = Item("", None)
+SIZES_MAX = 60
+"""Sizes of a style beyond which nobody thinks of them as a run."""
 CATEGORIES_MAX = 512
 """Categories whose chances are kept ready; beyond it all are worked out again as needed."""
 
@@ -32,6 +43,18 @@ class Asked(NamedTuple):
     """`[P]`: nodes by the view's numbers, rising within a sku."""
 
 
+class Worth(NamedTuple):
+    """What a unit of each record may be worth otherwise; P records, or none where it is nothing."""
+
+    minor: Ints
+    """`[P]`"""
+    terms: Terms
+    """Its parts; together they may come to more than a unit is ever worth."""
+
+
+NOTHING_ELSE = Worth(NO_PRICES, {})
+
+
 class Pricing:
     """Prices the units of orders for one worker."""
 
@@ -43,35 +66,87 @@ class Pricing:
         self.made_at: tuple[datetime, int] | None = None
         self.chances: dict[str, Floats] = {}
         """By category, then by node number: how likely a node refuses now."""
+        self.stores: Ints | None = None
+        """By node number 1 for stores."""
 
-    def worth(self, book: Book, asked: Asked, weights: Weights) -> Ints:
-        """Return for each record what one of its units may be worth to walk-ins, minor units.
+    def worth(
+        self, book: Book, asked: Asked, weights: Weights, network: Network, now: datetime
+    ) -> Worth:
+        """Return for each record what one of its units may be worth otherwise, minor units.
 
-        Formula: value x (mean over the units taken of P(demand until the next delivery >= units on
-        the shelf then)), as in `routing.prices.rationing_minor`. Empty where it is nothing at all.
+        That is what walk-ins and orders to come may want it for, what a markdown elsewhere would
+        lose, and what it costs where few are left or a run of sizes breaks, see `terms`; each unit
+        at most `worth_max_minor`. Nothing at all where all of it is 0.
         """
-        if not weights.worth_percent:
-            return NO_PRICES
-        values = np.array(
-            [
-                value_minor(book.items.get(sku, UNKNOWN), price, weights)
-                for sku, price in zip(asked.skus, asked.unit_prices_minor, strict=True)
-            ],
-            float,
-        )
-        if not values.any():
-            return NO_PRICES
+        if not weights.looks_at_units:
+            return NOTHING_ELSE
         slots = np.array([self.view.slots.get(sku, -1) for sku in asked.skus], np.int64)
         arrays = self.view.slices.arrays
-        found: Ints = worth_of(
+        chances, orders, per_day, shelf = seen_of(
             (arrays.bounds, arrays.cells),
-            (book.starts, book.nodes, book.means),
+            (book.starts, book.nodes, book.per_day, book.days, book.orders_minor),
             (slots, np.array(asked.units, np.int64)),
-            values,
             (asked.counts, asked.numbers),
             SALES,
         )
-        return found if found.any() else NO_PRICES
+        items = [book.items.get(sku, UNKNOWN) for sku in asked.skus]
+        values = [
+            value_minor(item, price, weights)
+            for item, price in zip(items, asked.unit_prices_minor, strict=True)
+        ]
+        by_cell = np.repeat(np.array(values, float), asked.counts)
+        terms = wanted_terms(chances, by_cell, orders, weights, book.version)
+        if weights.looks_at_shelves:
+            self.keep_for(book, network, now)
+            stores = self.stores_of(network)[asked.numbers]
+            cells = Cells(chances, orders, per_day, shelf[0], shelf[1], stores)
+            terms |= self.shelf_terms(book, asked, cells, weights, now)
+        return worth_of(terms, weights)
+
+    def shelf_terms(
+        self, book: Book, asked: Asked, cells: Cells, weights: Weights, now: datetime
+    ) -> Terms:
+        """Return the parts of the price that are the merchant's own, sku after sku."""
+        count, end = len(asked.numbers), 0
+        found: Terms = {}
+        columns = asked.skus, asked.unit_prices_minor, asked.counts.tolist()
+        for sku, price, own in zip(*columns, strict=True):
+            first, end = end, end + own
+            item = book.items.get(sku, UNKNOWN)
+            part = part_of(cells, first, end)
+            terms = opportunity_terms(part, item, price, weights, now.date())
+            sizes = len(book.styles.get(item.style or "", ()))
+            if weights.broken_run_minor and 1 < sizes <= SIZES_MAX:
+                terms |= size_terms(
+                    part, self.others(book, item, asked.numbers[first:end]), sizes, weights
+                )
+            for name, minor in terms.items():
+                found.setdefault(name, np.zeros(count, np.int64))[first:end] = minor
+        return found
+
+    def others(self, book: Book, item: Item, numbers: Ints) -> Ints:
+        """Return how many sizes of an item's style each node has, one of them left out."""
+        found = np.zeros(len(numbers), np.int64)
+        for sku in book.styles[item.style or ""]:
+            cells = self.view.cells(sku)
+            free = (
+                cells[:, ON_HAND] - cells[:, RESERVED] - cells[:, UNAVAILABLE] - cells[:, PENDING]
+            )
+            found += np.isin(numbers, cells[free > 0, NODE])
+        # The size that is asked for is there, else the order could not take it.
+        return np.maximum(found - 1, 0)
+
+    def stores_of(self, network: Network) -> Ints:
+        """Return by node number 1 for stores; kept ready as long as chances are."""
+        if self.stores is None:
+            self.stores = np.array(
+                [
+                    int(node_id in network.nodes and network.nodes[node_id].kind == "store")
+                    for node_id in self.view.node_ids
+                ],
+                np.int64,
+            )
+        return self.stores
 
     def risk(
         self, book: Book, asked: Asked, weights: Weights, network: Network, now: datetime
@@ -104,6 +179,7 @@ class Pricing:
             or len(self.chances) > CATEGORIES_MAX
         ):
             self.chances.clear()
+            self.stores = None
             self.made_of, self.made_at = (book, network), made_at
 
     def of_category(self, book: Book, category: str, network: Network, now: datetime) -> Floats:
@@ -125,17 +201,24 @@ def zoned(node_ids: Sequence[str], network: Network) -> list[tuple[str, str]]:
     ]
 
 
-def value_minor(item: Item, unit_price_minor: int, weights: Weights) -> float:
-    """Return what is lost when a walk-in finds none of an item, as much as it counts.
-
-    That is its margin, or a share of the price the order pays where the item does not say.
-    """
-    margin: float = (
-        item.unit_margin_minor
-        if item.unit_margin_minor is not None
-        else unit_price_minor * weights.walk_in_share_percent / 100
+def part_of(cells: Cells, first: int, end: int) -> Cells:
+    """Return the cells from one place up to another."""
+    return Cells(
+        cells.chances[first:end],
+        cells.orders_minor[first:end],
+        cells.per_day[first:end],
+        cells.units[first:end],
+        cells.taken[first:end],
+        cells.stores[first:end],
     )
-    return min(margin * weights.worth_percent / 100, weights.worth_max_minor)
+
+
+def worth_of(terms: Terms, weights: Weights) -> Worth:
+    """Return what units are worth in all, and its parts."""
+    if not terms:
+        return NOTHING_ELSE
+    total: Ints = np.sum([*terms.values()], axis=0)
+    return Worth(np.minimum(total, weights.worth_max_minor), terms)
 
 
 def asked_of(

@@ -1,7 +1,8 @@
 """SQL of learned prices: what they are learned from, what is kept, and which version is in force."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
@@ -23,28 +24,27 @@ CELLS = f"""
     WITH store AS (
         SELECT node_id, number FROM unnest($4::text[]) WITH ORDINALITY AS t (node_id, number)
     ), cell AS (
-        SELECT s.sku, s.node_id, number::int - 1 AS number,
-               s.on_hand - s.unavailable > 0 AS there
-        FROM stock s JOIN store USING (node_id) WHERE s.sku > $5 AND s.sku <= $6
+        SELECT sku, node_id, number::int - 1 AS number, on_hand - unavailable > 0 AS there
+        FROM stock JOIN store USING (node_id) WHERE {{some}}
     ), gone AS (
         SELECT sku, node_id,
-               (coalesce(sum(quantity * weight) FILTER (WHERE kind = ANY ($7::text[])), 0)
+               (coalesce(sum(quantity * weight) FILTER (WHERE kind = ANY ($5::text[])), 0)
                 + greatest(0, coalesce(sum(quantity * weight) FILTER (WHERE {MISSED}), 0)
                 - coalesce(sum(quantity * weight) FILTER (WHERE {TOLD_LATER}), 0)))::float8
                AS sold,
-               (coalesce(sum(quantity) FILTER (WHERE kind = ANY ($7::text[])), 0)
+               (coalesce(sum(quantity) FILTER (WHERE kind = ANY ($5::text[])), 0)
                 + greatest(0, coalesce(sum(quantity) FILTER (WHERE {MISSED}), 0)
                 - coalesce(sum(quantity) FILTER (WHERE {TOLD_LATER}), 0)))::bigint
                AS sold_units,
                (extract(epoch FROM $1 - max(happened_at)) / 86400)::float8 AS quiet_days
         FROM movement, LATERAL (SELECT {AGED.format(at="happened_at")} AS weight) AS aged
-        WHERE sku > $5 AND sku <= $6 AND recorded_at >= $3 AND happened_at >= $3
+        WHERE {{some}} AND recorded_at >= $3 AND happened_at >= $3
             AND happened_at <= $1
-            AND (kind = ANY ($7::text[]) OR {MISSED} OR {TOLD_LATER})
+            AND (kind = ANY ($5::text[]) OR {MISSED} OR {TOLD_LATER})
         GROUP BY sku, node_id
     ), due AS (
         SELECT sku, node_id, min(expected_on) - $1::date AS due_days FROM supply
-        WHERE sku > $5 AND sku <= $6 AND quantity > received AND expected_on >= $1::date
+        WHERE {{some}} AND quantity > received AND expected_on >= $1::date
         GROUP BY sku, node_id
     )
     SELECT sku, array_agg(number ORDER BY number), array_agg(there ORDER BY number),
@@ -55,6 +55,8 @@ CELLS = f"""
     GROUP BY sku ORDER BY sku
 """
 """The stock records of some skus at some stores, with what walk-ins took of them: see `read_cells`."""
+BETWEEN = CELLS.format(some="sku > $6 AND sku <= $7")
+AMONG = CELLS.format(some="sku = ANY ($6::text[])")
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +79,19 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     """Chances of a refusal: of nodes, by category and part of the day."""
     pace_nodes: int
     """Nodes of which it is known how much work they are given."""
+    priced_orders: int = 0
+    """Recorded orders that stood for those to come."""
+    order_price_records: int = 0
+    """Stock records of which a unit is worth something to orders to come."""
+    order_price_gap: float = 0.0
+    """How far these prices are from the best, as a share of what the orders cost."""
+    walk_in_weight: float = 1.0
+    """How much the chance counts that a walk-in wants a unit, by what that would have saved of
+    late."""
+    order_weight: float = 0.0
+    """The same of what units are worth to orders to come."""
+    weighed_at: datetime | None = None
+    """When that was last looked at; never where there were too few orders."""
 
 
 class StoreRow(msgspec.Struct, frozen=True):
@@ -110,18 +125,32 @@ class Pace(msgspec.Struct, frozen=True):
     node_id: str
     orders_per_day: float
     units_per_day: float
+    place_minor: int = 0
+    """What one more fulfillment there is worth to orders to come."""
 
 
-class WalkInRow(msgspec.Struct, frozen=True):
-    """What walk-ins want of an item at stores, and what else prices need to know of it."""
+class Priced(NamedTuple):
+    """What is learned of one stock record."""
+
+    node_id: str
+    per_day: float
+    """Units that walk-ins want."""
+    days: float
+    """Until the next delivery."""
+    orders_minor: int
+    """What a unit is worth to orders to come."""
+
+
+class ItemRow(NamedTuple):
+    """What prices need to know of an item."""
 
     sku: str
     category: str
     unit_margin_minor: int | None
-    node_ids: list[str]
-    per_day: list[float]
-    days: list[float]
-    """Until the next delivery."""
+    unit_price_minor: int | None
+    markdown_on: date | None
+    markdown_price_minor: int | None
+    style: str | None
 
 
 class Learned(msgspec.Struct, frozen=True):
@@ -168,13 +197,27 @@ async def read_cells(
     """
     until_at, since_at, half_life = period
     rows = await connection.fetch(
-        CELLS,
+        BETWEEN,
         until_at,
         half_life,
         since_at,
         node_ids,
-        *bounds,
         WANTED_KINDS,
+        *bounds,
+    )
+    return [CellsRow(*row) for row in rows]
+
+
+async def read_cells_of(
+    connection: asyncpg.Connection,
+    skus: Sequence[str],
+    node_ids: Sequence[str],
+    period: tuple[datetime, datetime, timedelta],
+) -> list[CellsRow]:
+    """Return the same of these skus."""
+    until_at, since_at, half_life = period
+    rows = await connection.fetch(
+        AMONG, until_at, half_life, since_at, node_ids, WANTED_KINDS, list(skus)
     )
     return [CellsRow(*row) for row in rows]
 
@@ -264,24 +307,25 @@ async def read_pace(
 # What is kept
 
 
-async def replace_walk_ins(
-    connection: asyncpg.Connection,
-    bounds: tuple[str, str],
-    learned: Sequence[Learned],
-    learned_at: datetime,
-) -> None:
-    """Have exactly this demand of the skus after the first bound and up to the second."""
-    await connection.execute("DELETE FROM walk_in WHERE sku > $1 AND sku <= $2", *bounds)
-    await connection.copy_records_to_table(
-        "walk_in",
-        columns=["sku", "node_ids", "per_day", "days", "learned_at"],
-        records=[(*msgspec.structs.astuple(each), learned_at) for each in learned],
+async def next_version(connection: asyncpg.Connection) -> int:
+    """Return a version that nothing was ever written for."""
+    version: int = await connection.fetchval(
+        "SELECT greatest((SELECT max(version) FROM price_version),"
+        " (SELECT max(version) FROM price_page), 0) + 1"
     )
+    return version
 
 
-async def delete_walk_ins_after(connection: asyncpg.Connection, sku: str) -> None:
-    """Forget the demand of skus after the last item, as of items that have gone."""
-    await connection.execute("DELETE FROM walk_in WHERE sku > $1", sku)
+async def insert_page(
+    connection: asyncpg.Connection, version: int, last_sku: str, body: bytes
+) -> None:
+    """Keep a page of a version that is not in force yet."""
+    await connection.execute("INSERT INTO price_page VALUES ($1, $2, $3)", version, last_sku, body)
+
+
+async def delete_pages(connection: asyncpg.Connection, version: int) -> None:
+    """Forget the pages of all other versions; whoever is still reading them sees them to the end."""
+    await connection.execute("DELETE FROM price_page WHERE version <> $1", version)
 
 
 async def replace_refusals(
@@ -303,33 +347,19 @@ async def replace_pace(
     await connection.execute("DELETE FROM work_pace")
     await connection.copy_records_to_table(
         "work_pace",
-        columns=["node_id", "orders_per_day", "units_per_day", "learned_at"],
+        columns=["node_id", "orders_per_day", "units_per_day", "place_minor", "learned_at"],
         records=[(*msgspec.structs.astuple(each), learned_at) for each in learned],
     )
 
 
-async def publish(
-    connection: asyncpg.Connection,
-    since_at: datetime,
-    started_at: datetime,
-    valid: timedelta,
-    counts: tuple[int, int, int, int, int],
-) -> int:
-    """Put what was written in force for every process, for some time; return its version.
-
-    Counts are units sold, lines asked, stock records, chances of refusal and nodes with a pace.
-    """
-    version: int = await connection.fetchval(
-        "INSERT INTO price_version (version, since_at, started_at, valid_until_at, sold_units, asked_lines,"
-        " walk_in_records, refusal_cells, pace_nodes)"
-        " SELECT coalesce(max(version), 0) + 1, $1, $2, now() + $3, $4, $5, $6, $7, $8 FROM price_version"
-        " RETURNING version",
-        since_at,
-        started_at,
-        valid,
-        *counts,
+async def publish(connection: asyncpg.Connection, version: Version) -> None:
+    """Put what was written in force for every process."""
+    fields = Version.__struct_fields__
+    places = ", ".join(f"${n}" for n, _ in enumerate(fields, 1))
+    await connection.execute(
+        f"INSERT INTO price_version ({', '.join(fields)}) VALUES ({places})",
+        *msgspec.structs.astuple(version),
     )
-    return version
 
 
 # What is in force
@@ -344,28 +374,39 @@ async def find_version(connection: asyncpg.Connection) -> Version | None:
     return Version(**row) if row else None
 
 
-async def read_walk_ins(connection: asyncpg.Connection, after: str, limit: int) -> list[WalkInRow]:
-    """Return up to `limit` items after a sku with what walk-ins want of them, by sku."""
+async def read_items(connection: asyncpg.Connection, bounds: tuple[str, str]) -> list[ItemRow]:
+    """Return the items after the first bound and up to the second, by sku."""
     rows = await connection.fetch(
-        "SELECT i.sku, i.category, i.unit_margin_minor, coalesce(w.node_ids, '{}'),"
-        " coalesce(w.per_day, '{}'), coalesce(w.days, '{}')"
-        " FROM item i LEFT JOIN walk_in w USING (sku) WHERE i.sku > $1 ORDER BY i.sku LIMIT $2",
+        f"SELECT {', '.join(ItemRow._fields)} FROM item WHERE sku > $1 AND sku <= $2 ORDER BY sku",
+        *bounds,
+    )
+    return [ItemRow(*row) for row in rows]
+
+
+async def read_pages(
+    connection: asyncpg.Connection, version: int, after: str, limit: int
+) -> list[tuple[str, bytes]]:
+    """Return up to `limit` pages of a version after a sku: their last sku and what they keep."""
+    rows = await connection.fetch(
+        "SELECT last_sku, body FROM price_page WHERE version = $1 AND last_sku > $2"
+        " ORDER BY last_sku LIMIT $3",
+        version,
         after,
         limit,
     )
-    return [WalkInRow(*row) for row in rows]
+    return [(row[0], row[1]) for row in rows]
 
 
-async def find_walk_ins(connection: asyncpg.Connection, skus: Sequence[str]) -> list[WalkInRow]:
-    """Return what walk-ins want of these items, by sku."""
+async def find_pages(connection: asyncpg.Connection, skus: Sequence[str]) -> list[bytes]:
+    """Return the pages in force that these skus are in, each once."""
     rows = await connection.fetch(
-        "SELECT i.sku, i.category, i.unit_margin_minor, coalesce(w.node_ids, '{}'),"
-        " coalesce(w.per_day, '{}'), coalesce(w.days, '{}')"
-        " FROM item i LEFT JOIN walk_in w USING (sku) WHERE i.sku = ANY ($1::text[])"
-        " ORDER BY i.sku",
-        skus,
+        "SELECT DISTINCT ON (p.last_sku) p.body FROM unnest($1::text[]) AS asked (sku),"
+        " (SELECT max(version) AS version FROM price_version) AS newest,"
+        " LATERAL (SELECT last_sku, body FROM price_page WHERE version = newest.version"
+        " AND last_sku >= asked.sku ORDER BY last_sku LIMIT 1) AS p",
+        list(skus),
     )
-    return [WalkInRow(*row) for row in rows]
+    return [row[0] for row in rows]
 
 
 async def read_refusals(connection: asyncpg.Connection) -> list[Refusal]:
@@ -394,6 +435,6 @@ async def find_refusals(
 async def read_paces(connection: asyncpg.Connection) -> list[Pace]:
     """Return the pace of all nodes."""
     rows = await connection.fetch(
-        "SELECT node_id, orders_per_day, units_per_day FROM work_pace ORDER BY node_id"
+        "SELECT node_id, orders_per_day, units_per_day, place_minor FROM work_pace ORDER BY node_id"
     )
     return [Pace(*row) for row in rows]

@@ -1,35 +1,35 @@
 """The job that learns prices: reads what happened in steps, writes it, and puts it in force at last.
 
 Every step is a transaction of its own, so that none holds anybody up; what is in force meanwhile is
-the version before, with some rows that are newer already. A run that is broken off leaves that, and
-the next one mends it: everything is learned anew each time.
+the version before. A run that is broken off leaves pages of a version that never comes into force, and
+the next one takes them away: everything is learned anew each time.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
-from typing import TypeVar
 
 import asyncpg
 import msgspec
 import structlog
 
-from inventory.records import forbid_timeout
 from services import records as shared_records
 from services.database import Database
 from services.prices import demand, records, refusals
+from services.prices.ahead import OrderPrices, Prices, look_ahead
+from services.prices.choosing import UNTRIED, choose
 from services.prices.demand import Cells, Span
-from services.prices.records import Learned
+from services.prices.pages import Item, packed
+from services.prices.records import ItemRow, Learned, Pace, Priced, Version
+from services.prices.steps import patiently
 from services.settings import Settings
 
 SKUS_MAX = 2_000
 """Skus read or written in one transaction."""
 PROGRESS_S = 10.0
 """Pause between two lines of the log about a run."""
-
-T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -84,16 +84,49 @@ async def refresh(settings: Settings, database: Database) -> records.Version:
     )
     run = Run(database, now, span, timedelta(seconds=settings.prices_stale_s), monotonic())
     cells = await gather(run)
-    found = await asyncio.to_thread(demand.learned, cells)
-    await write_walk_ins(run, cells, found)
-    work = partial(publish, run=run, cells=cells, walk_ins=found.values())
-    await patiently(database, work)
+    walk_ins = await asyncio.to_thread(demand.learned, cells)
+    ahead = await look_ahead(settings, database, now)
+    found = Found(cells=cells, walk_ins=walk_ins, ahead=ahead)
+    weighed = await weights_now(settings, database, span, now)
     async with database.connect() as connection:
-        version = await records.find_version(connection)
-    if version is None:
-        raise RuntimeError("the version that was just published is gone")
+        number = await records.next_version(connection)
+    await write_pages(run, found, number)
+    version = await patiently(
+        database, partial(publish, run=run, found=found, weighed=weighed, number=number)
+    )
     log.info("prices learned", **msgspec.to_builtins(version))
     return version
+
+
+class Found(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """What was learned of units."""
+
+    cells: Cells
+    walk_ins: Mapping[int, Learned]
+    """By the place of the sku in `cells`."""
+    ahead: Prices
+
+
+class Weights(msgspec.Struct, frozen=True):
+    """How much prices of units count, and since when that is known."""
+
+    walk_in: float
+    orders: float
+    weighed_at: datetime | None
+
+
+async def weights_now(settings: Settings, database: Database, span: Span, now: datetime) -> Weights:
+    """Return how much prices count: as was found not long ago, or as is found now."""
+    async with database.connect() as connection:
+        last = await records.find_version(connection)
+    if last is not None and last.weighed_at is not None:
+        kept = Weights(last.walk_in_weight, last.order_weight, last.weighed_at)
+        if now - last.weighed_at < timedelta(seconds=settings.prices_replay_s):
+            return kept
+    else:
+        kept = Weights(UNTRIED.walk_in, UNTRIED.orders, None)
+    found = await choose(settings, database, span, now)
+    return kept if found is None else Weights(found.walk_in, found.orders, now)
 
 
 async def gather(run: Run) -> Cells:
@@ -123,48 +156,85 @@ async def gather(run: Run) -> Cells:
     return cells
 
 
-async def write_walk_ins(run: Run, cells: Cells, found: Mapping[int, Learned]) -> None:
-    """Replace the demand of all skus, in the steps in which they were read."""
-    after, start = "", 0
-    for before, after, end in cells.bounds:
-        own = [found[place] for place in range(start, end) if place in found]
-        await run.database.run(
-            partial(
-                records.replace_walk_ins,
-                bounds=(before, after),
-                learned=own,
-                learned_at=run.started_at,
-            )
-        )
-        start = end
-        run.tell("writing", start)
-    await run.database.run(partial(records.delete_walk_ins_after, sku=after))
+async def write_pages(run: Run, found: Found, version: int) -> None:
+    """Write what is known of all skus, in the steps in which they were read."""
+    by_sku = {each.sku: each for each in found.walk_ins.values()}
+    orders = {each.sku: each for each in found.ahead.units}
+    written = 0
+    for before, after, _ in found.cells.bounds:
+        bounds = before, after
+
+        async def write(connection: asyncpg.Connection, bounds: tuple[str, str] = bounds) -> int:
+            items = await records.read_items(connection, bounds)
+            rows = [
+                (row.sku, item_of(row), priced(by_sku.get(row.sku), orders.get(row.sku)))
+                for row in items
+            ]
+            await records.insert_page(connection, version, bounds[1], packed(rows))
+            return len(rows)
+
+        written += await run.database.run(write)
+        run.tell("writing", written)
+
+
+def item_of(row: ItemRow) -> Item:
+    """Return what prices need to know of an item."""
+    return Item(*row[1:])
+
+
+def priced(walk_ins: Learned | None, orders: OrderPrices | None) -> list[Priced]:
+    """Return what is known of the records of a sku, of those of which anything is."""
+    rows: dict[str, Priced] = {}
+    if walk_ins is not None:
+        columns = walk_ins.node_ids, walk_ins.per_day, walk_ins.days
+        for node_id, per_day, days in zip(*columns, strict=True):
+            rows[node_id] = Priced(node_id, per_day, days, 0)
+    if orders is not None:
+        for node_id, minor in zip(orders.node_ids, orders.worth_minor, strict=True):
+            known = rows.get(node_id, Priced(node_id, 0.0, 0.0, 0))
+            rows[node_id] = known._replace(orders_minor=minor)
+    return [rows[node_id] for node_id in sorted(rows)]
 
 
 async def publish(
-    connection: asyncpg.Connection, *, run: Run, cells: Cells, walk_ins: Collection[Learned]
-) -> int:
+    connection: asyncpg.Connection, *, run: Run, found: Found, weighed: Weights, number: int
+) -> Version:
     """Write what nodes refused and were given, and put everything in force."""
     seen, asked_lines = await records.read_answered(connection, *run.period)
     chances = await asyncio.to_thread(refusals.learned, seen)
-    pace = await records.read_pace(connection, *run.period)
+    pace = with_places(await records.read_pace(connection, *run.period), found.ahead.rooms)
     await records.replace_refusals(connection, chances, run.started_at)
     await records.replace_pace(connection, pace, run.started_at)
-    counts = (
-        cells.sold_units,
-        asked_lines,
-        sum(len(each.node_ids) for each in walk_ins),
-        len(chances),
-        len(pace),
+    now = await shared_records.database_now(connection)
+    version = Version(
+        version=number,
+        since_at=run.since_at,
+        started_at=run.started_at,
+        published_at=now,
+        valid_until_at=now + run.valid,
+        sold_units=found.cells.sold_units,
+        asked_lines=asked_lines,
+        walk_in_records=sum(len(each.node_ids) for each in found.walk_ins.values()),
+        refusal_cells=len(chances),
+        pace_nodes=len(pace),
+        priced_orders=found.ahead.orders,
+        order_price_records=sum(len(each.node_ids) for each in found.ahead.units),
+        order_price_gap=found.ahead.gap,
+        walk_in_weight=weighed.walk_in,
+        order_weight=weighed.orders,
+        weighed_at=weighed.weighed_at,
     )
-    return await records.publish(connection, run.since_at, run.started_at, run.valid, counts)
+    await records.publish(connection, version)
+    await records.delete_pages(connection, number)
+    return version
 
 
-async def patiently(database: Database, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-    """Run `work`, which reads whole tables, in a transaction without a limit of time."""
-
-    async def unhurried(connection: asyncpg.Connection) -> T:
-        await forbid_timeout(connection)
-        return await work(connection)
-
-    return await database.run(unhurried)
+def with_places(paces: list[Pace], rooms: Mapping[str, int]) -> list[Pace]:
+    """Return the pace of nodes with what a place is worth there, and of nodes with only that."""
+    known = {each.node_id for each in paces}
+    found = [
+        msgspec.structs.replace(each, place_minor=rooms.get(each.node_id, 0)) for each in paces
+    ]
+    return found + [
+        Pace(node_id, 0.0, 0.0, minor) for node_id, minor in rooms.items() if node_id not in known
+    ]

@@ -1,9 +1,8 @@
 """The tables of learned prices. All of them can be learned again; nothing else is kept in them."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 
-from inventory.tables import instant, metadata
+from inventory.tables import ZERO, instant, metadata
 
 __all__ = ["metadata"]
 
@@ -20,26 +19,26 @@ price_version = sa.Table(
     sa.Column("walk_in_records", sa.BigInteger, nullable=False),
     sa.Column("refusal_cells", sa.BigInteger, nullable=False),
     sa.Column("pace_nodes", sa.BigInteger, nullable=False),
+    sa.Column("priced_orders", sa.BigInteger, nullable=False, server_default=ZERO),
+    sa.Column("order_price_records", sa.BigInteger, nullable=False, server_default=ZERO),
+    sa.Column("order_price_gap", sa.REAL, nullable=False, server_default=ZERO),
+    sa.Column("walk_in_weight", sa.REAL, nullable=False, server_default=sa.text("1")),
+    sa.Column("order_weight", sa.REAL, nullable=False, server_default=ZERO),
+    sa.Column(
+        "weighed_at",
+        sa.DateTime(timezone=True),
+        comment="When the weights were last tried on what had been.",
+    ),
     comment="What was learned when, from what; the newest is in force.",
 )
 
-walk_in = sa.Table(
-    "walk_in",
+price_page = sa.Table(
+    "price_page",
     metadata,
-    sa.Column("sku", sa.Text, primary_key=True),
-    sa.Column("node_ids", pg.ARRAY(sa.Text), nullable=False),
-    sa.Column(
-        "per_day", pg.ARRAY(sa.REAL), nullable=False, comment="Units walk-ins want, by node."
-    ),
-    sa.Column(
-        "days", pg.ARRAY(sa.REAL), nullable=False, comment="Until the next delivery, by node."
-    ),
-    instant("learned_at"),
-    sa.CheckConstraint(
-        "cardinality(node_ids) = cardinality(per_day) AND cardinality(node_ids) = cardinality(days)",
-        name="lengths",
-    ),
-    comment="Demand of walk-ins at the stores that stock a sku.",
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("last_sku", sa.Text, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False, comment="msgpack, zlib"),
+    comment="What units are worth where they stand, some skus together.",
 )
 
 refusal = sa.Table(
@@ -67,5 +66,12 @@ work_pace = sa.Table(
     sa.Column("orders_per_day", sa.REAL, nullable=False),
     sa.Column("units_per_day", sa.REAL, nullable=False),
     instant("learned_at"),
+    sa.Column(
+        "place_minor",
+        sa.BigInteger,
+        nullable=False,
+        server_default=ZERO,
+        comment="What one more fulfillment is worth to orders to come.",
+    ),
     comment="How much work a node is given on a day it works.",
 )

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,10 +10,14 @@ from hypothesis import strategies as st
 
 from inventory.view import StockView
 from routing.prices import poisson_tail
-from services.planning.playbook import BUILT_IN, Weights, weights_of
-from services.prices.book import Book, Item, Parts, wanted_by_slot
+from services.planning.network import Network, build
+from services.planning.playbook import Weights, weights_of
+from services.planning.records import NetworkRows
+from services.planning.strategy_documents import Strategy
+from services.prices.book import Book, Parts, in_order
+from services.prices.pages import Item, packed, read_page
 from services.prices.pricing import Pricing, asked_of
-from services.prices.records import Version, WalkInRow
+from services.prices.records import Priced, Version
 
 NOW = datetime(2026, 5, 12, 15, tzinfo=UTC)
 VALUE = 1_000
@@ -35,10 +40,10 @@ def version() -> Version:
 
 
 def protecting() -> Weights:
-    """Return the weights of the built-in strategy that protects stores."""
-    weights = weights_of(BUILT_IN["protect-stores"])
+    """Return the weights of a strategy that looks at walk-ins alone."""
+    weights = weights_of(Strategy(worth_percent=100))
     if weights is None:
-        raise RuntimeError("protect-stores weighs no prices")
+        raise RuntimeError("the strategy weighs no prices")
     return weights
 
 
@@ -54,22 +59,28 @@ def stocked(units: dict[str, dict[str, int]]) -> StockView:
 def book(view: StockView, wanted: dict[str, dict[str, float]]) -> Book:
     """Return prices of units wanted by sku and node."""
     parts = Parts(view)
-    parts.add(
-        [
-            WalkInRow(
-                sku, "", VALUE, list(own), [mean / 7 for mean in own.values()], [7.0] * len(own)
-            )
-            for sku, own in wanted.items()
-        ]
-    )
-    return Book(version(), *wanted_by_slot(parts), parts.items, {}, {}, {})
+    rows = [
+        (
+            sku,
+            Item("", VALUE),
+            [Priced(node_id, mean / 7, 7.0, 0) for node_id, mean in sorted(own.items())],
+        )
+        for sku, own in sorted(wanted.items())
+    ]
+    parts.add(read_page(packed(rows)))
+    return Book(version(), *in_order(parts), parts.items, {}, {}, {})
+
+
+def nowhere() -> Network:
+    """Return a network without any node."""
+    return build(NetworkRows())
 
 
 def worth(view: StockView, prices: Book, sku: str, quantity: int = 1) -> dict[str, int]:
     """Return what a unit is worth at each node, in an order of so many."""
     counts, numbers, _ = view.held_of([sku], "web")
     asked = asked_of([(sku, quantity, 0)], [sku], counts, numbers)
-    found = Pricing(view).worth(prices, asked, protecting())
+    found = Pricing(view).worth(prices, asked, protecting(), nowhere(), NOW).minor
     if not found.size:
         return {}
     return {view.node_ids[n]: int(w) for n, w in zip(numbers, found, strict=True)}
@@ -148,10 +159,9 @@ def test_an_item_without_a_margin_is_worth_a_share_of_its_price() -> None:
     """And nothing where the order does not say what it is sold for."""
     view = stocked({"MUG": {"A": 1}})
     made = book(view, {"MUG": {"A": 50.0}})
-    prices = Book(
-        made.version, made.starts, made.nodes, made.means, {"MUG": Item("", None)}, {}, {}, {}
-    )
+    prices = msgspec.structs.replace(made, items={"MUG": Item("", None)})
     counts, numbers, _ = view.held_of(["MUG"], "web")
     for unit_price_minor, expected in ((2_000, [600]), (0, [])):
         asked = asked_of([("MUG", 1, unit_price_minor)], ["MUG"], counts, numbers)
-        assert Pricing(view).worth(prices, asked, protecting()).tolist() == expected
+        found = Pricing(view).worth(prices, asked, protecting(), nowhere(), NOW)
+        assert found.minor.tolist() == expected

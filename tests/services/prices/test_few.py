@@ -26,7 +26,13 @@ async def test_a_few_records_have_the_prices_that_orders_see(
     shown = (await caller.get("/v1/prices", role="planner", params={"sku": "MUG"})).json()["units"]
     network = caller.runtime.network.current
     records = [
-        Record(each["node_id"], "MUG", network.nodes[each["node_id"]].time_zone, each["available"])
+        Record(
+            each["node_id"],
+            "MUG",
+            network.nodes[each["node_id"]].time_zone,
+            each["available"],
+            network.nodes[each["node_id"]].kind == "store",
+        )
         for each in shown
     ]
     weights = weights_of(BUILT_IN["protect-stores"])
@@ -53,5 +59,5 @@ async def test_before_anything_was_learned_nothing_has_a_price(
     assert weights is not None
     async with database.connect() as connection:
         now = await shared_records.database_now(connection)
-        record = Record("ST-EAST", "MUG", "UTC", 1)
+        record = Record("ST-EAST", "MUG", "UTC", 1, store=True)
         assert await few_prices(connection, [record], {"MUG": 1}, weights, now) == {}

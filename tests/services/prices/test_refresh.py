@@ -7,6 +7,7 @@ import pytest
 
 from services.database import Database
 from services.prices import records
+from services.prices.few import find_priced
 from services.prices.refresh import refresh, refresh_due
 from services.prices.refusals import ALL_DAY
 from services.settings import Settings
@@ -24,13 +25,12 @@ async def test_what_tills_sold_becomes_demand_of_the_stores_that_stock_it(
     version = await learn(caller, database, settings)
     assert (version.version, version.sold_units) == (1, 30)
     async with database.connect() as connection:
-        found = {
-            each.sku: each for each in await records.find_walk_ins(connection, ["LAMP", "MUG"])
-        }
-    assert found["MUG"].node_ids == ["ST-EAST", "ST-WEST"]
-    assert found["MUG"].per_day[0] > 5 * found["MUG"].per_day[1] > 0
-    assert found["MUG"].days == [7.0, 7.0]
-    assert set(found["LAMP"].node_ids) <= {"ST-WEST"}
+        found = await find_priced(connection, ["LAMP", "MUG"])
+    east, west = found["MUG"][1]
+    assert (east.node_id, west.node_id) == ("ST-EAST", "ST-WEST")
+    assert east.per_day > 5 * west.per_day > 0
+    assert (east.days, west.days) == (7.0, 7.0)
+    assert {each.node_id for each in found["LAMP"][1]} <= {"ST-WEST"}
 
 
 async def test_what_a_tills_snapshot_misses_was_sold(
@@ -77,8 +77,8 @@ async def test_an_expected_delivery_is_how_far_demand_is_looked_ahead(
     assert put.status_code in (200, 201), put.text
     await learn(caller, database, settings)
     async with database.connect() as connection:
-        (found,) = await records.find_walk_ins(connection, ["MUG"])
-    assert dict(zip(found.node_ids, found.days, strict=True))["ST-EAST"] == 3.0
+        _, found = (await find_priced(connection, ["MUG"]))["MUG"]
+    assert {each.node_id: each.days for each in found}["ST-EAST"] == 3.0
 
 
 async def test_what_nodes_answer_becomes_their_chance_of_a_refusal(
@@ -141,4 +141,6 @@ async def test_what_is_not_wanted_any_more_is_forgotten(
         await connection.execute("DELETE FROM movement")
     assert (await refresh(settings, database)).walk_in_records == 0
     async with database.connect() as connection:
-        assert await connection.fetchval("SELECT count(*) FROM walk_in") == 0
+        found = await find_priced(connection, ["LAMP", "MUG"])
+        assert await connection.fetchval("SELECT count(DISTINCT version) FROM price_page") == 1
+    assert [learned for _, learned in found.values()] == [[], []]

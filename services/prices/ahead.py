@@ -1,0 +1,200 @@
+"""What stock and capacity are worth to orders to come: the orders of late stand for them.
+
+A sample of the orders that came in as many days as pass until the next replenishment is decided
+again, all together, on the stock of now. What a unit more would save them is its price, see
+`routing.prices_ahead`; only skus that are asked often have one.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import numpy as np
+
+from routing.decided_again import Again, Cell, cells_of, ready
+from routing.hindsight_day import DayOrder
+from routing.prices_ahead import Ahead, Coming, Shelves, prices_ahead
+from routing.record import digest_of
+from services.database import Database
+from services.prices import order_records as records
+from services.prices.recorded import TERRAINS_MAX, Found, read_orders
+from services.prices.steps import patiently
+from services.settings import Settings
+
+LINES_MAX = 6
+"""Longer orders are left out: few, slow to decide, and their items are asked by others, too."""
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """Some of the orders of a period."""
+
+    since: datetime
+    orders: list[DayOrder]
+    ids: list[UUID]
+    in_all: int
+
+    @property
+    def each(self) -> float:
+        """How many orders of the period each of the sample stands for."""
+        return self.in_all / max(1, len(self.orders))
+
+
+class Samples(msgspec.Struct, frozen=True):
+    """Samples of several periods that refer to the same nodes."""
+
+    samples: list[Sample]
+    numbers: Mapping[str, int]
+
+    @property
+    def skus(self) -> list[str]:
+        """All skus that are asked for."""
+        return sorted(
+            {
+                line.sku
+                for sample in self.samples
+                for order in sample.orders
+                for line in order.asked.lines
+            }
+        )
+
+
+class OrderPrices(msgspec.Struct, frozen=True):
+    """What units of one sku are worth to orders to come; lists side by side."""
+
+    sku: str
+    node_ids: list[str]
+    worth_minor: list[int]
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """What was found, and from how many orders."""
+
+    units: list[OrderPrices]
+    rooms: Mapping[str, int]
+    """By node, what one more fulfillment is worth."""
+    orders: int
+    gap: float
+
+
+NOTHING = Prices([], {}, 0, 0.0)
+
+
+async def look_ahead(settings: Settings, database: Database, now: datetime) -> Prices:
+    """Return what units and places are worth to the orders of the coming days."""
+    if not settings.prices_orders_max:
+        return NOTHING
+    days = settings.prices_replenish_days
+    bounds = [now - timedelta(days=days), now]
+    found = await read_samples(database, bounds, settings.prices_orders_max)
+
+    async def once(
+        connection: asyncpg.Connection,
+    ) -> tuple[list[tuple[str, str, int, int]], dict[str, float]]:
+        until_on = (now + timedelta(days=days)).date()
+        rows = await records.read_shelves(connection, found.skus, until_on)
+        return rows, await records.read_rooms(connection)
+
+    rows, rooms = await patiently(database, once)
+    by_node = {node_id: a_day * days for node_id, a_day in rooms.items()}
+    return await asyncio.to_thread(priced, settings, found, rows, by_node)
+
+
+def priced(
+    settings: Settings,
+    found: Samples,
+    rows: Sequence[tuple[str, str, int, int]],
+    rooms: Mapping[str, float],
+) -> Prices:
+    """Return the prices of a sample's skus at their records, and of nodes' places."""
+    (sample,) = found.samples
+    index: dict[Cell, int] = {(row[0], row[1]): n for n, row in enumerate(rows)}
+    units = np.array([[row[2], row[3]] for row in rows], np.int64).reshape(-1, 2)
+    fast = fast_cells(sample, index, settings.prices_fast_orders_min)
+    shelves = Shelves(index, units[:, 0], units.clip(0).sum(axis=1).astype(float), fast, rooms)
+    solved = solve(settings, sample, shelves, found.numbers)
+    by_sku: dict[str, OrderPrices] = {}
+    for (node_id, sku), place in index.items():
+        if minor := int(solved.worth_minor[place]):
+            row = by_sku.setdefault(sku, OrderPrices(sku, [], []))
+            row.node_ids.append(node_id)
+            row.worth_minor.append(minor)
+    return Prices([*by_sku.values()], solved.room_minor, len(sample.orders), solved.gap)
+
+
+def solve(
+    settings: Settings, sample: Sample, shelves: Shelves, numbers: Mapping[str, int]
+) -> Ahead:
+    """Return the prices of shelves for orders like those of a sample."""
+    by_sku = cells_of(shelves.places, numbers)
+    coming = [
+        Coming(decidable(order, by_sku, settings.prices_short_minor), sample.each)
+        for order in sample.orders
+    ]
+    return prices_ahead(coming, shelves, settings.prices_orders_s)
+
+
+def decidable(
+    order: DayOrder, by_sku: Mapping[str, Sequence[tuple[int, int]]], short_minor: int
+) -> Again:
+    """Return an order ready to be decided again, at a price of a shortfall that somebody would pay.
+
+    A strategy's own is there to outweigh all else: no unit is worth that to anybody.
+    """
+    policy = order.asked.policy
+    bounded = msgspec.structs.replace(
+        policy, shortage_minor=min(policy.shortage_minor, short_minor)
+    )
+    return ready(order.terrain, order.asked._replace(policy=bounded), by_sku)
+
+
+def fast_cells(sample: Sample, index: Mapping[Cell, int], orders_min: int) -> np.ndarray:
+    """Return which cells are of skus that enough orders of a sample ask for."""
+    asked = Counter(
+        sku for order in sample.orders for sku in {line.sku for line in order.asked.lines}
+    )
+    fast = [asked[sku] >= orders_min for _, sku in index]
+    return np.array(fast, np.bool_).reshape(-1)
+
+
+async def read_samples(database: Database, bounds: Sequence[datetime], limit: int) -> Samples:
+    """Return samples of the periods between bounds that follow each other, of `limit` orders each."""
+
+    async def once(connection: asyncpg.Connection) -> tuple[list[Kept], dict[bytes, bytes]]:
+        kept = []
+        for since, until in pairwise(bounds):
+            in_all = await records.count_decided(connection, since, until)
+            rows = await records.read_decided(connection, since, until, limit)
+            kept.append(Kept(since, in_all, rows))
+        digests = {digest_of(record) for each in kept for _, record in each.rows}
+        return kept, await records.read_terrains(connection, sorted(digests)[:TERRAINS_MAX])
+
+    kept, bodies = await patiently(database, once)
+    rows = [row for each in kept for row in each.rows]
+    found = await asyncio.to_thread(read_orders, [record for _, record in rows], bodies)
+    return Samples(sorted_out(kept, rows, found), found.numbers)
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """Decision records of a period."""
+
+    since: datetime
+    in_all: int
+    rows: list[tuple[UUID, bytes]]
+
+
+def sorted_out(
+    kept: Sequence[Kept], rows: Sequence[tuple[UUID, bytes]], found: Found
+) -> list[Sample]:
+    """Return the orders that were read by the period they came in, without long ones."""
+    samples = [Sample(each.since, [], [], each.in_all) for each in kept]
+    period_of = [n for n, each in enumerate(kept) for _ in each.rows]
+    for order, place in zip(found.orders, found.places, strict=True):
+        if len(order.asked.lines) <= LINES_MAX:
+            samples[period_of[place]].orders.append(order)
+            samples[period_of[place]].ids.append(rows[place][0])
+    return samples
