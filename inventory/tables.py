@@ -1,9 +1,7 @@
 """The tables of the system of record for stock.
 
-Keys follow how the tables are distributed when one machine is not enough: `stock`, `reservation`,
-`movement` and `supply` by sku, so every primary key contains it and no foreign key crosses to
-another distribution. Counters live in narrow rows with free space on each page and no index on a
-changing column, so that updating them stays a heap-only update.
+`stock`, `reservation`, `movement` and `supply` can be distributed by sku: every primary key has it,
+no foreign key crosses. Counters live in narrow rows without an index, so that updates stay heap-only.
 """
 
 import sqlalchemy as sa
@@ -120,20 +118,14 @@ item = sa.Table(
     sa.Column("components", pg.JSONB, nullable=False, server_default="[]"),
     sa.Column("unit_price_minor", sa.BigInteger, comment="Before markdown."),
     sa.Column("markdown_on", sa.Date, comment="From when it costs less."),
-    sa.Column(
-        "markdown_price_minor",
-        sa.BigInteger,
-        comment="What it costs then; 0 at the end of its life.",
-    ),
-    sa.Column("style", sa.Text, comment="What it is a size of, the same for all."),
+    sa.Column("markdown_price_minor", sa.BigInteger, comment="What it costs then."),
+    sa.Column("style", sa.Text, comment="What it is a size of."),
     sa.Column("size", sa.Text),
     sa.CheckConstraint("weight_grams >= 0", name="weight_grams"),
-    sa.CheckConstraint("unit_margin_minor >= 0", name="unit_margin_minor"),
-    sa.CheckConstraint("unit_price_minor >= 0", name="unit_price_minor"),
     sa.CheckConstraint(
-        "(markdown_on IS NULL) = (markdown_price_minor IS NULL) AND markdown_price_minor >= 0",
-        name="markdown",
+        "least(unit_margin_minor, unit_price_minor, markdown_price_minor) >= 0", name="minor"
     ),
+    sa.CheckConstraint("num_nonnulls(markdown_on, markdown_price_minor) <> 1", name="markdown"),
 )
 
 stock = sa.Table(
@@ -229,8 +221,7 @@ reservation = sa.Table(
         name="pool_units",
     ),
     sa.Index(None, "holder_id"),
-    # An allocation's hold is swept by the allocation's own row. Every index here is paid for by
-    # every line of every order.
+    # An allocation's row sweeps its hold; every index here is paid for by every line of every order.
     sa.Index(
         None, "expires_at", postgresql_where=sa.text("state = 'held' AND holder_kind = 'staff'")
     ),

@@ -129,7 +129,8 @@ def _whole_minor(rows: Rows, cells: Cells, stairs: Stairs, ends: Ints) -> Ints:
 def _marked(rows: Rows, cells: Cells, whole_minor: Ints, ends: Ints) -> Marks:
     size, priced = (len(ends), len(rows.abilities)), len(cells.beyond.worth) > 0
     holds, fills = np.zeros(size, np.int32), np.zeros(size, np.int32)
-    filled, touched = np.zeros(size, np.int8), np.empty(size, np.int64)
+    # A row more: `_mark` writes before it knows whether a row is new, once all are touched beyond.
+    filled, touched = np.zeros(size, np.int8), np.empty((size[0], size[1] + 1), np.int64)
     counts = np.zeros(len(ends), np.int64)
     beyond_minor = np.empty((size[1] if priced else 0, len(cells.lines)), np.int64)
     for end in range(len(ends)):

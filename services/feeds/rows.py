@@ -1,7 +1,6 @@
 """What a row of each kind of file must look like, and how to say in a sentence that it does not.
 
-The columns below are the documentation too: each type carries the words with which a rejected row
-is explained, and `services/feeds/README.md` lists the same columns for people.
+Each type carries the words that explain a rejected row; README.md lists the columns for people.
 """
 
 import difflib
@@ -25,8 +24,7 @@ TIME_ZONES = available_timezones()
 CLOCK_SKEW = timedelta(minutes=5)
 """By how much the clock of who counted may be ahead of the database's."""
 
-# A key with a space around it looks the same and is another key: the classic of padded exports.
-# The star means "every one" in rules, so it cannot name one.
+# A key padded with a space is another key that looks the same; the star means "every one" in rules.
 KEY = r"^(?!\*$)(?!\s)[^\x00-\x1f\x7f]+(?<!\s)$"
 TEXT = r"^[^\x00-\x1f\x7f]*$"
 
@@ -249,14 +247,12 @@ CALENDAR = Reference("calendar_id", "calendar", "PUT the calendar first")
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
-    """One row as read: its line in the file (Parquet: its row, from 1) and its fields by column.
-
-    With a `reason` it could not be read, and `fields` holds what there is to show of it.
-    """
+    """One row as read: its line in the file (Parquet: its row, from 1) and its fields by column."""
 
     number: int
     fields: dict[str, object]
     reason: str | None = None
+    """Why it could not be read; `fields` then holds what there is to show of it."""
 
 
 class Kind(msgspec.Struct, frozen=True):

@@ -89,6 +89,11 @@ class ItemBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = None
     size: Annotated[Id | None, Meta(description="Which size of its style it is.")] = None
 
+    def __post_init__(self) -> None:
+        """Raise `ValueError` where a markdown is half told."""
+        if (self.markdown_on is None) != (self.markdown_price_minor is None):
+            raise ValueError("markdown_on and markdown_price_minor are only of use together")
+
 
 class BufferEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Units kept back from promises; a key left out matches everything, the most specific wins."""

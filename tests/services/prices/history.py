@@ -17,6 +17,11 @@ orders = count(1)
 
 async def sold(caller: Caller, node_id: str, sku: str, units: int) -> None:
     """Let a till say that it sold so many just now."""
+    await moved(caller, node_id, sku, "sale", units)
+
+
+async def moved(caller: Caller, node_id: str, sku: str, kind: str, units: int) -> None:
+    """Record one movement of just now."""
     answer = await caller.post(
         "/v1/stock/movements",
         {
@@ -25,7 +30,7 @@ async def sold(caller: Caller, node_id: str, sku: str, units: int) -> None:
                     "movement_id": str(uuid4()),
                     "node_id": node_id,
                     "sku": sku,
-                    "kind": "sale",
+                    "kind": kind,
                     "quantity": units,
                 }
             ]

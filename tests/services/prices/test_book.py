@@ -106,6 +106,21 @@ def test_a_worth_is_the_mean_chance_that_the_units_taken_are_wanted(
 
 
 @settings(deadline=None)
+@given(
+    st.dictionaries(st.sampled_from("ABCDEFG"), st.integers(1, 60), min_size=1),
+    st.dictionaries(st.sampled_from("ABCDEFG"), st.floats(0.01, 80), min_size=1),
+)
+def test_prices_that_count_for_nothing_are_no_prices(
+    units: dict[str, int], wanted: dict[str, float]
+) -> None:
+    """An order is then asked as it is without them, and its plan is the same."""
+    view = stocked({"MUG": units})
+    found = book(view, {"MUG": wanted})
+    none = msgspec.structs.replace(found.version, walk_in_weight=0.0, order_weight=0.0)
+    assert worth(view, msgspec.structs.replace(found, version=none), "MUG") == {}
+
+
+@settings(deadline=None)
 @given(st.integers(1, 40), st.floats(0.01, 500))
 def test_the_more_there_is_the_less_a_unit_is_worth(on_hand: int, mean: float) -> None:
     """More stock never makes an order dearer."""

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql as pg
 
-revision = "0025"
-down_revision = "0024"
+revision = "0026"
+down_revision = "0025"
 
 VERSION: tuple[tuple[str, sa.types.TypeEngine[Any], str], ...] = (
     ("priced_orders", sa.BigInteger(), "0"),
@@ -64,24 +64,31 @@ def upgrade() -> None:
             "markdown_price_minor",
             sa.BigInteger(),
             nullable=True,
-            comment="What it costs then; 0 at the end of its life.",
+            comment="What it costs then.",
         ),
-        sa.Column(
-            "style", sa.Text(), nullable=True, comment="What it is a size of, the same for all."
-        ),
+        sa.Column("style", sa.Text(), nullable=True, comment="What it is a size of."),
         sa.Column("size", sa.Text(), nullable=True),
     ):
         op.add_column("item", column)
-    op.create_check_constraint(op.f("item_unit_price_minor_check"), "item", "unit_price_minor >= 0")
+    op.drop_constraint(op.f("item_unit_margin_minor_check"), "item")
+    op.create_check_constraint(
+        op.f("item_minor_check"),
+        "item",
+        "least(unit_margin_minor, unit_price_minor, markdown_price_minor) >= 0",
+    )
     op.create_check_constraint(
         op.f("item_markdown_check"),
         "item",
-        "(markdown_on IS NULL) = (markdown_price_minor IS NULL) AND markdown_price_minor >= 0",
+        "num_nonnulls(markdown_on, markdown_price_minor) <> 1",
     )
 
 
 def downgrade() -> None:
     """Undo."""
+    op.drop_constraint(op.f("item_minor_check"), "item")
+    op.create_check_constraint(
+        op.f("item_unit_margin_minor_check"), "item", "unit_margin_minor >= 0"
+    )
     for column in ("size", "style", "markdown_price_minor", "markdown_on", "unit_price_minor"):
         op.drop_column("item", column)
     op.drop_column("work_pace", "place_minor")
