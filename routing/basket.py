@@ -196,15 +196,29 @@ def noted(cells: tuple[Ints, Ints, Ints], needs: Ints, nodes: int) -> Bytes:
 @compiled
 def _note(bits: Bytes, rows: Ints, units: Ints) -> bool:
     """Note the rows that have any of a sku; whether its cells are known rows in their order."""
-    before, ascending = -1, True
+    before, byte, known = -1, 0, 0
     for cell in range(len(rows)):
         row = rows[cell]
         if units[cell] > 0:
-            ascending &= row > before
+            if row <= before:
+                bits[:] = 0
+                _note_any(bits, rows, units)
+                return False
             before = row
-            if row >= 0:
-                bits[row >> 3] |= np.uint8(1 << (row & 7))
-    return ascending
+            # Bits of a byte are gathered first: to read back what was just written takes time.
+            known = (known if row >> 3 == byte else 0) | 1 << (row & 7)
+            byte = row >> 3
+            bits[byte] = np.uint8(known)
+    return True
+
+
+@compiled
+def _note_any(bits: Bytes, rows: Ints, units: Ints) -> None:
+    """Note the rows that have any of a sku, in any order."""
+    for cell in range(len(rows)):
+        row = rows[cell]
+        if row >= 0 and units[cell] > 0:
+            bits[row >> 3] |= np.uint8(1 << (row & 7))
 
 
 @compiled

@@ -1,19 +1,35 @@
 """Nodes that an order can tell apart by nothing but their stock, and prices it brings with it."""
 
+from collections.abc import Iterable
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from routing.grid import Ints
 
-__all__ = ["kinds_of", "samples"]
+__all__ = ["NONE", "Kinds", "apart", "kinds_of"]
+
+NONE: Ints = np.zeros(0, np.int64)
 
 
-def kinds_of(own: tuple[Ints, ...], lane_starts: Ints, ways: tuple[Ints, ...]) -> tuple[Ints, Ints]:
-    """The kind of each row, `[R]`, and a row of each kind.
+class Kinds(NamedTuple):
+    """The kinds of R rows."""
 
-    Rows of a kind are alike in all columns of `own`, each `[R]`, and lane by lane in those of
-    `ways`, each `[L]`.
+    kind: Ints = NONE
+    """`[R]`: its number."""
+    kind_rows: Ints = NONE
+    """A row of each kind; any for a kind without rows."""
+    kind_starts: Ints = NONE
+    """Where the rows of each kind begin among those by kind; empty where that is not known."""
+    rows_by_kind: Ints = NONE
+    """`[R]`: rows by kind, ascending in each."""
+
+
+def kinds_of(own: tuple[Ints, ...], lane_starts: Ints, ways: tuple[Ints, ...]) -> Kinds:
+    """The kinds of rows: of one are those alike in all columns of `own`, and lane by lane of `ways`.
+
+    Columns of `own` are `[R]`, those of `ways` `[L]`.
     """
     different: dict[tuple[int, ...], int] = {}
     lanes = [different.setdefault(way, len(different)) for way in _tuples(ways)]
@@ -24,11 +40,19 @@ def kinds_of(own: tuple[Ints, ...], lane_starts: Ints, ways: tuple[Ints, ...]) -
         for each, (first, last) in zip(_tuples(own), spans, strict=True)
     ]
     kind = np.array(kinds, np.int64)
-    return kind, samples(kind)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(kind))]).astype(np.int64)
+    return Kinds(kind, _samples(kind), starts, np.argsort(kind, kind="stable").astype(np.int64))
 
 
-def samples(kind: Ints) -> Ints:
-    """A row of each kind; 0 for a kind without rows."""
+def apart(kind: Ints, rows: Iterable[int]) -> Kinds:
+    """Kinds in which each of `rows` is one of its own: less work than to find all kinds anew."""
+    found, count = kind.copy(), int(kind.max(initial=-1)) + 1
+    for number, row in enumerate(rows):
+        found[row] = count + number
+    return Kinds(found, _samples(found))
+
+
+def _samples(kind: Ints) -> Ints:
     found = np.zeros(int(kind.max(initial=-1)) + 1, np.int64)
     found[kind] = np.arange(len(kind))
     return found

@@ -8,7 +8,7 @@ import msgspec
 from routing import promise
 from routing.basket import Basket, Seen
 from routing.dates import Dates, First
-from routing.kinds import samples
+from routing.kinds import apart
 from routing.plan import Promise
 from routing.problem import Capacity, Node
 from routing.terrain import Terrain, packed
@@ -74,10 +74,7 @@ def _moved(terrain: Terrain, moved: Mapping[int, First | None]) -> Terrain | Non
     rows, promises = terrain.rows, [*terrain.promises]
     ready, abilities, latest = rows.ready.copy(), rows.abilities.copy(), rows.lane_latest.copy()
     dispatches, departures = [*terrain.dispatches], [*terrain.departures]
-    lane_ready, kind = rows.lane_ready.copy(), rows.kind.copy()
-    for number, row in enumerate(moved):
-        # A kind of its own, as its dates are: to sort all rows out anew would cost more.
-        kind[row] = len(rows.kind_rows) + number
+    lane_ready = rows.lane_ready.copy()
     for row, first in moved.items():
         dispatches[row] = first
         if first is None:
@@ -96,8 +93,7 @@ def _moved(terrain: Terrain, moved: Mapping[int, First | None]) -> Terrain | Non
         abilities=abilities,
         lane_latest=latest,
         lane_ready=lane_ready,
-        kind=kind,
-        kind_rows=samples(kind),
+        **apart(rows.kind, moved)._asdict(),
     )
     return msgspec.structs.replace(
         terrain,

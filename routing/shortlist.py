@@ -16,27 +16,20 @@ from routing.dominance import DOMINATORS_MAX
 from routing.facts import Bools, Bytes
 from routing.grid import Ints
 from routing.holding import (
-    DELAY,
     GRAMS,
-    LATENESS,
     NEEDS,
     NODES_MAX,
     PICKUP_ROW,
     QUANTITY,
-    REQUESTED_ON,
-    SENT_ROW,
-    SHIPS,
     Cells,
     cells_of,
 )
-from routing.terrain import PICKUP, SEND, SHIP, Rows, Stairs
+from routing.outright import FAR, LAST, able_to, day_minor_max, outright, slope_minor
+from routing.terrain import PICKUP, Rows, Stairs
 
 __all__ = ["shortlisted"]
 
-LAST = 30
-"""The bit of all lines from this one on. No node fills it, so who holds any of them stays."""
-
-FAR, NOT_COMPARED = 2**61, -2
+NOT_COMPARED = -2
 FILLED_MINOR = 2**56
 """What a line held in full weighs beside prices where nodes are ranked."""
 
@@ -71,7 +64,7 @@ def shortlisted(
     give anything. Quantities of the lines are all that is ordered of their skus.
     """
     whole_minor = _whole_minor(rows, cells, stairs, ends)
-    marks = _marked(rows, cells, whole_minor, ends)
+    marks = _marked(rows, cells, stairs, (ends, whole_minor), pruned)
     collected = _collected(rows, cells)
     if cells.waits[NODES_MAX]:
         _couple(cells, marks, ends, collected)
@@ -126,16 +119,30 @@ def _whole_minor(rows: Rows, cells: Cells, stairs: Stairs, ends: Ints) -> Ints:
 
 
 @compiled
-def _marked(rows: Rows, cells: Cells, whole_minor: Ints, ends: Ints) -> Marks:
+def _marked(
+    rows: Rows, cells: Cells, stairs: Stairs, asked_ends: tuple[Ints, Ints], pruned: int
+) -> Marks:
+    """What rows can give; `asked_ends` come with the least prices of the whole order by kind."""
+    ends, whole_minor = asked_ends
     size, priced = (len(ends), len(rows.abilities)), len(cells.beyond.worth) > 0
     holds, fills = np.zeros(size, np.int32), np.zeros(size, np.int32)
-    # A row more: `_mark` writes before it knows whether a row is new, once all are touched beyond.
-    filled, touched = np.zeros(size, np.int8), np.empty((size[0], size[1] + 1), np.int64)
+    # One place more than rows: `_mark` writes before it knows whether a row is new.
+    filled, touched = np.zeros(size, np.int8), np.empty((len(ends), size[1] + 1), np.int64)
     counts = np.zeros(len(ends), np.int64)
     beyond_minor = np.empty((size[1] if priced else 0, len(cells.lines)), np.int64)
     for end in range(len(ends)):
+        m, gone = -1, np.zeros(len(rows.kind_rows), np.bool_)
+        if pruned and not priced and len(cells.beyond.surcharges) == 0:
+            m, gone = outright(rows, cells, stairs, ends[end], whole_minor[end])
+        if m >= 0:
+            touched[end, 0], counts[end] = m, 1
         for i in range(len(cells.lines)):
-            able = _able(rows, cells.lines[i], ends[end], whole_minor[end])
+            able = able_to(rows, cells.lines[i], ends[end], whole_minor[end])
+            if m >= 0 and able[rows.kind[m]]:
+                holds[end, m] |= 1 << i
+                fills[end, m] |= 1 << i
+                filled[end, m] += 1
+            able &= ~gone
             if able.any():
                 bits = 1 << min(i, LAST), int(i < LAST)
                 own = holds[end], fills[end], filled[end], touched[end]
@@ -180,28 +187,6 @@ def _mark(
         fills[row] |= bit * full
         filled[row] += full
     return count
-
-
-@compiled
-def _able(rows: Rows, line: Ints, to: int, whole_minor: Ints) -> Bools:
-    """By kind: whether its rows could bring units of a line to an end."""
-    found = np.zeros(len(rows.kind_rows), np.bool_)
-    asked = line[SHIPS] > 0 if to < 0 else line[SENT_ROW] == to
-    to_collect, needs = line[NEEDS] | PICKUP, line[NEEDS] | (SHIP if to < 0 else SEND)
-    if asked and _received(rows, to) & to_collect == to_collect:
-        for kind in range(len(found)):
-            able = rows.abilities[rows.kind_rows[kind]]
-            found[kind] = whole_minor[kind] < FAR and able & needs == needs
-    return found
-
-
-@compiled
-def _received(rows: Rows, to: int) -> int:
-    """Bits of what can be done where lanes to an end lead; all of them at the destination."""
-    for lane in range(len(rows.lane_to) if to >= 0 else 0):
-        if rows.lane_to[lane] == to:
-            return int(rows.lane_abilities[lane])
-    return -1
 
 
 @compiled
@@ -259,7 +244,7 @@ def _strongest(kind: Ints, surcharges: Ints, ranks: tuple[Bytes, Ints], alive: I
     filled, whole_minor = ranks
     best, most = -1, -FILLED_MINOR
     for row in alive:
-        rank = filled[row] * FILLED_MINOR - whole_minor[kind[row]]
+        rank = int(filled[row]) * FILLED_MINOR - whole_minor[kind[row]]
         if len(surcharges):
             rank -= surcharges[row]
         # A branch that is seldom taken, so that it is seldom guessed wrong.
@@ -291,38 +276,13 @@ def _replaced(
         bonus = surcharges[row] - surcharges[m] if len(surcharges) else 0
         day_minor = days[kind]
         if bonus:
-            day_minor = _day_minor(rows, stairs, to, (m, row), bonus)
+            day_minor = day_minor_max(rows, stairs, to, (m, row), bonus)
         elif day_minor == NOT_COMPARED:
-            day_minor = days[kind] = _day_minor(rows, stairs, to, (m, row), bonus)
+            day_minor = days[kind] = day_minor_max(rows, stairs, to, (m, row), bonus)
         cheap = priced or rows.unit_minor[m] <= rows.unit_minor[row]
         if cheap and (day_minor == FAR or _slope_minor(cells, holds[row]) <= day_minor):
             kept -= 0 if priced and _dearer(rows, marks, end, (m, row)) else 1
     return kept
-
-
-@compiled
-def _day_minor(rows: Rows, stairs: Stairs, to: int, pair: tuple[int, int], bonus: int) -> int:
-    """The most a day may cost if moving shipments of `n` to `m` is never to cost more; -1: it does.
-
-    `FAR` where no shipment gets later. `bonus` is what a fulfillment costs more at `n` for its
-    surcharge.
-    """
-    m, n = pair
-    least = FAR
-    bonus += rows.order_minor[n] - rows.order_minor[m]
-    for one in range(rows.lane_starts[n], rows.lane_starts[n + 1]):
-        if rows.lane_to[one] != to:
-            continue
-        best = -1
-        for other in range(rows.lane_starts[m], rows.lane_starts[m + 1]):
-            if rows.lane_to[other] == to and rows.lane_rate[other] <= rows.lane_rate[one]:
-                saved = stairs.savings[rows.lane_tariff[one], rows.lane_tariff[other]]
-                saved += bonus + rows.lane_opening[one] - rows.lane_opening[other]
-                later = rows.lane_latest[other] - rows.lane_latest[one]
-                if saved >= 0:
-                    best = max(best, saved // later if later > 0 else FAR)
-        least = min(least, best)
-    return int(least)
 
 
 @compiled
@@ -331,10 +291,8 @@ def _slope_minor(cells: Cells, holds: int) -> int:
     found = 0
     for i in range(min(LAST, len(cells.lines))):
         if holds >> i & 1:
-            found += cells.waits[DELAY]
-            if cells.lines[i, REQUESTED_ON]:
-                found += cells.waits[LATENESS]
-    return int(found)
+            found += slope_minor(cells, i)
+    return found
 
 
 @compiled

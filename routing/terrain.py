@@ -19,7 +19,7 @@ from routing.compiled import compiled
 from routing.cost import NO_PARCEL, Steps, parcel_steps, saving_min, span_grams
 from routing.dates import Dates, First
 from routing.grid import Ints
-from routing.kinds import kinds_of
+from routing.kinds import NONE, kinds_of
 from routing.plan import Promise
 from routing.problem import Calendar, Lane, Node, ProblemError, Tariff
 from routing.validity import window
@@ -42,9 +42,6 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """By node, pickup node and service, those to the destination first."""
     calendars: tuple[Calendar, ...]
     tariffs: tuple[Tariff, ...]
-
-
-NO_KINDS: Ints = np.zeros(0, np.int64)
 
 
 class Rows(NamedTuple):
@@ -78,10 +75,12 @@ class Rows(NamedTuple):
     """`[R]`: handling of a unit."""
     pickup_opening: Ints
     """`[R]`: price of a pickup beyond money: soft rules that the node breaks."""
-    kind: Ints = NO_KINDS
-    """`[R]`: rows of one kind differ for an order in nothing but stock and the prices it brings."""
-    kind_rows: Ints = NO_KINDS
-    """A row of each kind."""
+    kind: Ints = NONE
+    """`[R]`: rows of one kind differ for an order in nothing but stock and the prices it brings.
+    This and the next three: see `kinds.Kinds`."""
+    kind_rows: Ints = NONE
+    kind_starts: Ints = NONE
+    rows_by_kind: Ints = NONE
 
 
 class Stairs(NamedTuple):
@@ -99,8 +98,7 @@ def sorted_out(rows: Rows) -> Rows:
     """Rows with their kinds, which have to be found anew when anything else of them changes."""
     own = rows.order_minor, rows.unit_minor, rows.abilities
     ways = rows.lane_to, rows.lane_tariff, rows.lane_latest, rows.lane_opening, rows.lane_rate
-    kind, kind_rows = kinds_of(own, rows.lane_starts, ways)
-    return rows._replace(kind=kind, kind_rows=kind_rows)
+    return rows._replace(**kinds_of(own, rows.lane_starts, ways)._asdict())
 
 
 def packed(arrays: Rows | Stairs) -> Ints:
@@ -115,7 +113,7 @@ def packed(arrays: Rows | Stairs) -> Ints:
 @compiled
 def rows_of(packed: Ints) -> Rows:
     """The rows that were packed."""
-    a = _ends(packed, 16)
+    a = _ends(packed, 18)
     return Rows(
         packed[a[0] : a[1]],
         packed[a[1] : a[2]],
@@ -133,6 +131,8 @@ def rows_of(packed: Ints) -> Rows:
         packed[a[13] : a[14]],
         packed[a[14] : a[15]],
         packed[a[15] : a[16]],
+        packed[a[16] : a[17]],
+        packed[a[17] : a[18]],
     )
 
 

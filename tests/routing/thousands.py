@@ -114,4 +114,9 @@ def crowded(problem: Problem, chance: random.Random, copies: int) -> Problem:
                 for lane in problem.lanes
                 if lane.node_id == node.node_id and lane.to_node != name
             ]
-    return replace(problem, nodes=tuple(nodes), stock=tuple(stock), lanes=tuple(lanes))
+    return replace(
+        problem,
+        nodes=tuple(sorted(nodes, key=lambda node: node.node_id)),
+        stock=tuple(sorted(stock, key=lambda cell: cell.node_id)),
+        lanes=tuple(lanes),
+    )
