@@ -18,8 +18,10 @@ from tests.benchmarks.policies.world import Floats, Ints, Network
 RATE_MAX, UNITS_MAX = 200.0, 60
 LINES_MAX = 6
 """Longer baskets are left out of the orders that duals are made of: they have too many plans."""
-RENEWALS, STEPS = 4, 10
+RENEWALS, STEPS = 4, 6
 """How often duals of past orders are renewed in a period, and steps of their prices each time."""
+SCENARIOS = 4
+"""Earlier periods whose orders stand, one period after another, for those to come."""
 
 
 class Belief(NamedTuple):
@@ -108,19 +110,23 @@ class Blend(Rationing):
     """Rationing for walk-ins, duals for orders to come and for capacity, renewed several times.
 
     Where the same kinds of orders come again, duals are those of the whole-order program of all
-    kinds. Else the orders of an earlier period stand for those to come: those of its days that are
-    still ahead are given prices as in `hindsight.priced`, a few steps from where prices were.
+    kinds. Else the orders of some earlier periods stand for those to come, each by itself: those of
+    its days that are still ahead are given prices as in `hindsight.priced`, a few steps from where
+    prices were, and the mean over the periods is the price. The prices of a single period are those
+    of its accidents (a randomized linear program: Talluri and van Ryzin, Transportation Science 33,
+    1999).
     """
 
     def __init__(
-        self, known: Belief, weight: float, demand: Demand, kinds: dict[Kind, float]
+        self, known: Belief, weight: float, demands: Sequence[Demand], kinds: dict[Kind, float]
     ) -> None:
-        """Prices by a belief in walk-ins, and by orders of an earlier period or of all kinds."""
+        """Prices by a belief in walk-ins, and by orders of earlier periods or of all kinds."""
         super().__init__(known, weight)
-        self.demand = demand
+        self.demands = demands
         self.kinds = kinds
         self.worth: Floats = np.zeros((0, 0))
         self.surcharge: Floats = np.zeros((0, 0))
+        self.found: list[tuple[Floats, Floats]] = []
         self.ways: tuple[Way, ...] = ()
 
     def renew(self, running: Running, day: int) -> None:
@@ -132,11 +138,15 @@ class Blend(Rationing):
             self.worth = solved.prices_minor.reshape(running.stock.shape)
             self.surcharge, self.ways = np.zeros(running.room.shape), solved.ways
         elif day % max(1, running.days // RENEWALS) == 0:
-            first = (self.worth, self.surcharge) if day else None
             limits, value = (running.stock, running.room), running.network.value_minor
-            ahead = from_day(self.demand, day)
-            priced_now = priced(running.table, value, ahead, limits, STEPS, first)
-            self.worth, self.surcharge = priced_now.worth, priced_now.surcharge
+            before = self.found if day else [None] * len(self.demands)
+            solutions = [
+                priced(running.table, value, from_day(demand, day), limits, STEPS, first)
+                for demand, first in zip(self.demands, before, strict=True)
+            ]
+            self.found = [(each.worth, each.surcharge) for each in solutions]
+            self.worth = np.mean([worth for worth, _ in self.found], axis=0)
+            self.surcharge = np.mean([surcharge for _, surcharge in self.found], axis=0)
 
     def worth_minor(self, running: Running, asked: Asked, at_days: float) -> Floats:
         """Chance x value + (1 - chance) x dual."""

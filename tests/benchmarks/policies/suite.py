@@ -8,6 +8,7 @@ import numpy as np
 
 from routing.prices_chosen import chosen_weight
 from tests.benchmarks.policies.forecast import (
+    SCENARIOS,
     Belief,
     Blend,
     Free,
@@ -41,7 +42,7 @@ MAKERS: Mapping[str, Callable[[int], World]] = {
     "traps": traps_world,
     "year": year_world,
 }
-STEPS = {"omni": 40, "online": 30, "peak": 40, "towns": 80, "waves": 30}
+STEPS = {"omni": 40, "online": 30, "peak": 40, "towns": 200, "waves": 30}
 """Of the hindsight bound."""
 YEAR = "year"
 RECURRING = {"jasin-sinha", "traps"}
@@ -133,21 +134,21 @@ class Forecast(NamedTuple):
     belief: Belief
     weight: float
     """Of the chance that a walk-in comes, by what it was worth in the past."""
-    demand: Demand
-    """Past orders that stand for those to come."""
+    demands: tuple[Demand, ...]
+    """Orders of past periods that stand for those to come."""
     kinds: dict[Kind, float]
     """Orders of each kind in a period, where the same kinds come again and again; else empty."""
 
     def prices(self) -> Blend:
         """Prices by this forecast."""
-        return Blend(self.belief, self.weight, self.demand, self.kinds)
+        return Blend(self.belief, self.weight, self.demands, self.kinds)
 
 
 def forecast(world: World, past: tuple[Period, ...]) -> Forecast:
     """What the books of some periods say, which went as they do without prices."""
-    demands = [demand_of(each.events, *each.stock.shape) for each in past]
+    demands = tuple(demand_of(each.events, *each.stock.shape) for each in past)
     if world.name in RECURRING:
-        return Forecast(belief(world.walk_in_rates), 1.0, demands[-1], expected(demands))
+        return Forecast(belief(world.walk_in_rates), 1.0, (), expected(demands))
     ended = [simulate(world.network, each, world.days, fast(world, Free())) for each in past]
     known = [books(running) for _, running in ended]
     weight = 1.0
@@ -159,16 +160,16 @@ def forecast(world: World, past: tuple[Period, ...]) -> Forecast:
             each: tested(world, past[-held_out:], Rationing(earlier, each)) for each in WEIGHTS
         }
         weight = chosen_weight({0.0: free, **costs})
-    return Forecast(learned(world.network, known), weight, demands[-1], {})
+    return Forecast(learned(world.network, known), weight, demands[-SCENARIOS:], {})
 
 
 def told_truly(world: World, known: Forecast) -> Forecast:
-    """The same forecast with the true rates, and orders of periods never seen."""
+    """The same forecast with the true rates, and orders never seen in place of the oldest."""
     if world.name in RECURRING:
         return forecast(world, world.told)
-    last = world.told[-1]
-    demand = demand_of(last.events, *last.stock.shape)
-    return known._replace(belief=belief(world.walk_in_rates), demand=demand)
+    told = tuple(demand_of(each.events, *each.stock.shape) for each in world.told)
+    demands = (*known.demands, *told)[-SCENARIOS:]
+    return known._replace(belief=belief(world.walk_in_rates), demands=demands)
 
 
 def tested(world: World, past: tuple[Period, ...], prices: Prices) -> list[float]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.policies.exact import SHIFT_MAX, Asked, State, cheapest, money
-from tests.benchmarks.policies.forecast import Free, Rationing, belief, learned
-from tests.benchmarks.policies.hindsight import demand_of, hindsight
+from tests.benchmarks.policies.forecast import Blend, Free, Rationing, belief, learned
+from tests.benchmarks.policies.hindsight import Demand, demand_of, hindsight
 from tests.benchmarks.policies.joint import Joint
 from tests.benchmarks.policies.kinds import counted, duals_of
 from tests.benchmarks.policies.omni import WORLDS as OMNI
@@ -205,6 +205,26 @@ def test_the_same_seed_gives_the_same_figures() -> None:
         totals.append(simulate(world.network, world.period, world.days, policy)[0].total_minor)
     assert totals[0] == totals[1]
     assert omni_world("peak", 7, CROWDED).period.stock.sum() != world.period.stock.sum()
+
+
+def test_prices_of_orders_to_come_are_the_mean_over_earlier_periods() -> None:
+    """One period's orders are an accident: a sku that nobody happened to ask for is not worthless."""
+    world = omni_world("peak", 5, CROWDED)
+    demands = [demand_of(each.events, *each.stock.shape) for each in world.past]
+    known = belief(world.walk_in_rates)
+
+    def priced(*chosen: Demand) -> Blend:
+        """Prices by some periods, on the opening stock."""
+        found = Blend(known, 1.0, chosen, {})
+        found.renew(begin(world.network, world.period, world.days), 0)
+        return found
+
+    every = priced(*demands)
+    alone = [priced(each) for each in demands]
+    assert every.worth == pytest.approx(np.mean([each.worth for each in alone], axis=0))
+    assert every.surcharge == pytest.approx(np.mean([each.surcharge for each in alone], axis=0))
+    assert (every.worth > 0).sum() > max((each.worth > 0).sum() for each in alone)
+    assert forecast(world, world.past).demands[-1].zone.tolist() == demands[-1].zone.tolist()
 
 
 def test_no_weight_is_no_price() -> None:
