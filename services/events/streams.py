@@ -19,6 +19,7 @@ import structlog
 from services.database import Database
 from services.events import records
 from services.events.log import LogEvent, Wanted, read_wanted
+from services.polling import Poll
 from services.problems import Refused
 from services.settings import Settings
 
@@ -58,11 +59,16 @@ class Streams:
         self.turn = asyncio.Event()
         """Set, and replaced, whenever the log has grown."""
         self.closed = False
-        self.task: asyncio.Task[None] | None = None
+        self.polling = Poll(
+            self.look,
+            settings.event_poll_ms,
+            outage="events cannot be read; streams wait",
+            recovery="streams wait for events no longer",
+        )
 
     async def open(self) -> None:
         """Start to look whether the log grows."""
-        self.task = asyncio.create_task(self.follow(), name="events")
+        self.polling.start()
 
     def end(self) -> None:
         """End every stream, so that the worker can stop; new ones end at once."""
@@ -72,29 +78,12 @@ class Streams:
     async def close(self) -> None:
         """End every stream and stop looking."""
         self.end()
-        if self.task is not None:
-            self.task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self.task
-            self.task = None
-
-    async def follow(self) -> None:
-        """Look for ever, while there are streams; an outage is logged once."""
-        failing = False
-        while True:
-            await asyncio.sleep(self.settings.event_poll_ms / 1000)
-            if not self.listeners:
-                continue
-            try:
-                await self.look()
-                failing = False
-            except Exception as error:  # noqa: BLE001 - whatever fails here must not end the rest
-                if not failing:
-                    log.warning("events cannot be read; streams wait", error=repr(error))
-                failing = True
+        await self.polling.close()
 
     async def look(self) -> None:
-        """Wake the streams that wait if the log has grown."""
+        """Wake the streams that wait, if there are any and the log has grown."""
+        if not self.listeners:
+            return
         async with self.database.connect() as connection:
             latest, _ = await records.read_cursor(connection)
         if latest > self.latest:

@@ -58,7 +58,7 @@ async def ready(state: State) -> Response[Health]:
             await records.database_now(connection)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         return Response(UNREACHABLE, status_code=NOT_READY)
-    if runtime.network.failing:
+    if runtime.network.polling.failing:
         return Response(
             Health("unavailable", "The network of nodes cannot be read."), status_code=NOT_READY
         )

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from math import asin, cos, radians, sin, sqrt
 
 import msgspec
@@ -15,6 +14,7 @@ from services.database import Database
 from services.planning import records
 from services.planning.playbook import Playbook, playbook
 from services.planning.records import LaneGroup, NodeRow, Zone
+from services.polling import Poll
 
 __all__ = ["Network", "NetworkCache", "NodeRow", "Zone", "build", "distance_km", "normalize"]
 
@@ -224,23 +224,22 @@ class NetworkCache:
     def __init__(self, database: Database, poll_ms: int) -> None:
         """Look for a new version every `poll_ms` milliseconds once opened."""
         self.database = database
-        self.poll_s = poll_ms / 1000
-        self.failing = False
         self.current = build(records.NetworkRows())
-        self.task: asyncio.Task[None] | None = None
+        self.polling = Poll(
+            self.refresh,
+            poll_ms,
+            outage="network cannot be read; the last one stays",
+            recovery="network is read again",
+        )
 
     async def open(self) -> None:
         """Load the network and start following it; raises what the database raises."""
         await self.load()
-        self.task = asyncio.create_task(self.follow(), name="network poll")
+        self.polling.start()
 
     async def close(self) -> None:
         """Stop following."""
-        if self.task is not None:
-            self.task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self.task
-            self.task = None
+        await self.polling.close()
 
     async def refresh(self) -> bool:
         """Load the network if its version has changed; say whether it had."""
@@ -260,18 +259,3 @@ class NetworkCache:
         # In a thread, so that the event loop gets its turn while tens of thousands of lanes are
         # put in order.
         self.current = await asyncio.to_thread(build, read)
-
-    async def follow(self) -> None:
-        """Refresh for ever; an outage is logged once, and the network known before it stays."""
-        while True:
-            await asyncio.sleep(self.poll_s)
-            try:
-                await self.refresh()
-            except Exception as error:  # noqa: BLE001 - whatever fails here must not end the poll
-                if not self.failing:
-                    log.warning("network cannot be read; the last one stays", error=repr(error))
-                self.failing = True
-            else:
-                if self.failing:
-                    log.info("network is read again", version=self.current.version)
-                self.failing = False

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -16,6 +15,7 @@ from inventory.view import StockView
 from services import records
 from services.database import Database
 from services.planning.feed_ages import POLL_S, FeedAges
+from services.polling import Poll
 
 STALE_S = 2.0
 """Age beyond which a view is not relied on: rows are read instead, and readiness says so."""
@@ -47,33 +47,32 @@ class StockFollower:
     def __init__(self, database: Database, poll_ms: int) -> None:
         """Prepare an empty view; nothing is read yet."""
         self.database = database
-        self.poll_s = poll_ms / 1000
         self.view = StockView()
         self.feeds = FeedAges()
         self.feeds_at = 0.0
         """Monotonic seconds of the last look at feeds."""
-        self.failing = False
         self.cursor: changes.Cursor | None = None
         self.forgot_at: datetime | None = None
         self.looking = asyncio.Lock()
         """Held by whoever reads changes: items and buffers must be applied in the order of reads."""
         self.written: set[int] = set()
         """Transactions of this process whose rows are in the view and not yet behind the cursor."""
-        self.task: asyncio.Task[None] | None = None
+        self.polling = Poll(
+            self.keep_up,
+            poll_ms,
+            outage="stock cannot be read; the view grows old",
+            recovery="stock is read again",
+        )
 
     async def open(self) -> None:
         """Load the stock and start following it; raises what the database raises."""
         compile_all()
         await self.load()
-        self.task = asyncio.create_task(self.follow(), name="stock poll")
+        self.polling.start()
 
     async def close(self) -> None:
         """Stop following."""
-        if self.task is not None:
-            self.task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self.task
-            self.task = None
+        await self.polling.close()
 
     @property
     def is_stale(self) -> bool:
@@ -173,18 +172,9 @@ class StockFollower:
             self.forgot_at = now
             view_records.set(self.view.slices.records)
 
-    async def follow(self) -> None:
-        """Poll for ever; an outage is logged once, and the last view stays, getting older."""
-        while True:
-            await asyncio.sleep(self.poll_s)
-            try:
-                await self.poll()
-            except Exception as error:  # noqa: BLE001 - whatever fails here must not end the poll
-                if not self.failing:
-                    log.warning("stock cannot be read; the view grows old", error=repr(error))
-                self.failing = True
-            else:
-                if self.failing:
-                    log.info("stock is read again")
-                self.failing = False
+    async def keep_up(self) -> None:
+        """Poll, and tell how old the view is by then, whether that worked or not."""
+        try:
+            await self.poll()
+        finally:
             view_age.set(self.view.seen_age_s(monotonic()))

@@ -1,7 +1,6 @@
 """The prices a worker decides by: the newest version, taken over within a poll of being published."""
 
 import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -11,6 +10,7 @@ from prometheus_client import Gauge
 
 from inventory.view import StockView
 from services.database import Database
+from services.polling import Poll
 from services.prices import records
 from services.prices.book import Book, Parts, grouped, in_order, warm
 from services.prices.pages import read_page
@@ -33,26 +33,25 @@ class PriceFollower:
         """Know no prices yet."""
         self.database = database
         self.view = view
-        self.poll_s = poll_ms / 1000
         self.book: Book | None = None
-        self.failing = False
         self.told_stale = 0
         """The version of which was said that it is too old."""
-        self.task: asyncio.Task[None] | None = None
+        self.polling = Poll(
+            self.refresh,
+            poll_ms,
+            outage="prices cannot be read; the last ones stay",
+            recovery="prices are read again",
+        )
 
     async def open(self) -> None:
         """Load the prices, after the stock, and start following them."""
         warm()
         await self.refresh()
-        self.task = asyncio.create_task(self.follow(), name="price poll")
+        self.polling.start()
 
     async def close(self) -> None:
         """Stop following."""
-        if self.task is not None:
-            self.task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self.task
-            self.task = None
+        await self.polling.close()
 
     def in_force(self, now: datetime) -> Book | None:
         """Return the prices to decide by at `now`; none where there are none, or only stale ones."""
@@ -98,21 +97,6 @@ class PriceFollower:
             records=book.records,
             s=round(monotonic() - began, 2),
         )
-
-    async def follow(self) -> None:
-        """Refresh for ever; an outage is logged once, and the prices known before it stay."""
-        while True:
-            await asyncio.sleep(self.poll_s)
-            try:
-                await self.refresh()
-            except Exception as error:  # noqa: BLE001 - whatever fails here must not end the poll
-                if not self.failing:
-                    log.warning("prices cannot be read; the last ones stay", error=repr(error))
-                self.failing = True
-            else:
-                if self.failing:
-                    log.info("prices are read again")
-                self.failing = False
 
 
 async def read_book(connection: asyncpg.Connection, view: StockView) -> Book:

@@ -176,13 +176,13 @@ async def test_the_last_network_stays_while_the_database_is_away(database: Datab
     try:
         async with database.transaction() as connection:
             await connection.execute("ALTER TABLE network_version RENAME TO away")
-        await until(lambda: cache.failing)
+        await until(lambda: cache.polling.failing)
         assert cache.current is known
         async with database.transaction() as connection:
             await connection.execute("ALTER TABLE away RENAME TO network_version")
             await connection.execute("UPDATE network_version SET version = version + 1")
         await until(lambda: cache.current.version == known.version + 1)
-        assert not cache.failing
+        assert not cache.polling.failing
     finally:
         await cache.close()
 

@@ -195,10 +195,10 @@ async def test_polls_go_on_after_one_that_failed(database: Database) -> None:
     follower = StockFollower(database, poll_ms=1)
     await follower.open()
     cursor, follower.cursor = follower.cursor, None
-    await until(lambda: follower.failing)
+    await until(lambda: follower.polling.failing)
     follower.cursor = cursor
     await stock(database, {("MUG", "WH-EAST"): 60})
-    await until(lambda: 60 in held(follower) and not follower.failing)
+    await until(lambda: 60 in held(follower) and not follower.polling.failing)
     await follower.close()
 
 
