@@ -195,6 +195,12 @@ def digest_of(record: bytes) -> bytes:
     return msgspec.msgpack.decode(record, type=_Record).digest
 
 
+def lines_of(record: bytes) -> tuple[Line, ...]:
+    """The lines that were asked, kits with their components."""
+    read = msgspec.msgpack.decode(record, type=_Record)
+    return tuple(Line(**msgspec.structs.asdict(line)) for line in read.lines)
+
+
 def strategy_of(record: bytes) -> str:
     """The strategy whose prices and limits the plan followed, with its version: `fastest@3`."""
     policy = msgspec.msgpack.decode(record, type=_Record).policy

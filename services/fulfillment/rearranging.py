@@ -6,6 +6,7 @@ where it is, and so does everyone it would have changed places with.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -34,7 +35,8 @@ from services.fulfillment.moves import (
 from services.fulfillment.records import Work
 from services.fulfillment.resource import Found
 from services.fulfillment.sweeps import Resourcing
-from services.fulfillment.waiting import Shelf, Waited, is_movable, read_shelves, window_of
+from services.fulfillment.waiting import Shelf, Waited, is_movable, read_shelves
+from services.fulfillment.waiting_window import window_of
 from services.settings import Settings
 
 ACTOR = "system:rearrange"
@@ -119,18 +121,21 @@ async def settle(means: Means, shelf: Shelf) -> int:
 
 def keeps_promise(waited: Waited, plan: Plan) -> bool:
     """Tell whether a plan gives a customer everything, no later and in no more parcels."""
-    wanted = {str(n): want.quantity for n, want in enumerate(waited.wants)}
-    given: dict[str, int] = dict.fromkeys(wanted, 0)
+    wanted: Counter[tuple[str, str]] = Counter()
+    limits = {}
+    for position, want in enumerate(waited.wants):
+        for sku, count in waited.parts(want).items():
+            wanted[str(position), sku] += count * want.quantity
+        limits[str(position)] = min(
+            work.order.promise_latest
+            for work in waited.works
+            if any(own.line_id == want.line_id for own in work.lines)
+        )
+    given: Counter[tuple[str, str]] = Counter()
     for each in plan.fulfillments:
         for line in each.lines:
-            given[line.line_id] += line.quantity
-            want = waited.wants[int(line.line_id)]
-            limit = min(
-                work.order.promise_latest
-                for work in waited.works
-                if any((own.line_id, own.sku) == (want.line_id, want.sku) for own in work.lines)
-            )
-            if each.promise.latest > limit or each.method != "ship":
+            given[line.line_id, line.sku] += line.quantity
+            if each.promise.latest > limits[line.line_id] or each.method != "ship":
                 return False
     return given == wanted and len(plan.fulfillments) <= len(waited.works)
 

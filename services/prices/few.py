@@ -77,8 +77,12 @@ def worths(
     weights: Weights,
     version: Version,
     now: datetime,
+    unit_price_minor: int = 0,
 ) -> list[int]:
-    """Return what a unit of each record may be worth; asked are the item, what is learned, units."""
+    """Return what a unit of each record may be worth; asked are the item, what is learned, units.
+
+    `unit_price_minor` is what it is sold for, 0 where nobody said.
+    """
     item, learned, wanted = asked
     by_node = {each.node_id: each for each in learned}
     known = [by_node.get(each.node_id, Priced(each.node_id, 0.0, 0.0, 0)) for each in found]
@@ -95,10 +99,10 @@ def worths(
         taken=taken,
         stores=np.array([int(each.store) for each in found], np.int64),
     )
-    values = np.full(len(found), value_minor(item, 0, weights))
+    values = np.full(len(found), value_minor(item, unit_price_minor, weights))
     terms = wanted_terms(cells.chances, values, cells.orders_minor, weights, version)
     if weights.looks_at_shelves:
-        terms |= opportunity_terms(cells, item, 0, weights, now.date())
+        terms |= opportunity_terms(cells, item, unit_price_minor, weights, now.date())
     worth = worth_of(terms, weights).minor
     return worth.tolist() if worth.size else [0] * len(found)
 
