@@ -24,6 +24,7 @@ HISTORY = (
     # What partners answered to each attempt is looked at within days.
     Partitioned(table="attempt", column="happened_at", period="day", keep=31),
     Partitioned(table="decision", column="created_at", period="month", keep=13),
+    Partitioned(table="rearrangement", column="created_at", period="month", keep=13),
     # A key answers for at least seven days.
     Partitioned(table="idempotency", column="created_at", period="day", keep=8),
 )

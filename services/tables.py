@@ -1,7 +1,7 @@
 """The tables around the system of record: the network's costs and dates, orders, keys, history.
 
 `allocation` is distributed by order, so its keys contain `order_id`; the network's tables are small
-and held whole everywhere. History (`decision`, `event`, `idempotency`) is partitioned by time.
+and held whole everywhere. History (`decision`, `rearrangement`, `event`, `idempotency`) is partitioned by time.
 """
 
 import sqlalchemy as sa
@@ -135,6 +135,25 @@ decision = sa.Table(
         comment="See routing/record.py; needs the terrain of its digest to be read.",
     ),
     sa.PrimaryKeyConstraint("allocation_id", "created_at"),
+    postgresql_partition_by="RANGE (created_at)",
+)
+
+rearrangement = sa.Table(
+    "rearrangement",
+    metadata,
+    sa.Column("allocation_id", sa.Uuid, nullable=False),
+    sa.Column("window_id", sa.Uuid, nullable=False),
+    instant("created_at", default=True),
+    sa.Column("saving_minor", sa.BigInteger, nullable=False),
+    sa.Column("seen", pg.JSONB, nullable=False, comment="What its window came to."),
+    sa.Column("before", pg.JSONB, nullable=False, comment="The fulfillments that were left."),
+    sa.Column(
+        "record",
+        sa.LargeBinary,
+        nullable=False,
+        comment="Of the new plan, as in decision: on what other orders left.",
+    ),
+    sa.PrimaryKeyConstraint("allocation_id", "window_id", "created_at"),
     postgresql_partition_by="RANGE (created_at)",
 )
 

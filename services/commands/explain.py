@@ -18,13 +18,14 @@ from services.settings import Settings
 def command(allocation_id: UUID, node: str | None) -> None:
     """Say why an allocation's plan is what it is.
 
-    What was seen then counts; what would have changed the plan is found by solving it again.
+    Moves before its release are told after it. What was seen then counts; what would have changed the plan is found by solving it again.
     """
 
     async def work(database: Database) -> list[str]:
         currency = Settings.from_environment(os.environ).currency
         told = await explained(database, allocation_id, node, currency)
-        return [*told["sentences"], *([told["why_not"]] if node else [])]
+        moved = [sentence for each in told["moves"] for sentence in each["sentences"]]
+        return [*told["sentences"], *moved, *([told["why_not"]] if node else [])]
 
     try:
         said = with_database(work)

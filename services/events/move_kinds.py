@@ -23,3 +23,5 @@ class WorkRearranged(OfWork, frozen=True, kw_only=True):
     moved_to: list[str]
     saving_minor: int
     """What the order costs less; negative where it made room for others."""
+    window_id: str | None = None
+    """The window in which it was planned anew with others; its decision record tells of it."""

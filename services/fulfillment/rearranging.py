@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -32,11 +33,13 @@ from services.fulfillment.moves import (
     spared_by,
     write_new,
 )
+from services.fulfillment.rearranged import Kept, keep, kept_of
 from services.fulfillment.records import Work
 from services.fulfillment.resource import Found
 from services.fulfillment.sweeps import Resourcing
 from services.fulfillment.waiting import Shelf, Waited, is_movable, read_shelves
 from services.fulfillment.waiting_window import window_of
+from services.ids import new_id
 from services.settings import Settings
 
 ACTOR = "system:rearrange"
@@ -110,13 +113,25 @@ async def settle(means: Means, shelf: Shelf) -> int:
     window = await asyncio.to_thread(window_of, means.network, shelf, divisor)
     found = await asyncio.to_thread(rearrange, window, rules)
     by_id = {str(each.allocation_id): each for each in shelf.waited}
+    kept: dict[str, Kept] = {}
+    if settings.decision_records:
+        kept = await asyncio.to_thread(kept_of, window, found, by_id, new_id())
     moved = 0
     for group in found.groups:
-        pairs = [(by_id[each.order_id], each) for each in group]
-        if not all(keeps_promise(waited, each.plan) for waited, each in pairs):
+        going = [Going(by_id[each.order_id], each, kept.get(each.order_id)) for each in group]
+        if not all(keeps_promise(each.waited, each.move.plan) for each in going):
             raise RuntimeError(f"a promise would get worse: {[each.order_id for each in group]}")
-        moved += await make(means, shelf, pairs)
+        moved += await make(means, shelf, going)
     return moved
+
+
+class Going(NamedTuple):
+    """An order that is about to move."""
+
+    waited: Waited
+    move: Move
+    kept: Kept | None
+    """What is to be kept of the move; none where decision records are not."""
 
 
 def keeps_promise(waited: Waited, plan: Plan) -> bool:
@@ -140,16 +155,16 @@ def keeps_promise(waited: Waited, plan: Plan) -> bool:
     return given == wanted and len(plan.fulfillments) <= len(waited.works)
 
 
-async def make(means: Means, shelf: Shelf, pairs: Sequence[tuple[Waited, Move]]) -> int:
+async def make(means: Means, shelf: Shelf, going: Sequence[Going]) -> int:
     """Make a group of moves in one transaction, all or none; say how many were made."""
 
     async def work(connection: asyncpg.Connection) -> int:
-        locked = await lock(connection, [waited for waited, _ in pairs])
+        locked = await lock(connection, [each.waited for each in going])
         if locked is None:
             return 0
         changes = [
-            await change(connection, means, shelf, locked[waited.allocation_id], (waited, each))
-            for waited, each in pairs
+            await change(connection, means, shelf, locked[each.waited.allocation_id], each)
+            for each in going
         ]
         await exchanged(connection, [each.exchange for each in changes])
         for each in changes:
@@ -194,6 +209,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     exchange: Exchange
     found: Found
     saving_minor: int
+    kept: Kept | None
 
 
 async def change(
@@ -201,10 +217,10 @@ async def change(
     means: Means,
     shelf: Shelf,
     works: tuple[Work, ...],
-    pair: tuple[Waited, Move],
+    going: Going,
 ) -> Change:
     """Return what a move changes: the new work, what is given up for it and what it takes."""
-    waited, moving = pair
+    waited, moving, kept = going
     found = Found(
         plan=moving.plan,
         wants=waited.wants,
@@ -224,6 +240,7 @@ async def change(
         made=tuple(made),
         found=found,
         saving_minor=moving.saving_minor,
+        kept=kept,
         exchange=Exchange(
             holder=holder,
             parts=[
@@ -284,10 +301,14 @@ async def write(connection: asyncpg.Connection, change: Change) -> None:
                 lines=units_of(work.lines, whole(work)),
                 moved_to=moved_to,
                 saving_minor=change.saving_minor,
+                window_id=str(change.kept.window_id) if change.kept else None,
             )
             for work in ended
         ],
     )
+    if change.kept is not None:
+        holder = change.exchange.holder
+        await keep(connection, change.kept, holder, change.saving_minor, now)
     for work in ended:
         cause = str(work.order.fulfillment_order_id)
         for about_it in ABOUT_WORK:

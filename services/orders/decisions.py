@@ -2,6 +2,7 @@
 
 import asyncio
 import zlib
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from routing.record import digest_of, expand
 from routing.voice import Voice
 from services.database import Database
 from services.orders import records
+from services.orders.rearranged import decisions_of, named_by, read_moves, told
 from services.problems import Refused
 
 PRICING_MS = 50
@@ -53,6 +55,14 @@ async def replayed(connection: asyncpg.Connection, allocation_id: UUID) -> Repla
     return await asyncio.to_thread(decide_again, record, body)
 
 
+async def moves_replayed(connection: asyncpg.Connection, allocation_id: UUID) -> list[Replayed]:
+    """Decide the moves of an allocation again, the first first; none where it never moved."""
+    return [
+        await asyncio.to_thread(decide_again, each.move.record, each.body)
+        for each in await read_moves(connection, allocation_id)
+    ]
+
+
 async def read(connection: asyncpg.Connection, allocation_id: UUID) -> tuple[bytes, bytes]:
     """Return a decision record and the facts it refers to; raises `not-found`."""
     record = await records.find_decision(connection, allocation_id)
@@ -69,23 +79,34 @@ async def explained(
 ) -> dict[str, Any]:
     """Return the explanation of an allocation, by the names of today, and of a node in it.
 
-    Raises `not-found`.
+    Last come the moves that were made of it before its release. Raises `not-found`.
     """
     async with database.connect() as connection:
         decision = await find_decision(connection, allocation_id, node_id)
-        voice = await voice_for(connection, decision, node_id, currency)
+        moves = await read_moves(connection, allocation_id)
+        later = decisions_of(moves)
+        voice = await voice_for(connection, decision, node_id, currency, named_by(moves, later))
     # In a thread, since counterfactuals are solved when they are asked for.
-    return await asyncio.to_thread(explain, decision, node_id=node_id, voice=voice)
+    said = await asyncio.to_thread(explain, decision, node_id=node_id, voice=voice)
+    said["moves"] = [
+        await asyncio.to_thread(told, move, each, voice)
+        for move, each in zip(moves, later, strict=True)
+    ]
+    return said
 
 
 async def voice_for(
-    connection: asyncpg.Connection, decision: Decision, node_id: str | None, currency: str
+    connection: asyncpg.Connection,
+    decision: Decision,
+    node_id: str | None,
+    currency: str,
+    also: Sequence[str] = (),
 ) -> Voice:
-    """Return the names of what a decision tells of."""
+    """Return the names of what a decision tells of, and of other nodes."""
     skus = sorted(
         {line.sku for line in decision.problem.lines} | {*needs_of(decision.problem.lines)}
     )
-    nodes = await get_nodes(connection, nodes_told(decision, node_id))
+    nodes = await get_nodes(connection, sorted({*nodes_told(decision, node_id), *also}))
     return Voice(
         currency=currency,
         nodes={node.node_id: node.name for node in nodes},

@@ -5,9 +5,11 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from inventory.give_back import Exchange, exchange
 from inventory.reserve import Demand
+from services.cli import main
 from services.database import Database
 from services.fulfillment import rearranging
 from services.fulfillment.moves import Means
@@ -26,6 +28,7 @@ from tests.services.fulfillment.work_calls import (
     stock_of,
 )
 from tests.services.place import LOS_ANGELES, stock
+from tests.services.prices.history import learn, sold
 
 WINDOW_S = 3_600
 EMPTY = {("MUG", node_id): 0 for node_id in ("WH-EAST", "WH-WEST", "ST-EAST", "ST-WEST")}
@@ -140,7 +143,7 @@ async def test_two_orders_change_places_in_one_step(
     await assert_all_agrees(database)
 
 
-async def test_an_order_decided_by_learned_prices_stays(
+async def test_an_order_decided_by_learned_prices_stays_while_none_are_in_force(
     caller: Caller, database: Database, job: Rearranging
 ) -> None:
     """Planned without them it would go back to the stores that they protect."""
@@ -150,6 +153,85 @@ async def test_an_order_decided_by_learned_prices_stays(
     await stock(database, {("MUG", "ST-EAST"): 3})
     assert await job.run(database) == 0
     assert await place_of(caller, database, "o-1") == ["WH-WEST"]
+
+
+async def test_an_order_decided_by_learned_prices_moves_by_them(
+    caller: Caller, database: Database, settings: Settings, job: Rearranging
+) -> None:
+    """The last unit of a store stays there for who walks in; of many, one may go."""
+    item = {"weight_grams": 400, "unit_margin_minor": 4_000}
+    await caller.put("/v1/items/MUG", item)
+    await stock(database, EMPTY | {("MUG", "ST-EAST"): 31})
+    await sold(caller, "ST-EAST", "MUG", 30)
+    version = await learn(caller, database, settings)
+    await stock(database, {("MUG", "WH-WEST"): 1, ("MUG", "ST-EAST"): 0})
+    body = shipped("o-1", ("MUG", 1)) | {"policy": {"strategy": "protect-stores"}}
+    held = await confirmed(caller, body)
+    assert await place_of(caller, database, "o-1") == ["WH-WEST"]
+    await stock(database, {("MUG", "ST-EAST"): 1})
+    assert await job.run(database) == 0
+    await stock(database, {("MUG", "ST-EAST"): 1_000})
+    assert await job.run(database) == 1
+    assert await place_of(caller, database, "o-1") == ["ST-EAST"]
+    told = (await caller.get(f"/v1/allocations/{held['allocation_id']}/decision")).json()
+    assert told["moves"][0]["policy"]["prices"] == version.version
+    await assert_all_agrees(database)
+
+
+async def test_a_kit_moves_as_a_whole(caller: Caller, database: Database, job: Rearranging) -> None:
+    """Its parts have their own records and go together; one of them nearby is no reason to move."""
+    parts = [{"sku": "MUG", "quantity": 2}, {"sku": "LAMP", "quantity": 1}]
+    put = await caller.put("/v1/items/SET", {"weight_grams": 900, "components": parts})
+    assert put.status_code < 300, put.text
+    lamps = {("LAMP", node_id): 0 for _, node_id in EMPTY}
+    await stock(database, EMPTY | lamps | {("MUG", "WH-WEST"): 2, ("LAMP", "WH-WEST"): 1})
+    await caller.catch_up()
+    held = await confirmed(caller, shipped("o-1", ("SET", 1)))
+    await stock(database, {("MUG", "WH-EAST"): 5})
+    assert await job.run(database) == 0
+    await stock(database, {("LAMP", "WH-EAST"): 5})
+    assert await job.run(database) == 1
+    (after,) = await works_of(caller, database, "o-1")
+    assert after["node_id"] == "WH-EAST"
+    assert {line["sku"]: line["quantity"] for line in after["lines"]} == {"MUG": 2, "LAMP": 1}
+    told = (await caller.get(f"/v1/allocations/{held['allocation_id']}/decision")).json()
+    assert [each["plan"]["fulfillments"][0]["node_id"] for each in told["moves"]] == ["WH-EAST"]
+    await assert_all_agrees(database)
+
+
+async def test_a_move_is_explained_and_replayed(
+    caller: Caller,
+    database: Database,
+    job: Rearranging,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was seen, the old plan, the new one and what it saved are in the decision record."""
+    monkeypatch.setenv("DATABASE_URL", str(settings.database_url))
+    await far_away(caller, database, "o-east")
+    await stock(database, {("MUG", "WH-EAST"): 1})
+    held = await confirmed(caller, west("o-west", ("MUG", 1)))
+    assert await job.run(database) == 2
+    path = f"/v1/allocations/{held['allocation_id']}/decision"
+    told = (await caller.get(path)).json()
+    (move,) = told["moves"]
+    assert [each["node_id"] for each in move["before"]] == ["WH-EAST"]
+    assert [each["node_id"] for each in move["plan"]["fulfillments"]] == ["WH-WEST"]
+    assert move["plan"]["fulfillments"][0]["lines"][0]["line_id"] == "1"
+    assert move["solver"]["status"] == "optimal"
+    assert (move["window"]["orders"], move["window"]["moved"]) == (2, 2)
+    assert move["saving_minor"] > 0
+    ended = dict(await events_of(database, "o-west"))["fulfillment_order.rearranged"]
+    assert ended["window_id"] == move["window_id"]
+    said = await asyncio.to_thread(CliRunner().invoke, main, ["explain", held["allocation_id"]])
+    assert "the order was planned anew together with 1 other order; 2 orders moved" in said.output
+    assert "It went from WH-EAST to WH-WEST, which costs " in said.output
+    again = await asyncio.to_thread(CliRunner().invoke, main, ["replay", held["allocation_id"]])
+    assert again.exit_code == 0, again.output
+    assert [line.split(":")[0] for line in again.output.splitlines()] == [
+        "The same plan",
+        "Move 1",
+    ]
 
 
 async def test_released_work_stays(caller: Caller, database: Database, job: Rearranging) -> None:
@@ -211,9 +293,9 @@ async def test_a_move_that_loses_its_race_changes_nothing(
     await stock(database, {("MUG", "WH-EAST"): 1})
     planned = rearranging.make
 
-    async def late(means: Means, shelf: Any, pairs: Any) -> int:
+    async def late(means: Means, shelf: Any, going: Any) -> int:
         await confirmed(caller, shipped("o-2", ("MUG", 1)))
-        return await planned(means, shelf, pairs)
+        return await planned(means, shelf, going)
 
     monkeypatch.setattr(rearranging, "make", late)
     kinds = await kinds_of(database, "o-1")
@@ -232,10 +314,10 @@ async def test_an_order_cancelled_meanwhile_is_left_alone(
     await stock(database, {("MUG", "WH-EAST"): 1})
     planned = rearranging.make
 
-    async def late(means: Means, shelf: Any, pairs: Any) -> int:
+    async def late(means: Means, shelf: Any, going: Any) -> int:
         (work,) = await works_of(caller, database, "o-1")
         await caller.post(f"/v1/allocations/{work['allocation_id']}/cancel")
-        return await planned(means, shelf, pairs)
+        return await planned(means, shelf, going)
 
     monkeypatch.setattr(rearranging, "make", late)
     assert await job.run(database) == 0
