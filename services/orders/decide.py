@@ -118,8 +118,10 @@ class Decider:
         """
         if self.stock.is_stale or not self.view.has_items([line.sku for line in request.lines]):
             await self.reread([request])
-        now = self.clock.now()
         stores = stores_of(request) if network.senders else ()
+        ahead = self.clock.now(), stores
+        await self.grounds.make_ready(network, zone, self.view, ahead, self.threads)
+        now = self.clock.now()
         ground = self.grounds.find(network, zone, self.view, now, stores)
         asked = self.asked(request, ground, strategy_of(request, network, zone), now)
         started = perf_counter()

@@ -4,8 +4,10 @@ A terrain is what routing needs to know of the network for one destination at on
 milliseconds to prepare and microseconds to use, so a worker keeps the terrains it has prepared.
 """
 
+import asyncio
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
 from datetime import date, datetime, time
 
 import msgspec
@@ -20,6 +22,12 @@ HERE = "UTC"
 """Time zone of an order that is picked up whole: it has no destination of its own."""
 GROUNDS_MAX = 2_000
 """Grounds kept; beyond it the oldest go."""
+NODES_AT_ONCE_MAX = 250
+"""Nodes of a network up to which a ground is prepared at once, in about two milliseconds; beyond it
+in a thread, since thousands of nodes take long enough to keep all other requests waiting."""
+
+Place = tuple[str | None, tuple[str, ...]]
+"""A zone, and the stores that goods may be sent to."""
 
 
 class Ground(msgspec.Struct, eq=False):
@@ -67,7 +75,9 @@ class Grounds:
 
     def __init__(self) -> None:
         """Start empty."""
-        self.kept: dict[tuple[str | None, tuple[str, ...]], Ground] = {}
+        self.kept: dict[Place, Ground] = {}
+        self.making: dict[tuple[int, Place], asyncio.Future[Ground]] = {}
+        """Grounds under way in threads, by network version and place."""
         self.stored: set[bytes] = set()
         """Digests of the terrains whose facts are in the database, where records refer to them."""
 
@@ -83,13 +93,52 @@ class Grounds:
 
         `stores` are those that goods may be sent to for the customer to collect.
         """
-        place = zone.zone_id if zone else None, stores
-        ground = self.kept.get(place)
-        if ground is None or ground.network is not network or not ground.terrain.covers(now):
-            while len(self.kept) >= GROUNDS_MAX:
-                del self.kept[next(iter(self.kept))]
-            ground = self.kept[place] = prepared(network, zone, stock, now, stores)
+        ground = self.ready(network, zone, now, stores)
+        if ground is None:
+            ground = prepared(network, zone, numbered(network, stock), now, stores)
+            self.keep((zone.zone_id if zone else None, stores), ground)
         return ground
+
+    def ready(
+        self, network: Network, zone: Zone | None, now: datetime, stores: tuple[str, ...]
+    ) -> Ground | None:
+        """Return the ground of a destination where it has been prepared."""
+        ground = self.kept.get((zone.zone_id if zone else None, stores))
+        if ground is None or ground.network is not network or not ground.terrain.covers(now):
+            return None
+        return ground
+
+    async def make_ready(
+        self,
+        network: Network,
+        zone: Zone | None,
+        stock: StockView,
+        asked: tuple[datetime, tuple[str, ...]],
+        threads: Executor,
+    ) -> None:
+        """Prepare the ground of a destination in a thread if that takes long, once for all who wait.
+
+        `asked` are the instant and the stores of `find`, which prepares what is not ready after this.
+        """
+        now, stores = asked
+        if len(network.nodes) <= NODES_AT_ONCE_MAX or self.ready(network, zone, now, stores):
+            return
+        place = zone.zone_id if zone else None, stores
+        making = self.making.get((network.version, place))
+        if making is None:
+            numbers = dict(numbered(network, stock))
+            making = asyncio.get_running_loop().run_in_executor(
+                threads, prepared, network, zone, numbers, now, stores
+            )
+            self.making[network.version, place] = making
+            making.add_done_callback(lambda _: self.making.pop((network.version, place)))
+        self.keep(place, await asyncio.shield(making))
+
+    def keep(self, place: Place, ground: Ground) -> None:
+        """Keep a ground, and let go of the oldest where there are too many."""
+        while len(self.kept) >= GROUNDS_MAX:
+            del self.kept[next(iter(self.kept))]
+        self.kept[place] = ground
 
     def unstored(self, used: Iterable[Ground]) -> list[Ground]:
         """Return those of `used` whose facts are not known to be in the database, each once."""
@@ -97,16 +146,21 @@ class Grounds:
         return [by_digest[digest] for digest in by_digest.keys() - self.stored]
 
 
+def numbered(network: Network, stock: StockView) -> Mapping[str, int]:
+    """Return the number of each node, those of the network included."""
+    for node_id in network.nodes:
+        stock.number(node_id)
+    return stock.numbers
+
+
 def prepared(
     network: Network,
     zone: Zone | None,
-    stock: StockView,
+    numbers: Mapping[str, int],
     now: datetime,
     stores: tuple[str, ...] = (),
 ) -> Ground:
-    """Return the ground of a destination, made anew."""
-    for node_id in network.nodes:
-        stock.number(node_id)
+    """Return the ground of a destination, made anew; `numbers` are those of all nodes."""
     served = destination(
         network.nodes_seen_from(zone),
         network.lanes_to(zone, stores),
@@ -114,4 +168,4 @@ def prepared(
         network.tariffs.values(),
         zone.time_zone if zone else HERE,
     )
-    return Ground(network, prepare(served, stock.numbers, now))
+    return Ground(network, prepare(served, numbers, now))
