@@ -42,6 +42,8 @@ class Answer(NamedTuple):
     cells: Ints
     units: Ints
     """Parallel to `cells`: units that it takes."""
+    is_plan: bool = True
+    """Whether there is a plan of that cost which takes just these; else it is a bound alone."""
 
 
 class Hindsight(NamedTuple):
@@ -91,7 +93,7 @@ def look_back(
             break
         used = _used(answers, len(supply))
         reached = sum(each.bound_minor for each in answers) - int(prices @ supply)
-        if (used <= supply).all():
+        if (used <= supply).all() and all(each.is_plan for each in answers):
             best = min(best, sum(each.cost_minor for each in answers))
         if bound is None or reached > bound:
             aim = AIM * max(abs(reached), 1) if bound is None else 1.5 * aim

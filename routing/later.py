@@ -55,14 +55,15 @@ def _first_with_room(
     for _ in range(LATER_DATES_MAX + 1):
         if found is None or found.work_on not in full:
             return found
-        found = _next(dates, node, found)
+        found = following(dates, node, found)
     return None
 
 
-def _next(dates: Dates, node: Node, start: First) -> First | None:
+def following(dates: Dates, node: Node, start: First) -> First | None:
+    """The next start of a node after one, none when it never works again."""
     try:
-        following = start.start_on + timedelta(days=1)
-        day = promise.worked_date(dates.calendar(node), following, time_zone=node.time_zone)
+        tomorrow = start.start_on + timedelta(days=1)
+        day = promise.worked_date(dates.calendar(node), tomorrow, time_zone=node.time_zone)
     except promise.NeverError:
         return None
     dispatched = dates.dispatch(node, day)

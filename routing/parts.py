@@ -137,7 +137,9 @@ def explore(
     found = ascend(facts, room, status, best, rounds)
     value = max(value, found)
     if seen < 2:
-        parts.least[:] = np.maximum(parts.least, room.least)
+        # The second look is at what can still beat the incumbent; all else costs at least as much.
+        most = 1e300 if seen == 0 else float(best.objective[0])
+        parts.least[:] = np.maximum(parts.least, np.minimum(room.least, most))
     if beaten(best, value):
         return
     guessed(facts, room, parts, best, status)

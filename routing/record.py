@@ -4,7 +4,7 @@ It holds what was asked and seen and what was decided; nodes are rows of the des
 data, which is kept once per digest. Verdicts, prices and the runner-up are worked out on reading.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -266,6 +266,8 @@ class Asked(NamedTuple):
     objective_minor: int
     is_weighed: bool
     """Whether the objective counts prices of units and nodes, see `beyond`."""
+    work: Mapping[tuple[str, date], tuple[int, int]] = {}
+    """Fulfillments and units of the plan by node and work date."""
 
 
 def asked_of(record: bytes, served: Destination) -> Asked:
@@ -274,7 +276,11 @@ def asked_of(record: bytes, served: Destination) -> Asked:
     lines = tuple(Line(**msgspec.structs.asdict(line)) for line in read.lines)
     skus = sorted({line.sku for line in lines})
     taken: dict[tuple[str, str], int] = {}
+    work: dict[tuple[str, date], tuple[int, int]] = {}
     for part in read.parts:
+        place = served.nodes[part.row].node_id, part.work_on
+        before = work.get(place, (0, 0))
+        work[place] = before[0] + 1, before[1] + sum(units for _, units in part.units)
         for number, units in part.units:
             cell = served.nodes[part.row].node_id, lines[number].sku
             taken[cell] = taken.get(cell, 0) + units
@@ -285,7 +291,9 @@ def asked_of(record: bytes, served: Destination) -> Asked:
         for row, s, rows in read.supply
     }
     policy = _policy_of(read)
-    return Asked(read.now, lines, policy, supply, taken, read.objective_minor, bool(read.beyond))
+    return Asked(
+        read.now, lines, policy, supply, taken, read.objective_minor, bool(read.beyond), work
+    )
 
 
 def _with_node(problem: Problem, served: Destination, also: str | None) -> Problem:

@@ -10,7 +10,7 @@ from routing.basket import Basket, held, seen
 from routing.gather import gather
 from routing.plan_basket import plan_basket
 from routing.problem import Bracket, Calendar, Lane, Line, Node, Policy, Tariff
-from routing.search import search
+from routing.search import bounded, search
 from routing.terrain import Terrain, destination, prepare
 from routing.window import Waiting, Window
 from routing.window_search import rearrange
@@ -31,7 +31,8 @@ def warm() -> None:
         basket = _basket(3, units)
         plan_basket(terrain, basket, 1_000)
         gathered = gather(terrain, seen(terrain, basket), basket.lines, basket.policy)
-        search(gathered.grid, clock.perf_counter() + SEARCH_S)
+        found = search(gathered.grid, clock.perf_counter() + SEARCH_S)
+        bounded(gathered.grid, found.units, found.objective_minor)
     plan_basket(terrain, _basket(9, 2), 1_000)
     basket = _basket(2, 1)
     twice = tuple(msgspec.structs.replace(line, sku="sku-0") for line in basket.lines)

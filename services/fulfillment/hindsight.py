@@ -1,7 +1,7 @@
 """Looking back on a day: what its decisions cost against perfect knowledge of its orders.
 
 The difference, the regret, is what better decisions could have saved at most. It is computed once
-for each day that is over, from the decision records and what was left of the stock.
+for each day that is over, from the decision records and what was left of stock and capacity.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from prometheus_client import Gauge
 
 from routing.hindsight import Hindsight
 from routing.hindsight_day import DayOrder, look_back_on
+from routing.hindsight_rooms import Room
 from routing.record import digest_of
 from services import records as shared_records
 from services.database import Database
@@ -25,6 +26,9 @@ from services.fulfillment.hindsight_records import DayRow
 from services.prices import order_records
 from services.prices.recorded import TERRAINS_MAX, read_orders
 from services.settings import Settings
+
+ROOM_DAYS = 40
+"""Work dates of which the capacity counts; later ones are taken to have room."""
 
 regret_share = Gauge(
     "nom_regret_share",
@@ -117,11 +121,18 @@ async def look_back_on_day(settings: Settings, database: Database, day: date) ->
         found = await asyncio.to_thread(read_orders, [record for _, record in kept], bodies)
         skus = sorted({line.sku for order in found.orders for line in order.asked.lines})
         left = await records.read_left(connection, skus, until)
+        holders = [allocation_id for allocation_id, _ in kept]
+        rooms = await records.read_rooms(connection, day, until, ROOM_DAYS, holders)
     if not found.orders:
         return 0
     # In a thread: the other jobs of this process go on.
     seen = await asyncio.to_thread(
-        look_back_on, found.orders, left, found.numbers, settings.hindsight_limit_s
+        look_back_on,
+        found.orders,
+        left,
+        found.numbers,
+        settings.hindsight_limit_s,
+        {place: Room(*room) for place, room in rooms.items()},
     )
     row = row_of(day, found.orders, in_all, seen)
     async with database.connect() as connection:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Literal
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -61,6 +63,39 @@ async def read_left(
         until,
     )
     return {(row["node_id"], row["sku"]): int(row["units"]) for row in rows}
+
+
+async def read_rooms(
+    connection: asyncpg.Connection, day: date, until: datetime, days: int, holders: Sequence[UUID]
+) -> dict[tuple[str, date], tuple[Literal["orders", "units"], int]]:
+    """Return by limited node and work date what some allocations could have had of its capacity.
+
+    Of so many dates from the one before `day` on: what is free now, what these allocations hold and
+    what those made since `until` do. A maximum that was changed since counts as it is now.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT n.node_id, d.work_on, coalesce(c.unit, n.capacity_unit) AS unit,
+               coalesce(c.maximum - c.used, n.capacity_maximum) + coalesce(h.quantity, 0) AS room
+        FROM node n
+        CROSS JOIN (SELECT $1::date - 1 + generate_series(0, $3::int) AS work_on) AS d
+        LEFT JOIN capacity c
+            ON c.node_id = n.node_id AND c.work_on = d.work_on AND c.slot = 'day'
+        LEFT JOIN (
+            SELECT h.node_id, h.work_on, sum(h.quantity) AS quantity
+            FROM capacity_hold h JOIN allocation a ON a.allocation_id = h.holder_id
+            WHERE h.active AND h.slot = 'day' AND h.work_on >= $1::date - 1
+              AND (a.created_at >= $2 OR h.holder_id = ANY ($4::uuid[]))
+            GROUP BY h.node_id, h.work_on
+        ) AS h ON h.node_id = n.node_id AND h.work_on = d.work_on
+        WHERE coalesce(c.maximum, n.capacity_maximum) IS NOT NULL
+        """,
+        day,
+        until,
+        days,
+        list(holders),
+    )
+    return {(row["node_id"], row["work_on"]): (row["unit"], int(row["room"])) for row in rows}
 
 
 async def insert_day(connection: asyncpg.Connection, row: DayRow) -> None:

@@ -76,6 +76,27 @@ async def test_a_day_is_told_with_its_regret_and_what_it_rests_on(
     assert await figures(caller, channel="web") == []
 
 
+async def test_capacity_that_was_short_counts_in_hindsight(
+    caller: Caller, database: Database
+) -> None:
+    """Two orders of the east and one place there each day: the second had to go west or to wait.
+
+    With room for both the day would have cost twice what the first did.
+    """
+    default = {"unit": "orders", "maximum": 1}
+    for node_id in ("WH-EAST", "WH-WEST"):
+        put = await caller.put(f"/v1/nodes/{node_id}/capacity", {"default": default})
+        assert put.status_code == 200, put.text
+    await caller.catch_up()
+    first = await firm(caller, "order-1", EAST)
+    second = await firm(caller, "order-2", EAST)
+    assert second > first
+    assert await look_back_on_day(Settings(), database, today()) == 2
+    (day,) = await figures(caller)
+    assert day["cost_minor"] == first + second
+    assert 2 * first < day["bound_minor"] <= first + second
+
+
 async def test_a_day_is_looked_back_on_once_and_an_empty_one_is_not_kept(
     caller: Caller, database: Database
 ) -> None:
