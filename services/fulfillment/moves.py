@@ -23,6 +23,7 @@ from services.fulfillment.create import created, submitted
 from services.fulfillment.events import Units, event, units_of, whole
 from services.fulfillment.records import FulfillmentLine, FulfillmentOrder, Work
 from services.fulfillment.resource import Found, Need, Want
+from services.fulfillment.slot_keeping import keep_slots
 from services.fulfillment.states import is_legal
 from services.fulfillment.steps import moved
 from services.ids import new_id, numbered
@@ -122,6 +123,8 @@ async def pass_on(
     now = await shared_records.database_now(connection)
     (saved,) = await records.save(connection, [after_loss(work, units, now)])
     await write_new(connection, saved, made, found, actor)
+    if made:
+        await keep_slots(connection, means.network, order.allocation_id, actor)
     return saved, made
 
 
@@ -211,6 +214,7 @@ async def take_up(
     if refusal is not None:
         raise LostRaceError(refusal)
     await write_new(connection, origin, made, found, actor)
+    await keep_slots(connection, means.network, origin.order.allocation_id, actor)
     return made
 
 

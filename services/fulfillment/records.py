@@ -278,14 +278,17 @@ async def lock_due(connection: asyncpg.Connection, now: datetime, limit: int) ->
 async def find_waiting(connection: asyncpg.Connection, from_at: datetime, limit: int) -> list[Work]:
     """Return all work of allocations with parcels that are not released before `from_at`.
 
-    At most `limit` allocations, those whose release comes first.
+    At most `limit` allocations, those whose release comes first. Orders with a place in a slot are
+    not among them: another node or service might not keep it.
     """
     return await with_lines(
         connection,
         await connection.fetch(
             f"{ORDER} WHERE allocation_id IN (SELECT allocation_id FROM fulfillment_order"
             "  WHERE request_state = 'unsubmitted' AND state = 'open' AND method = 'ship'"
-            "  AND release_at >= $1 GROUP BY allocation_id"
+            "  AND release_at >= $1 AND NOT EXISTS (SELECT FROM capacity_hold"
+            "   WHERE holder_id = allocation_id AND active AND node_id = '')"
+            "  GROUP BY allocation_id"
             "  ORDER BY min(release_at), allocation_id LIMIT $2)"
             " ORDER BY allocation_id, fulfillment_order_id",
             from_at,

@@ -28,6 +28,7 @@ from services.fulfillment.giving_up import Proposal
 from services.fulfillment.leftovers import about, unit_of
 from services.fulfillment.moves import Means
 from services.fulfillment.records import Work
+from services.fulfillment.slot_keeping import keep_slots
 from services.fulfillment.steps import lock
 from services.fulfillment.tables import LIVE_STATES
 from services.fulfillment.withdrawal import keeps_promise, places_all, said, withdraw
@@ -235,6 +236,7 @@ async def redate(
     await exceptions_records.set_dates(
         connection, order.fulfillment_order_id, work_on, ship_by, (promise.earliest, promise.latest)
     )
+    await keep_slots(connection, network, order.allocation_id, ACTOR)
     changed = msgspec.structs.replace(
         order, work_on=work_on, promise_latest=promise.latest, version=order.version + 1
     )

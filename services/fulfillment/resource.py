@@ -23,11 +23,17 @@ from routing.solve import solve
 from services import records as shared_records
 from services.database import Database
 from services.fulfillment import exceptions_records
+from services.fulfillment.loaded import prices_of, stale_nodes
+from services.fulfillment.loaded import surcharges as loaded
 from services.orders.lifecycle import find as find_allocation
+from services.orders.lifecycle import told
+from services.orders.records import AllocationRow
+from services.orders.request import SlotWish
+from services.orders.slot_changes import slots_of
+from services.orders.slots import Chosen, arrival, chosen, is_for, is_kept
 from services.orders.strategies import decided_by, ruled
 from services.orders.translate import dimensional_grams
 from services.planning.network import Network, Zone, distance_km
-from services.prices.few import Record, few_prices
 
 EXCLUDING = ("excluded", "node excluded")
 """Rules of buffers under which nothing at all is promised from a record."""
@@ -72,6 +78,8 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     """The only node that is asked, by a person: no buffer and no exclusion binds them."""
     service: str | None = None
     """The only carrier service, by a person."""
+    slots: tuple[SlotWish, ...] | None = None
+    """Slots instead of those that the order has."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +97,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """By name, the one that decided the order; none where that is not known."""
     prices: Mapping[tuple[str, str], tuple[int, int]] = {}
     """Worth and risk of a unit by (node, sku), by what was learned."""
+    surcharges: Mapping[str, int] = {}
+    """Price of one more fulfillment, by node."""
+    slots: Sequence[Chosen] = ()
+    """In which the order is to come."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +117,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Days after the promise of the line that comes last; 0 where the promise is kept."""
     more_parcels: int
     """Parcels beyond those shown."""
+    slots_missed: int = 0
+    """Slots of the order that cannot be kept by it."""
     now: datetime
 
     @property
@@ -153,52 +167,47 @@ async def read_facts(connection: asyncpg.Connection, network: Network, need: Nee
     since = (now - timedelta(days=1)).date()
     zone = network.zones.get(row.zone_id or "") or network.zone_at(need.near)
     strategy = await decided_by(connection, need.allocation_id)
+    place = network, followed(network, strategy, row.channel, zone)
+    left = await read_capacity(connection, limited, since, CAPACITY_DAYS) if limited else []
+    surcharges: dict[str, int] = {}
+    if need.node_id is None:
+        # Whom a person names is asked, whatever that costs.
+        shown = {cell.node_id for cell in cells}
+        old, aged = await stale_nodes(connection, place, shown, now)
+        cells = [cell for cell in cells if cell.node_id not in old]
+        surcharges = Counter(await loaded(connection, place, left, now))
+        surcharges.update(aged)
+    wishes = wished(row) if need.slots is None else need.slots
     return Facts(
         now=now,
         channel=row.channel,
         zone=zone,
         strategy=strategy,
-        prices=await prices_of(
-            connection, network, followed(network, strategy, row.channel, zone), need, cells, now
-        ),
+        prices=await prices_of(connection, place, wanted_of(need), cells, now),
+        surcharges=surcharges,
+        slots=chosen([each for each in wishes if each.slot_id in network.slots], network),
         items={item.sku: item for item in await get_items(connection, skus)},
         cells=cells,
-        capacity=await read_capacity(connection, limited, since, CAPACITY_DAYS) if limited else [],
+        capacity=left,
     )
+
+
+def wanted_of(need: Need) -> Counter[str]:
+    """Return the units that a need is of, by sku."""
+    wanted: Counter[str] = Counter()
+    for each in need.wants:
+        wanted[each.sku] += each.quantity
+    return wanted
+
+
+def wished(row: AllocationRow) -> tuple[SlotWish, ...]:
+    """Return the slots in which an order has a place."""
+    return tuple(SlotWish(slot_id=each.slot_id, on=each.on) for each in slots_of(told(row)))
 
 
 def followed(network: Network, strategy: str | None, channel: str, zone: Zone | None) -> Policy:
     """Return the policy of a strategy as it is in force; of the rules' choice where there is none."""
     return network.playbook.policies.get(strategy or "") or ruled(network, channel, zone)
-
-
-async def prices_of(
-    connection: asyncpg.Connection,
-    network: Network,
-    policy: Policy,
-    need: Need,
-    cells: Sequence[Cell],
-    now: datetime,
-) -> Mapping[tuple[str, str], tuple[int, int]]:
-    """Return worth and risk of a unit by (node, sku), where the strategy looks at them."""
-    weights = network.playbook.weights.get(policy.strategy)
-    if weights is None:
-        return {}
-    wanted: Counter[str] = Counter()
-    for each in need.wants:
-        wanted[each.sku] += each.quantity
-    found = [
-        Record(
-            cell.node_id,
-            cell.sku,
-            network.nodes[cell.node_id].time_zone,
-            cell.on_hand - cell.reserved - cell.unavailable,
-            network.nodes[cell.node_id].kind == "store",
-        )
-        for cell in cells
-        if cell.node_id in network.nodes
-    ]
-    return await few_prices(connection, found, wanted, weights, now)
 
 
 def unbound(cell: Cell) -> Cell:
@@ -231,19 +240,37 @@ def best(network: Network, need: Need, facts: Facts, time_limit_ms: int) -> Foun
         policy = msgspec.structs.replace(
             policy, radius_km=None, groups_only=(), groups_never=(), services=()
         )
-    together = msgspec.structs.replace(policy, ship_complete=True, shipments_max=1)
-    policies = [together, policy] if need.method == "ship" else [policy]
-    tried = [judged(solve(problem(network, need, facts, each)), need, facts) for each in policies]
-    return min(tried, key=rank)
+    plans = (
+        solve(problem(network, need, facts, each)) for each in policies_for(policy, need, facts)
+    )
+    return min((judged(plan, network, need, facts) for plan in plans), key=rank)
 
 
-def rank(found: Found) -> tuple[int, int, int, int]:
+def policies_for(policy: Policy, need: Need, facts: Facts) -> list[Policy]:
+    """Return what is tried: one parcel, any number, and both by the service of the order's slot."""
+    if need.method != "ship":
+        return [policy]
+    tried = [msgspec.structs.replace(policy, ship_complete=True, shipments_max=1), policy]
+    services = tuple(slot.service for slot, _ in facts.slots if slot.service is not None)
+    if services and need.service is None:
+        tried += [msgspec.structs.replace(each, services=services) for each in tried]
+    return tried
+
+
+def rank(found: Found) -> tuple[int, int, int, int, int]:
     """Return what makes one plan better than another, the weightiest first."""
-    return (-found.units, found.late_days, found.more_parcels, found.plan.objective_minor)
+    return (
+        -found.units,
+        found.slots_missed,
+        found.late_days,
+        found.more_parcels,
+        found.plan.objective_minor,
+    )
 
 
-def judged(plan: Plan, need: Need, facts: Facts) -> Found:
+def judged(plan: Plan, network: Network, need: Need, facts: Facts) -> Found:
     """Return a plan with how it compares to what was promised."""
+    arrivals = [arrival(each) for each in plan.fulfillments]
     latest = max((each.promise.latest for each in plan.fulfillments), default=need.promise_latest)
     parcels = sum(each.method != "pickup" for each in plan.fulfillments)
     return Found(
@@ -253,6 +280,12 @@ def judged(plan: Plan, need: Need, facts: Facts) -> Found:
         channel=facts.channel,
         late_days=max((latest - need.promise_latest).days, 0),
         more_parcels=max(parcels - need.parcels, 0),
+        slots_missed=sum(
+            not is_kept(slot, on, each, network, facts.zone)
+            for slot, on in facts.slots
+            for each in arrivals
+            if is_for(slot, each)
+        ),
         now=facts.now,
     )
 
@@ -273,7 +306,7 @@ def problem(network: Network, need: Need, facts: Facts, policy: Policy) -> Probl
         now=facts.now,
         destination_time_zone=facts.zone.time_zone if facts.zone else HERE,
         lines=tuple(line_of(n, want, need, facts) for n, want in enumerate(need.wants)),
-        nodes=tuple(with_capacity(node, facts.capacity) for node in nodes),
+        nodes=tuple(as_it_is(node, facts) for node in nodes),
         stock=tuple(stock),
         lanes=tuple(
             lane
@@ -331,14 +364,16 @@ def stocked(cell: Cell, need: Need, prices: tuple[int, int]) -> Stock:
     )
 
 
-def with_capacity(node: Node, left: Sequence[CapacityLeft]) -> Node:
-    """Return a node with what it can still take."""
+def as_it_is(node: Node, facts: Facts) -> Node:
+    """Return a node with what it can still take, and what one more fulfillment costs there."""
     own = tuple(
         Capacity(work_on=each.work_on, remaining=each.remaining, unit=each.unit)
-        for each in left
+        for each in facts.capacity
         if each.node_id == node.node_id
     )
-    return msgspec.structs.replace(node, capacity=own)
+    return msgspec.structs.replace(
+        node, capacity=own, surcharge_minor=facts.surcharges.get(node.node_id, 0)
+    )
 
 
 def nearest(

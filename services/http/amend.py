@@ -75,7 +75,7 @@ async def quote(
     opt=CHANGERS,
     guards=[guard_idempotency],
     operation_class=Write,
-    responses=raises(*WRITE, "not-found", "illegal-state", "quote-outdated"),
+    responses=raises(*WRITE, "not-found", "illegal-state", "quote-outdated", "slot-full"),
     tags=["orders"],
 )
 async def apply_quote(

@@ -194,7 +194,9 @@ def is_kept(slot: Slot, on: date, each: Arrival, network: Network, zone: Zone | 
         since = local_instant(each.latest, node.cut_off, time_zone)
     else:
         lane = lane_from(network, each.node_id, each.service, zone.zone_id if zone else "", None)
-        if each.service != slot.service or lane is None:
+        if each.service != slot.service or lane is None or zone is None:
+            return False
+        if zone.zone_id not in slot.zone_ids:
             return False
         if not works_on(network.calendars[lane.calendar_id] if lane.calendar_id else None, on):
             return False

@@ -8,6 +8,7 @@ everything, and what is added is confirmed with the change that the customer has
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -21,12 +22,12 @@ from services.orders import lifecycle
 from services.orders import records as order_records
 from services.orders.answers import Money, ShortfallAnswer
 from services.orders.records import AllocationRow
-from services.orders.request import resolve, verify_pickup
+from services.orders.request import SlotWish, resolve, verify_pickup
 from services.planning.masterdata import verify_known
 from services.planning.network import Zone
 from services.problems import Refused
 from services.records import database_now
-from services.returns import amendments, placing, records
+from services.returns import amended_slots, amendments, placing, records
 from services.returns.amendments import AmendAnswer, AmendRequest, Asked, Buffer, Kept
 from services.returns.placing import Means
 
@@ -51,16 +52,21 @@ async def plan(means: Means, order_id: str, request: AmendRequest) -> Kept:
     async with means.database.connect() as connection:
         read = await read_order(connection, order_id)
         missing = await missing_items(connection, {line.sku for line in request.add})
+        wishes = await amended_slots.wishes_of(connection, means, read.row, request)
     verify_known("unknown-sku", "item", missing)
     for line in request.add:
         verify_pickup(line, means.network)
     zone, changes_zone = zone_of(means, read.row, request)
     found = amendments.asked(request, read.works, read.kinds, readdressed=changes_zone)
-    plans = await place(means, read.row, found, zone)
+    plans = await place(means, read.row, found, zone, wishes)
     if short_of_moved(found, plans):
         found = staying(found)
-        plans = await place(means, read.row, found, zone)
+        plans = await place(means, read.row, found, zone, wishes)
     kept = kept_quote(means, read, found, plans)
+    if wishes:
+        stay = remaining(read.works, found)
+        amended_slots.verify_kept(means, wishes, stay, kept.fulfillments, zone)
+    kept = msgspec.structs.replace(kept, slots=amended_slots.answers_of(means, wishes, request))
     if changes_zone and zone is not None and (found.moved or not stays_behind(read.works)):
         kept = msgspec.structs.replace(kept, zone_id=zone.zone_id)
     return kept
@@ -111,14 +117,33 @@ def zone_of(means: Means, row: AllocationRow, request: AmendRequest) -> tuple[Zo
     return zone, zone.zone_id != row.zone_id
 
 
-async def place(means: Means, row: AllocationRow, found: Asked, zone: Zone | None) -> list[Found]:
+def remaining(works: Sequence[Work], found: Asked) -> list[Work]:
+    """Return the work of which something is left after a change."""
+    less: Counter[tuple[UUID, int]] = Counter()
+    for cut in (*found.cuts, *found.moved):
+        less[cut.fulfillment_order_id, cut.part] += cut.quantity
+    return [
+        work
+        for work in works
+        if any(line.left > less[work.order.fulfillment_order_id, line.part] for line in work.lines)
+    ]
+
+
+async def place(
+    means: Means,
+    row: AllocationRow,
+    found: Asked,
+    zone: Zone | None,
+    wishes: tuple[SlotWish, ...],
+) -> list[Found]:
     """Return the plans for all that needs a place; raises `unknown-destination`."""
     plans = []
     wanted = amendments.needs((row.order_id, row.allocation_id), found, row.created_at.date())
     for need, own in wanted:
         if need.method == "ship" and zone is None:
             raise Refused("unknown-destination", "Lines are shipped; send a destination.")
-        plans.append(await placing.place(means, need, zone, own))
+        in_slots = msgspec.structs.replace(need, slots=wishes)
+        plans.append(await placing.place(means, in_slots, zone, own))
     return plans
 
 

@@ -7,13 +7,19 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
 from services.fulfillment.cancel import outcome_of
 from services.fulfillment.records import FulfillmentLine, Work
 from services.fulfillment.resource import Need, Want
-from services.orders.answers import FulfillmentAnswer, Money, ShortfallAnswer
-from services.orders.request import QUANTITY_MAX, Destination, Id, RequestLine
+from services.orders.answers import FulfillmentAnswer, Money, ShortfallAnswer, SlotAnswer
+from services.orders.request import (
+    QUANTITY_MAX,
+    Destination,
+    Id,
+    RequestLine,
+    Slots,
+)
 from services.problems import Refused
 
 LINES_MAX = 200
@@ -36,6 +42,8 @@ class AmendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     destination: Annotated[
         Destination | None, Meta(description="Where what has not been picked goes instead.")
     ] = None
+    slots: Slots | msgspec.UnsetType = msgspec.UNSET
+    """Instead of those the order has; empty for none."""
 
 
 class ChangeAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +101,10 @@ class AmendAnswer(msgspec.Struct, frozen=True, kw_only=True):
     fulfillment_orders: Annotated[
         tuple[UUID, ...], Meta(description="Made by applying it; none before.")
     ] = ()
+    slots: Annotated[
+        tuple[SlotAnswer, ...] | msgspec.UnsetType,
+        Meta(description="Slots of the whole order, where they were asked to change."),
+    ] = msgspec.UNSET
 
 
 class Kept(AmendAnswer, frozen=True, kw_only=True):
@@ -155,7 +167,7 @@ def asked(
         found.extra.append(line)
     if readdressed:
         readdress(works, free, found)
-    if not (request.lines or request.add or request.destination):
+    if not (request.lines or request.add or request.destination) and request.slots is UNSET:
         raise Refused("invalid-field", "Nothing would change; name lines, add some, or move it.")
     return found
 

@@ -25,7 +25,7 @@ from services.orders.answers import AllocationAnswer
 from services.orders.translate import DAY_SLOT
 from services.problems import Refused
 from services.records import Event, database_now, insert_events
-from services.returns import records
+from services.returns import amended_slots, records
 from services.returns.amend import held, told
 from services.returns.amendments import AmendAnswer, Kept
 from services.returns.placing import Means
@@ -65,6 +65,7 @@ async def apply(
     body = msgspec.json.decode(row.body, type=AllocationAnswer)
     made = await make(connection, means, kept, body, actor)
     body = msgspec.structs.replace(body, fulfillments=(*body.fulfillments, *kept.fulfillments))
+    body = await amended_slots.exchange(connection, kept, body)
     encoded = msgspec.json.encode(body)
     await records.set_plan(connection, row.allocation_id, encoded, kept.zone_id or row.zone_id)
     await records.set_applied(connection, order_id, amendment_id)
