@@ -44,16 +44,20 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     size: str | None = None
 
 
-async def put_items(connection: asyncpg.Connection, items: Sequence[Item]) -> None:
+async def put_items(
+    connection: asyncpg.Connection, items: Sequence[Item], *, keep_kits: bool = False
+) -> None:
     """Insert or replace items; the last of a repeated sku wins.
 
+    With `keep_kits` items that exist keep what they are made up of, whatever is said here.
     Raises ValueError for a sku that buffer rules use for "every sku", asyncpg.CheckViolationError
     for values outside the table's limits.
     """
     unique = {item.sku: item for item in items}
     if ANY in unique:
         raise ValueError(f"'{ANY}' means every sku in buffer rules; choose another sku")
-    await records.put_items(connection, msgspec.json.encode(list(unique.values())).decode())
+    given = msgspec.json.encode(list(unique.values())).decode()
+    await records.put_items(connection, given, keep_kits=keep_kits)
 
 
 async def get_items(connection: asyncpg.Connection, skus: Sequence[str]) -> list[Item]:

@@ -1188,14 +1188,15 @@ async def find_nodes(
     )
 
 
-async def put_items(connection: asyncpg.Connection, items: str) -> None:
-    """Insert or replace items."""
+async def put_items(connection: asyncpg.Connection, items: str, *, keep_kits: bool) -> None:
+    """Insert or replace items; with `keep_kits` those that exist keep their components."""
     await connection.execute(
         """
         WITH put AS (
-            INSERT INTO item (sku, name, category, weight_grams, length_mm, width_mm, height_mm,
-                              requires, unit_margin_minor, components, unit_price_minor,
-                              markdown_on, markdown_price_minor, style, size)
+            INSERT INTO item AS i (sku, name, category, weight_grams, length_mm, width_mm,
+                                   height_mm, requires, unit_margin_minor, components,
+                                   unit_price_minor, markdown_on, markdown_price_minor, style,
+                                   size)
             SELECT * FROM jsonb_to_recordset($1::text::jsonb) AS r (
                 sku text, name text, category text, weight_grams int, length_mm int,
                 width_mm int, height_mm int, requires text[], unit_margin_minor int8,
@@ -1208,7 +1209,7 @@ async def put_items(connection: asyncpg.Connection, items: str) -> None:
                 width_mm = excluded.width_mm, height_mm = excluded.height_mm,
                 requires = excluded.requires,
                 unit_margin_minor = excluded.unit_margin_minor,
-                components = excluded.components,
+                components = CASE WHEN $2 THEN i.components ELSE excluded.components END,
                 unit_price_minor = excluded.unit_price_minor,
                 markdown_on = excluded.markdown_on,
                 markdown_price_minor = excluded.markdown_price_minor,
@@ -1219,6 +1220,7 @@ async def put_items(connection: asyncpg.Connection, items: str) -> None:
         SELECT 'item', array_agg(sku) FROM put HAVING count(*) > 0
         """,
         items,
+        keep_kits,
     )
 
 

@@ -172,7 +172,7 @@ async def apply_items(
     connection: asyncpg.Connection, _chunks: Chunks, _number: int, payloads: Sequence[bytes]
 ) -> Effect:
     """Insert or replace items."""
-    await put_items(connection, decode_all(Item, payloads))
+    await put_items(connection, decode_all(Item, payloads), keep_kits=True)
     return Effect(len(payloads))
 
 

@@ -4,6 +4,7 @@ The same as a first decision weighs, on rows read: feeds that are too old, and p
 price since a node has much to do.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
@@ -51,6 +52,23 @@ async def prices_of(
         if cell.node_id in network.nodes
     ]
     return await few_prices(connection, found, wanted, weights, now)
+
+
+async def weighed(
+    connection: asyncpg.Connection,
+    place: Place,
+    cells: Sequence[Cell],
+    left: Sequence[CapacityLeft],
+    now: datetime,
+) -> tuple[list[Cell], Mapping[str, int]]:
+    """Return the records of nodes that a strategy does not leave out, and what the nodes cost.
+
+    The price is of one more fulfillment, by node, in minor units.
+    """
+    old, aged = await stale_nodes(connection, place, {cell.node_id for cell in cells}, now)
+    minor = Counter(await surcharges(connection, place, left, now))
+    minor.update(aged)
+    return [cell for cell in cells if cell.node_id not in old], minor
 
 
 async def stale_nodes(

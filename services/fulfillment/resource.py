@@ -23,8 +23,7 @@ from routing.solve import solve
 from services import records as shared_records
 from services.database import Database
 from services.fulfillment import exceptions_records
-from services.fulfillment.loaded import prices_of, stale_nodes
-from services.fulfillment.loaded import surcharges as loaded
+from services.fulfillment.loaded import prices_of, weighed
 from services.orders.lifecycle import find as find_allocation
 from services.orders.lifecycle import told
 from services.orders.records import AllocationRow
@@ -169,14 +168,10 @@ async def read_facts(connection: asyncpg.Connection, network: Network, need: Nee
     strategy = await decided_by(connection, need.allocation_id)
     place = network, followed(network, strategy, row.channel, zone)
     left = await read_capacity(connection, limited, since, CAPACITY_DAYS) if limited else []
-    surcharges: dict[str, int] = {}
+    surcharges: Mapping[str, int] = {}
     if need.node_id is None:
         # Whom a person names is asked, whatever that costs.
-        shown = {cell.node_id for cell in cells}
-        old, aged = await stale_nodes(connection, place, shown, now)
-        cells = [cell for cell in cells if cell.node_id not in old]
-        surcharges = Counter(await loaded(connection, place, left, now))
-        surcharges.update(aged)
+        cells, surcharges = await weighed(connection, place, cells, left, now)
     wishes = wished(row) if need.slots is None else need.slots
     return Facts(
         now=now,

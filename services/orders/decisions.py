@@ -15,9 +15,10 @@ from routing.bundles import needs_of
 from routing.explain import Decision, explain, nodes_told, replay
 from routing.plan import Plan
 from routing.record import digest_of, expand
-from routing.voice import Voice
+from routing.voice import Voice, on
 from services.database import Database
 from services.orders import records
+from services.orders.answers import AllocationAnswer, SlotAnswer
 from services.orders.rearranged import decisions_of, named_by, read_moves, told
 from services.problems import Refused
 
@@ -86,13 +87,30 @@ async def explained(
         moves = await read_moves(connection, allocation_id)
         later = decisions_of(moves)
         voice = await voice_for(connection, decision, node_id, currency, named_by(moves, later))
+        row = await records.find_allocation(connection, allocation_id)
     # In a thread, since counterfactuals are solved when they are asked for.
     said = await asyncio.to_thread(explain, decision, node_id=node_id, voice=voice)
     said["moves"] = [
         await asyncio.to_thread(told, move, each, voice)
         for move, each in zip(moves, later, strict=True)
     ]
+    chosen = msgspec.json.decode(row.body, type=AllocationAnswer).slots if row else None
+    if chosen:
+        said["slots"] = msgspec.to_builtins(chosen)
+        said["sentences"] += [slot_said(each) for each in chosen]
     return said
+
+
+def slot_said(slot: SlotAnswer) -> str:
+    """Return in words what a slot asked of the plan, and whether it is kept."""
+    window = f"{slot.slot_id}, {slot.opens:%H:%M} to {slot.closes:%H:%M}"
+    said = (
+        f"The customer chose a slot on {on(slot.on)} ({window}), so all that comes in it had to be "
+        "there by that day."
+    )
+    if slot.kept:
+        return said
+    return f"{said} It could not be kept when the dates changed, and its place was given back."
 
 
 async def voice_for(

@@ -30,6 +30,7 @@ from services.planning.availability_answer import (
     SkuColumns,
     Total,
 )
+from services.planning.kits import kit_cells
 from services.planning.masterdata import verify_known
 from services.planning.network import Network, Zone, distance_km
 from services.planning.prospects import LAST, ShipPromise
@@ -70,8 +71,12 @@ async def availability(database: Database, network: Network, query: Query) -> Av
         missing = await nodes.missing_nodes(connection, query.node_ids or ())
         verify_known("unknown-node", "node", missing)
         now = await shared_records.database_now(connection)
+        parts = {part.sku for item in found.values() for part in item.components}
         cells = await read_cells(
-            connection, query.skus, channel=query.channel, node_ids=query.node_ids
+            connection,
+            list({*query.skus, *parts}),
+            channel=query.channel,
+            node_ids=query.node_ids,
         )
     on = verified_date(query, now)
     verify_size(query, len(cells))
@@ -113,6 +118,10 @@ def judge(
     for cell in cells:
         if cell.node_id in network.nodes and cell.node_id not in query.stale:
             by_sku[cell.sku].append(cell)
+    for sku, item in found.items():
+        if item.components:
+            kit = [(part.sku, part.quantity) for part in item.components]
+            by_sku[sku] = kit_cells(sku, kit, by_sku)
     skus = list(dict.fromkeys(query.skus))
     matrix = [cell for sku in skus for cell in by_sku.get(sku, ())]
     return AvailabilityAnswer(

@@ -24,6 +24,7 @@ from services.planning.availability import (
     verify_size,
 )
 from services.planning.availability_parts import Parts
+from services.planning.kits import kit_cells
 from services.planning.network import NetworkCache
 from services.planning.playbook import Traits
 from services.planning.prospects import Prospect, Prospects
@@ -197,6 +198,8 @@ class Question:
         }
         shared = view.quotas.by_sku.keys() & items
         self.expected.update((sku, NO_SUPPLY) for sku in shared - self.expected.keys())
+        # What a kit comes to changes with its components, which have stamps of their own.
+        self.expected.update((sku, NO_SUPPLY) for sku in self.skus if items[sku].components)
         self.plain = [sku for sku in self.skus if sku not in self.expected]
         numbers = [view.numbers[each] for each in query.node_ids] if query.node_ids else None
         table = prospect.among(numbers, [view.number(each) for each in query.stale])
@@ -304,7 +307,12 @@ class Question:
         return (b'{"node_ids":', msgspec.json.encode(node_ids), b',"skus":[', listed, b"]}")
 
     def cells(self, sku: str, supply: Mapping[str, tuple[SupplyCell, ...]]) -> list[Cell]:
-        """Return the records of a sku at open nodes as the rules take them."""
+        """Return the records of a sku at open nodes as the rules take them, of a kit as kits."""
+        parts = self.items[sku].components if sku in self.items else ()
+        if parts:
+            today = self.now.date()
+            own = {part: self.cells(part, self.view.supply(part, today)) for part, _ in parts}
+            return kit_cells(sku, parts, own)
         found = []
         for number, on_hand, reserved, unavailable, pending in self.view.cells(sku).tolist():
             if not self.places.table[number, STANDING]:

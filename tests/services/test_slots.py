@@ -80,6 +80,9 @@ async def test_an_order_takes_its_place_with_its_stock_and_gives_both_back(
     assert await places(caller, 2) == 1
     await assert_audit_is_silent(database)
     name = held.json()["allocation_id"]
+    decision = (await caller.get(f"/v1/allocations/{name}/decision")).json()
+    assert "(evening, 17:00 to 20:00)" in decision["sentences"][-1]
+    assert decision["policy"]["services"] == ["ground"]
     assert (await caller.post(f"/v1/allocations/{name}/confirm")).status_code == 200
     assert await places(caller, 2) == 1
     assert (await caller.post(f"/v1/allocations/{name}/cancel")).status_code == 200

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from inventory.items import get_items
+from inventory.items import Component, Item, get_items, put_items
 from inventory.ledger import Movement, record
 from inventory.nodes import get_nodes, set_enabled
 from inventory.supply import get_supply
@@ -99,6 +99,16 @@ async def test_a_node_that_is_switched_off_stays_off(
 
     (stored,) = await get_nodes(network, ["N9"])
     assert (stored.name, stored.enabled) == ("Nine again", False)
+
+
+async def test_a_file_of_items_leaves_kits_as_they_are(
+    network: asyncpg.Connection, run_import: Import
+) -> None:
+    """The file has no column for components; loading names anew must not take kits apart."""
+    await put_items(network, [Item(sku="K", weight_grams=1, components=(Component("A", 2),))])
+    await run_import("items", "sku,weight_grams\nK,7\n")
+    (kit,) = await get_items(network, ["K"])
+    assert (kit.weight_grams, kit.components) == (7, (Component("A", 2),))
 
 
 async def test_items_are_put_and_replaced(network: asyncpg.Connection, run_import: Import) -> None:
