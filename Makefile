@@ -57,7 +57,7 @@ run: $(VENV)/.runtime ## Start the service on a database of its own, with a smal
 PARALLEL = --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
 .PHONY: test
-test: lint ## Check everything: lint, types, import contracts, tidiness, tests
+test: lint ## Check everything: lint, types, contracts, tests (PYTEST="tests/routing -x")
 	@echo "Compiling the optimizer where that was never done (about a minute) …"
 	@$(BIN)/python -m routing.warm
 	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)

@@ -92,9 +92,9 @@ class Server:
     def start(self) -> None:
         """Own the folder, make the data when there is none, start the server, wait until ready.
 
-        Raises `EmbeddedError` when another process owns the folder, or the server does not start.
+        Raises `EmbeddedError` when the folder cannot be written or another process owns it, or the
+        server does not start.
         """
-        self.home.mkdir(parents=True, exist_ok=True)
         self.owner_lock = own(self.home)
         try:
             self.account = prepare_account(self.home)

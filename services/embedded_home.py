@@ -58,12 +58,20 @@ def data_folder(home: Path) -> Path:
 
 
 def own(home: Path) -> IO[str]:
-    """Lock the folder for this process and return the lock file, to be held open.
+    """Make the folder, lock it for this process and return the lock file, to be held open.
 
     The system releases such a lock when its holder ends, however it ends. Raises `EmbeddedError`
-    when another process keeps it for longer than a short command would.
+    when the folder cannot be written, and when another process keeps the lock for longer than a
+    short command would.
     """
-    lock = (home / "owner.lock").open("a+")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / "owner.lock").open("a+")
+    except OSError as error:
+        raise EmbeddedError(
+            f"The database cannot be kept in {home}: {error.strerror}. Name a folder that this "
+            "account may write with NOM_HOME, or a PostgreSQL elsewhere with DATABASE_URL."
+        ) from error
     deadline = time.monotonic() + OWNER_WAIT_S
     while True:
         try:

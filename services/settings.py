@@ -253,7 +253,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         try:
             settings = msgspec.convert(given, cls, strict=False, dec_hook=decode)
         except msgspec.ValidationError as error:
-            raise SettingsError(f"A NOM_ setting cannot be used: {error}.") from error
+            raise SettingsError(fault(str(error), given)) from error
         settings.verify()
         return settings
 
@@ -307,6 +307,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def variable(field: str) -> str:
     """Return the environment variable of a field; `DATABASE_URL` has the name everyone uses."""
     return "DATABASE_URL" if field == "database_url" else PREFIX + field.upper()
+
+
+def fault(message: str, given: Mapping[str, str]) -> str:
+    """Return what is wrong with a value under the name it was given by; msgspec ends with its field."""
+    wrong, _, path = message.partition(" - at `$.")
+    field = path.rstrip("`")
+    if field not in given:
+        return f"A NOM_ setting cannot be used: {message}."
+    return f"{variable(field)} cannot be {given[field]!r}: {wrong}."
 
 
 def decode(kind: type, value: object) -> object:

@@ -126,6 +126,13 @@ def test_a_command_beside_the_service_shares_its_server(home: Path) -> None:
     assert not process.is_running()
 
 
+def test_a_folder_that_cannot_be_made_is_told_with_the_way_out(home: Path) -> None:
+    """A first start in the wrong place must not end in an error number."""
+    (home / "file").touch()
+    with pytest.raises(EmbeddedError, match=r"Not a directory\. Name a folder .* NOM_HOME"):
+        Server(home / "file" / "data").start()
+
+
 def test_two_services_cannot_own_one_folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second would stop the database of the first; it is told who is there instead."""
     monkeypatch.setattr(embedded_home, "OWNER_WAIT_S", 0.2)
