@@ -23,10 +23,8 @@ from services.fulfillment import exceptions_records, records
 from services.fulfillment.records import Work
 from services.fulfillment.resource import CAPACITY_DAYS, EXCLUDING, Want
 from services.fulfillment.waiting_prices import Learned, read_learned
-from services.orders.answers import AllocationAnswer
 from services.orders.lifecycle import find as find_allocation
 from services.orders.records import find_decision as find_record
-from services.orders.slot_changes import slots_of
 from services.orders.strategies import ruled
 from services.orders.translate import DAY_SLOT
 from services.planning.network import Network
@@ -114,9 +112,6 @@ async def waited(
     order = mine[0].order
     row = await find_allocation(connection, order.allocation_id)
     if row.state != "confirmed" or row.zone_id not in network.zones:
-        return None
-    # Nodes come to the place that an order has in a slot at a time that was chosen with the order.
-    if slots_of(msgspec.json.decode(row.body, type=AllocationAnswer)):
         return None
     # Imported orders and those made at a counter were not decided by routing.
     record = await find_record(connection, order.allocation_id)
