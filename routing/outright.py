@@ -33,8 +33,8 @@ FAR = 2**61
 PROBES_MAX = 96
 """Rows of the cheapest kinds that are looked up before every cell of stock is gone through."""
 
-CELLS_MIN = 16
-"""Cells of stock for each kind of node from which that is worth it."""
+CELLS_MIN, CELLS_PER_KIND_MIN = 1_000, 16
+"""Cells of stock, in all and for each kind of node, from which that is worth it."""
 
 
 @compiled
@@ -48,6 +48,8 @@ def outright(
     looking at a few rows; no order needs it.
     """
     gone = np.zeros(len(rows.kind_rows), np.bool_)
+    if len(cells.rows) < max(CELLS_MIN, CELLS_PER_KIND_MIN * len(gone)):
+        return -1, gone
     can, wanted = whole_minor < FAR, np.empty(len(cells.lines), np.int64)
     count, slope = 0, 0
     for i in range(len(cells.lines)):
@@ -70,13 +72,13 @@ def outright(
 
 @compiled
 def _searchable(rows: Rows, cells: Cells, wanted: Ints) -> bool:
-    """Whether some lines have cells enough to be searched in, in order of row, and only rivals.
+    """Whether the cells of some lines can be searched in, as they are in order of row.
 
     Where few nodes may share a line, rows may have to stay although they are replaced.
     """
     if cells.waits[NODES_MAX] or len(cells.lines) > LAST or len(rows.kind_starts) == 0:
         return False
-    if len(wanted) == 0 or len(cells.rows) < CELLS_MIN * len(rows.kind_rows):
+    if len(wanted) == 0:
         return False
     for i in wanted:
         first, last = cells_of(cells, i)
