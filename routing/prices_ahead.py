@@ -25,6 +25,9 @@ ORDER_LIMIT_MS = 20
 PROPOSALS = 1.5
 """Proposals of all ways in a round, about: damped prices that lead to nothing new need a second."""
 GAP = 2e-3
+GAP_MAX = 0.05
+"""Share of the bound beyond which prices are not used: rounds that end too soon leave the price of a
+shortfall on whatever they looked at last, and orders would go around it at any cost."""
 
 
 class Coming(NamedTuple):
@@ -47,7 +50,8 @@ class Shelves(NamedTuple):
     fast: NDArray[np.bool_]
     """`[C]`: whether units have a price; of others it is 0."""
     rooms: Mapping[str, float]
-    """By node, fulfillments that it can make until then; leave out nodes without a limit."""
+    """By node, fulfillments that it can make until then; leave out nodes without a limit. Not by day:
+    an order that can wait for tomorrow would look as scarce as if it had to go today."""
 
 
 class Ahead(NamedTuple):
@@ -66,7 +70,8 @@ def prices_ahead(orders: Sequence[Coming], shelves: Shelves, limit_s: float) -> 
     """Prices of stock and capacity for orders to come, found within about `limit_s`.
 
     There are as many rounds as fit into the time by what the first decisions take, at most
-    `prices_duals.ROUNDS_MAX`. Without orders everything is free.
+    `prices_duals.ROUNDS_MAX`. Without orders everything is free, and so it is where that was too little
+    time for prices within `GAP_MAX`.
     """
     cells = len(shelves.units)
     if not orders or not (shelves.fast.any() or shelves.rooms):
@@ -80,6 +85,8 @@ def prices_ahead(orders: Sequence[Coming], shelves: Shelves, limit_s: float) -> 
     nothing = [Way(k, _short_minor(order.again), ()) for k, order in enumerate(orders)]
     demand = np.array([order.expected for order in orders])
     found: Duals = whole_order_duals(supply, demand, [*nothing, *first], propose, rounds, GAP)
+    if found.gap > GAP_MAX:
+        return Ahead(np.zeros(cells, np.int64), {}, found.gap, found.rounds)
     whole = np.rint(found.prices_minor).astype(np.int64)
     rooms = zip(shelves.rooms, whole[cells:].tolist(), strict=True)
     return Ahead(

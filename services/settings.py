@@ -27,6 +27,7 @@ AT_LEAST_ONE = (
     "prices_window_days",
     "prices_half_life_days",
     "prices_replenish_days",
+    "prices_periods",
     "prices_fast_orders_min",
     "prices_short_minor",
     "webhook_poll_ms",
@@ -218,9 +219,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Days after which stores are supplied, where no delivery is expected."""
     prices_orders_max: int = 2_000
     """Recorded orders that stand for those to come; 0 leaves prices for orders to come out."""
+    prices_periods: int = 4
+    """Past periods that they are taken from, each priced by itself; the mean is the price."""
     prices_orders_s: int = 60
     """Time for finding those prices."""
-    prices_fast_orders_min: int = 5
+    prices_fast_orders_min: int = 20
     """Orders of these that ask for a sku, from which on it has such a price."""
     prices_short_minor: int = 5_000
     """What a unit that an order goes without counts at most, where prices are learned."""

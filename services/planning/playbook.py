@@ -67,17 +67,17 @@ BUILT_IN: dict[str, Strategy] = {
     "fastest": Strategy(delay_minor=2_000),
     # A second parcel has to save a whole parcel's price before it is worth the customer's door.
     "fewest_parcels": Strategy(split_minor=2_500),
-    # A refusal costs about a parcel and the work of placing the unit again.
+    # A refusal costs about a parcel and the work of placing the unit again. See the README of services
+    # for what was tried.
     "protect-stores": Strategy(
         worth_percent=100,
         order_worth_percent=100,
         markdown_percent=100,
-        stockout_minor=100,
+        stockout_minor=10,
         stockout_weeks=2,
         broken_run_minor=200,
         rejection_minor=300,
         overload_minor=200,
-        capacity_minor=200,
     ),
 }
 

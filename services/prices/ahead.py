@@ -2,7 +2,9 @@
 
 A sample of the orders that came in as many days as pass until the next replenishment is decided
 again, all together, on the stock of now. What a unit more would save them is its price, see
-`routing.prices_ahead`; only skus that are asked often have one.
+`routing.prices_ahead`; only skus that are asked often have one. That is done for several past
+periods, each by itself, and the mean is the price: those of one period are those of its accidents
+(a randomized linear program: Talluri and van Ryzin, Transportation Science 33, 1999).
 """
 
 import asyncio
@@ -89,8 +91,9 @@ async def look_ahead(settings: Settings, database: Database, now: datetime) -> P
     if not settings.prices_orders_max:
         return NOTHING
     days = settings.prices_replenish_days
-    bounds = [now - timedelta(days=days), now]
-    found = await read_samples(database, bounds, settings.prices_orders_max)
+    periods = settings.prices_periods
+    bounds = [now - timedelta(days=days * n) for n in range(periods, -1, -1)]
+    found = await read_samples(database, bounds, max(1, settings.prices_orders_max // periods))
 
     async def once(
         connection: asyncpg.Connection,
@@ -110,32 +113,46 @@ def priced(
     rows: Sequence[tuple[str, str, int, int]],
     rooms: Mapping[str, float],
 ) -> Prices:
-    """Return the prices of a sample's skus at their records, and of nodes' places."""
-    (sample,) = found.samples
+    """Return the mean prices of samples' skus at their records, and of nodes' places."""
+    samples = [sample for sample in found.samples if sample.orders]
+    if not samples:
+        return NOTHING
     index: dict[Cell, int] = {(row[0], row[1]): n for n, row in enumerate(rows)}
     units = np.array([[row[2], row[3]] for row in rows], np.int64).reshape(-1, 2)
-    fast = fast_cells(sample, index, settings.prices_fast_orders_min)
+    fast = fast_cells(samples, index, settings.prices_fast_orders_min)
     shelves = Shelves(index, units[:, 0], units.clip(0).sum(axis=1).astype(float), fast, rooms)
-    solved = solve(settings, sample, shelves, found.numbers)
+    limit_s = settings.prices_orders_s / len(samples)
+    solved = [solve(settings, sample, shelves, found.numbers, limit_s) for sample in samples]
+    worth = np.rint(np.mean([each.worth_minor for each in solved], axis=0)).astype(np.int64)
     by_sku: dict[str, OrderPrices] = {}
     for (node_id, sku), place in index.items():
-        if minor := int(solved.worth_minor[place]):
+        if minor := int(worth[place]):
             row = by_sku.setdefault(sku, OrderPrices(sku, [], []))
             row.node_ids.append(node_id)
             row.worth_minor.append(minor)
-    return Prices([*by_sku.values()], solved.room_minor, len(sample.orders), solved.gap)
+    places: dict[str, int] = {}
+    for node_id in rooms:
+        minor = sum(each.room_minor.get(node_id, 0) for each in solved)
+        if mean := round(minor / len(solved)):
+            places[node_id] = mean
+    orders = sum(len(sample.orders) for sample in samples)
+    return Prices([*by_sku.values()], places, orders, max(each.gap for each in solved))
 
 
 def solve(
-    settings: Settings, sample: Sample, shelves: Shelves, numbers: Mapping[str, int]
+    settings: Settings,
+    sample: Sample,
+    shelves: Shelves,
+    numbers: Mapping[str, int],
+    limit_s: float,
 ) -> Ahead:
-    """Return the prices of shelves for orders like those of a sample."""
+    """Return the prices of shelves for orders like those of a sample, found within `limit_s`."""
     by_sku = cells_of(shelves.places, numbers)
     coming = [
         Coming(decidable(order, by_sku, settings.prices_short_minor), sample.each)
         for order in sample.orders
     ]
-    return prices_ahead(coming, shelves, settings.prices_orders_s)
+    return prices_ahead(coming, shelves, limit_s)
 
 
 def decidable(
@@ -152,10 +169,13 @@ def decidable(
     return ready(order.terrain, order.asked._replace(policy=bounded), by_sku)
 
 
-def fast_cells(sample: Sample, index: Mapping[Cell, int], orders_min: int) -> np.ndarray:
-    """Return which cells are of skus that enough orders of a sample ask for."""
+def fast_cells(samples: Sequence[Sample], index: Mapping[Cell, int], orders_min: int) -> np.ndarray:
+    """Return which cells are of skus that enough orders of some samples ask for."""
     asked = Counter(
-        sku for order in sample.orders for sku in {line.sku for line in order.asked.lines}
+        sku
+        for sample in samples
+        for order in sample.orders
+        for sku in {line.sku for line in order.asked.lines}
     )
     fast = [asked[sku] >= orders_min for _, sku in index]
     return np.array(fast, np.bool_).reshape(-1)

@@ -112,13 +112,11 @@ def weigh(settings: Settings, history: History, bounds: Sequence[datetime]) -> W
             index,
             opening,
             opening.astype(float),
-            fast_cells(samples[n - 1], index, settings.prices_fast_orders_min),
+            fast_cells([samples[n - 1]], index, settings.prices_fast_orders_min),
             {},
         )
-        quick = msgspec.structs.replace(
-            settings, prices_orders_s=max(1, settings.prices_orders_s // len(samples))
-        )
-        ahead = solve(quick, samples[n - 1], shelves, history.samples.numbers)
+        limit_s = settings.prices_orders_s / len(samples)
+        ahead = solve(settings, samples[n - 1], shelves, history.samples.numbers, limit_s)
         believed = Believed(wanted, values, ahead.worth_minor)
         periods.append(
             period_of(settings, history, samples[n], (opening, index, believed), bounds[n + 1])

@@ -72,7 +72,7 @@ def surcharge_minor(load: Load, weights: Weights | None, own_minor: int | None) 
     """
     overload = own_minor if own_minor is not None else weights.overload_minor if weights else 0
     place = 0.0
-    if weights is not None and weights.capacity_minor:
+    if weights is not None:
         learned = load.place_minor * weights.order_worth_percent / 100
         place = min(max(weights.capacity_minor, learned), weights.worth_max_minor)
     capacity = round(place * load.chance)

@@ -202,7 +202,9 @@ async def publish(
     """Write what nodes refused and were given, and put everything in force."""
     seen, asked_lines = await records.read_answered(connection, *run.period)
     chances = await asyncio.to_thread(refusals.learned, seen)
-    pace = with_places(await records.read_pace(connection, *run.period), found.ahead.rooms)
+    # Nobody knows how full a day of the past was: a place counts as much as units do.
+    rooms = {node: round(weighed.orders * minor) for node, minor in found.ahead.rooms.items()}
+    pace = with_places(await records.read_pace(connection, *run.period), rooms)
     await records.replace_refusals(connection, chances, run.started_at)
     await records.replace_pace(connection, pace, run.started_at)
     now = await shared_records.database_now(connection)

@@ -81,6 +81,14 @@ def test_a_node_that_cannot_make_all_that_is_wanted_of_it_has_a_price() -> None:
     assert found.room_minor == {"north": 100}
 
 
+def test_prices_that_were_not_found_in_time_are_none() -> None:
+    """One round leaves the price of a shortfall on what was looked at first."""
+    found = prices_ahead(coming((NEAR, 3.0), (FAR, 1.0)), shelves(2, 9), 0)
+    assert found.rounds == 1
+    assert found.gap > 0.05
+    assert found.worth_minor.tolist() == [0, 0]
+
+
 def test_without_orders_everything_is_free() -> None:
     """A new shop has no past to learn from."""
     assert prices_ahead([], shelves(1, 1), 10).worth_minor.tolist() == [0, 0]

@@ -75,7 +75,7 @@ async def test_a_unit_is_left_to_those_who_need_it_more(
     version = await learn(caller, database, tried(settings))
     assert version.order_weight > 0
     assert version.order_price_records == 1
-    assert version.priced_orders == 6
+    assert version.priced_orders == 12
     assert await nodes(caller, *ALONE) == ["ST-EAST"]
     assert await nodes(caller, *ALONE, **PROTECTED) == ["WH-WEST"]
     assert await nodes(caller, *BOTH, **PROTECTED) == ["ST-EAST"]
