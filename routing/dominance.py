@@ -11,7 +11,7 @@ from routing.compiled import compiled
 from routing.cost import Steps, opening_minor, parcel_steps, saving_min, span_grams
 from routing.dates import Dates
 from routing.grid import Ints
-from routing.problem import Lane, ProblemError, Tariff
+from routing.problem import PRICE_MINOR_MAX, Lane, ProblemError, Tariff
 from routing.survey import Bools, Survey
 
 DOMINATORS_MAX = 64
@@ -215,7 +215,10 @@ def _rivals(
     holds, full, several = held
     policy = surveyed.problem.policy
     per_line = [
-        policy.delay_minor * len(bundle.members) + policy.lateness_minor * len(bundle.requested)
+        policy.delay_minor * len(bundle.members)
+        + policy.lateness_minor * len(bundle.requested)
+        # What was promised before may not come a day later for any saving.
+        + PRICE_MINOR_MAX * (bundle.promised_by is not None)
         for bundle in surveyed.lines
     ]
     whole = offered.prices[offered.tariff] + offered.opening

@@ -195,7 +195,8 @@ class Search:
         if method == "ship_to_store":
             store = next(n for n in self.problem.nodes if n.node_id == option.collected_at)
             able = able and {"pickup", *line.requires} <= set(store.capabilities)
-        return method in line.methods and here and able
+        in_time = line.promised_by is None or option.latest <= line.promised_by
+        return method in line.methods and here and able and in_time
 
     def _waiting(self, i: int, option: Option) -> int:
         requested_by = self.lines[i].requested_by

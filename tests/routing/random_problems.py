@@ -119,9 +119,13 @@ SCALES: dict[Measure, int] = {
 
 
 def goal_problem(seed: int, *, lines_max: int = 4, nodes_max: int = 6) -> Problem:
-    """A random problem of any kind with one to three goals, some with limits."""
+    """A random problem of any kind with one to three goals, some with limits.
+
+    In some a line was promised before, so that it may not come later.
+    """
     problem = any_problem(seed, lines_max=lines_max, nodes_max=nodes_max)
     chance = random.Random(f"goals {seed}")
+    problem = _promised(problem, chance, 0.1)
     if all(node.distance_km is None for node in problem.nodes):
         nodes = (
             replace(n, distance_km=chance.choice((None, 5, 40, 200)), groups=_some_groups(chance))
@@ -140,6 +144,23 @@ def goal_problem(seed: int, *, lines_max: int = 4, nodes_max: int = 6) -> Proble
         problem = _with_plenty(problem, chance)
     goals = tuple(_goal(chance) for _ in range(chance.choice((1, 1, 2, 3))))
     return replace(problem, policy=replace(problem.policy, goals=goals))
+
+
+def promised_problem(seed: int, *, lines_max: int = 4, nodes_max: int = 6) -> Problem:
+    """A random problem of any kind in which most lines were promised before."""
+    problem = any_problem(seed, lines_max=lines_max, nodes_max=nodes_max)
+    return _promised(problem, random.Random(f"promised {seed}"), 0.6)
+
+
+def _promised(problem: Problem, chance: random.Random, share: float) -> Problem:
+    """The problem with a share of its lines promised before, so that they may not come later."""
+    lines = tuple(
+        replace(line, promised_by=problem.now.date() + timedelta(days=chance.randint(0, 5)))
+        if chance.random() < share
+        else line
+        for line in problem.lines
+    )
+    return replace(problem, lines=lines)
 
 
 def _with_plenty(problem: Problem, chance: random.Random) -> Problem:

@@ -1,7 +1,9 @@
 """The judge finds every rule that is broken on purpose, and nothing in a right plan."""
 
+import re
 from collections.abc import Callable
 from datetime import date, time, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -238,6 +240,10 @@ PROBLEMS: dict[str, tuple[str, Callable[[Problem], Problem]]] = {
         lambda p: policy_changed(p, backorder=False),
     ),
     "more shipments than allowed": ("shipments_max", lambda p: policy_changed(p, shipments_max=1)),
+    "units later than they were promised before": (
+        "promised_by",
+        lambda p: line_changed(p, "a", promised_by=small.TODAY),
+    ),
     "an order after the cut-off": (
         "work date",
         lambda p: node_changed(p, "east", cut_off=time(8)),
@@ -277,6 +283,19 @@ def test_a_plan_for_another_problem_is_found(name: str) -> None:
     rules = {violation.rule for violation in check(mutate(problem), plan)}
 
     assert rule in rules, rules
+
+
+def test_every_rule_of_the_judge_is_broken_on_purpose_somewhere() -> None:
+    """A rule that no mutation breaks might as well not be there."""
+    here = Path(__file__).parent
+    judged = "".join(file.read_text() for file in here.parents[1].glob("routing/check*.py"))
+    names = ("test_judge.py", "test_judge_bundles.py", "test_filters.py", "test_goals.py")
+    broken = "".join((here / name).read_text() for name in names)
+
+    rules = set(re.findall(r'Violation\(\s*"([a-z_ ]+)"', judged))
+
+    assert len(rules) > 25
+    assert [rule for rule in sorted(rules) if f'"{rule}"' not in broken] == []
 
 
 def test_a_partial_plan_of_an_order_that_must_be_complete_is_found() -> None:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 
 import msgspec
 import pytest
@@ -272,3 +272,21 @@ def test_solving_meets_references_to_nothing_with_the_same_error() -> None:
     ):
         with pytest.raises(ProblemError):
             solve(problem)
+
+
+def test_a_node_that_keeps_an_earlier_promise_is_not_left_out_for_a_cheaper_one() -> None:
+    """Waiting costs nothing here, and still the later node does not do."""
+    slow, fast = small.node("slow"), small.node("fast", handling_order_minor=300)
+    lanes = small.lane("slow", days=5), small.lane("fast", days=1)
+    problem = small.problem(
+        (small.line("a", "apple", promised_by=small.TODAY + timedelta(days=2)),),
+        (slow, fast),
+        (small.stock("slow", "apple", 1), small.stock("fast", "apple", 1)),
+        lanes=lanes,
+        policy=Policy(delay_minor=0, time_limit_ms=5_000),
+    )
+
+    plan = solve(problem)
+
+    assert [f.node_id for f in plan.fulfillments] == ["fast"]
+    assert check(problem, plan) == []

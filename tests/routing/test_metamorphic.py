@@ -13,7 +13,7 @@ from routing.check import check
 from routing.greedy import quick, single_then_greedy
 from routing.problem import Problem
 from routing.solve import deadline_of, solve, solve_instance
-from tests.routing.random_problems import any_problem, goal_problem
+from tests.routing.random_problems import any_problem, goal_problem, promised_problem
 
 Maker = Callable[[int], Problem]
 replace = msgspec.structs.replace
@@ -230,14 +230,15 @@ def well_stocked(problem: Problem) -> Problem:
     )
 
 
-def test_pruning_does_not_change_the_optimum() -> None:
+@pytest.mark.parametrize("make", [any_problem, promised_problem])
+def test_pruning_does_not_change_the_optimum(make: Maker) -> None:
     """The proof in the README, by experiment."""
     pruned = 0
     for seed in range(6_000, 6_500):
-        problem = well_stocked(any_problem(seed))
+        problem = well_stocked(make(seed))
         whole = candidates(problem, prune=False)
         pruned += len(whole.slots) > len(candidates(problem).slots)
 
         optimum = solve_instance(whole, deadline_of(problem)).plan.objective_minor
         assert optimum == solve(problem).objective_minor, seed
-    assert pruned > 80
+    assert pruned > 40

@@ -8,16 +8,26 @@ from routing.check import check
 from routing.problem import Problem
 from routing.solve import solve, validate
 from tests.routing.exhaustive import cheapest
-from tests.routing.random_problems import any_problem, goal_problem, random_problem
+from tests.routing.random_problems import (
+    any_problem,
+    goal_problem,
+    promised_problem,
+    random_problem,
+)
 
 PROBLEMS = 2_000
-WITH_GOALS = 600
+FEWER = 600
 SHARDS = 20
 
 
 @pytest.mark.parametrize(
     ("make", "problems"),
-    [(random_problem, PROBLEMS), (any_problem, PROBLEMS), (goal_problem, WITH_GOALS)],
+    [
+        (random_problem, PROBLEMS),
+        (any_problem, PROBLEMS),
+        (goal_problem, FEWER),
+        (promised_problem, FEWER),
+    ],
 )
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_the_plan_costs_what_exhaustive_search_finds_at_best(
