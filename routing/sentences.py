@@ -247,6 +247,9 @@ def _change(plan: Plan, change: Change, voice: Voice, *, used: bool) -> str:
     node = voice.node(change.node_id)
     if used:
         saved = voice.money(plan.objective_minor - change.objective_minor)
+        if change.work_on is not None:
+            places = counted(change.places, "more place")
+            return f"{places} at {node} on {on(change.work_on)} would have saved {saved}."
         return f"{voice.units(change.units)} more at {node} would have saved {saved}."
     return f"{node} would have been chosen {_condition(plan, change, voice)}."
 
@@ -254,6 +257,7 @@ def _change(plan: Plan, change: Change, voice: Voice, *, used: bool) -> str:
 def _condition(plan: Plan, change: Change, voice: Voice) -> str:
     """What would have had to be different for a node to be chosen."""
     less = voice.money(change.less_minor)
+    saved = voice.money(plan.objective_minor - change.objective_minor)
     match change.what:
         case "handling":
             return f"at {less} less handling for an order"
@@ -265,6 +269,12 @@ def _condition(plan: Plan, change: Change, voice: Voice) -> str:
             return f"if the risk of its refusing a unit were worth {less} less"
         case "surcharge":
             return f"if an order more there counted {less} less"
-        case "stock":
-            saved = voice.money(plan.objective_minor - change.objective_minor)
-            return f"with {voice.units(change.units)} more, which would have saved {saved}"
+        case _:
+            return f"with {_more(change, voice)}, which would have saved {saved}"
+
+
+def _more(change: Change, voice: Voice) -> str:
+    """Units, or places on a date, that a node would have needed."""
+    if change.work_on is not None:
+        return f"{counted(change.places, 'more place')} on {on(change.work_on)}"
+    return f"{voice.units(change.units)} more"

@@ -7,6 +7,7 @@ the node nothing is cheaper, so every such plan uses it.
 
 import time
 from collections.abc import Callable, Iterable
+from datetime import date
 from functools import partial
 from typing import Literal, TypeVar, get_args
 
@@ -14,18 +15,21 @@ import msgspec
 
 from routing.bundles import needs_of
 from routing.plan import Plan
-from routing.problem import Lane, Node, Problem, Stock, Tariff
+from routing.problem import Capacity, Lane, Node, Problem, Stock, Tariff
 from routing.solve import solve
 
 TIME_LIMIT_MS = 5_000
 """Time to find out all that there is to say of one node."""
+DATES_MAX = 12
+"""Dates of a node, the earliest that are tight, of which more places are asked one by one; no plan
+looks at more (`candidates.py`)."""
 LESS = " less"
 """Ends the names of tariffs that are lowered for a node alone."""
 
 replace = msgspec.structs.replace
 Price = Literal["worth", "risk", "surcharge"]
-What = Literal["handling", "parcels", "stock", "worth", "risk", "surcharge"]
-"""Money; more units on hand; prices beyond money, see `routing.problem.Stock` and `Node`."""
+What = Literal["handling", "parcels", "stock", "worth", "risk", "surcharge", "capacity"]
+"""Money; more units on hand; more places on a date; prices beyond money, see `routing.problem.Stock` and `Node`."""
 Units = tuple[tuple[str, int], ...]
 
 
@@ -38,6 +42,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Less for each fulfillment, for each parcel, or for each unit."""
     units: Units = ()
     """More units on hand, by sku; with one less of any of them no plan is cheaper."""
+    places: int = 0
+    """More orders, or units where the node counts these, on `work_on`."""
+    work_on: date | None = None
     objective_minor: int
     """Of the best plan with the change, its prices included."""
 
@@ -108,7 +115,7 @@ def changes(problem: Problem, plan: Plan, node_id: str) -> Changes:
     """What would have made a cheaper plan with a node of the problem than the `plan` that was made.
 
     For a node outside the plan: less handling, cheaper parcels, lower prices beyond money, more
-    stock; for one in it: more stock. Of a plan that is not proven nothing can be said, as cheaper
+    stock or places; for one in it: more stock or places. Of a plan that is not proven nothing can be said, as cheaper
     ones may exist anyway.
     """
     asker = _Asker(problem, plan, time.perf_counter() + TIME_LIMIT_MS / 1000)
@@ -116,8 +123,8 @@ def changes(problem: Problem, plan: Plan, node_id: str) -> Changes:
         return Changes(node_id=node_id, found=(), proven=False)
     used = any(f.node_id == node_id for f in plan.fulfillments)
     prices = (partial(_price, what=what) for what in get_args(Price))
-    asked: tuple[Question, ...] = (_handling, _parcels, *prices, _stock)
-    questions = (_stock,) if used else asked
+    asked: tuple[Question, ...] = (_handling, _parcels, *prices, _stock, _capacity)
+    questions = (_stock, _capacity) if used else asked
     found: list[Change] = []
     proven = True
     for question in questions:
@@ -195,6 +202,23 @@ def with_stock(problem: Problem, node_id: str, units: Iterable[tuple[str, int]])
     return replace(problem, stock=(*map(raised, problem.stock), *fresh))
 
 
+def with_capacity(problem: Problem, node_id: str, work_on: date, places: int) -> Problem:
+    """The problem with so many more places at a node on a date."""
+
+    def raised(node: Node) -> Node:
+        if node.node_id != node_id:
+            return node
+        rows = (
+            replace(row, remaining=max(0, row.remaining) + places)
+            if row.work_on == work_on
+            else row
+            for row in node.capacity
+        )
+        return replace(node, capacity=tuple(rows))
+
+    return replace(problem, nodes=tuple(map(raised, problem.nodes)))
+
+
 def _handling(asker: _Asker, node_id: str) -> Change | None:
     node = next(each for each in asker.problem.nodes if each.node_id == node_id)
     found = asker.least(
@@ -246,6 +270,35 @@ def _stock(asker: _Asker, node_id: str) -> Change | None:
             node_id=node_id, what="stock", units=((sku, count),), objective_minor=objective
         )
     return _several(asker, node_id, lacking) if len(lacking) > 1 else None
+
+
+def _capacity(asker: _Asker, node_id: str) -> Change | None:
+    """More places on one date, the fewest of any and then the earliest."""
+    problem = asker.problem
+    node = next(each for each in problem.nodes if each.node_id == node_id)
+    units = sum(needs_of(problem.lines).values())
+    found: list[tuple[int, date, int]] = []
+    tight = sorted((row for row in node.capacity if row.remaining < units), key=_date)
+    for row in tight[:DATES_MAX]:
+        # Every fulfillment has a unit, so as many places as units are more than enough.
+        most = units - max(0, row.remaining)
+        more = asker.least(most, partial(with_capacity, problem, node_id, row.work_on))
+        if more is not None:
+            found.append((more[0], row.work_on, more[1]))
+    if not found:
+        return None
+    places, work_on, objective = min(found)
+    return Change(
+        node_id=node_id,
+        what="capacity",
+        places=places,
+        work_on=work_on,
+        objective_minor=objective,
+    )
+
+
+def _date(row: Capacity) -> date:
+    return row.work_on
 
 
 def _several(asker: _Asker, node_id: str, units: dict[str, int]) -> Change | None:

@@ -1,6 +1,6 @@
 """What would have made a node win is true to the minor unit and to the unit: solved again."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import get_args
 
 import msgspec
@@ -10,13 +10,14 @@ from routing.candidates import candidates
 from routing.explain import Decision, explain, what_if
 from routing.model import improve
 from routing.plan import Plan
-from routing.problem import Policy, Problem
+from routing.problem import Capacity, Policy, Problem
 from routing.solve import solve
 from routing.voice import Voice, between, on
 from routing.whatif import (
     Change,
     What,
     changes,
+    with_capacity,
     with_handling,
     with_parcels,
     with_price,
@@ -36,7 +37,9 @@ def changed(problem: Problem, change: Change, fewer: int = 0, sku: str = "") -> 
         return with_handling(problem, change.node_id, change.less_minor - fewer)
     if change.what == "parcels":
         return with_parcels(problem, change.node_id, change.less_minor - fewer)
-    if change.what != "stock":
+    if change.what == "capacity" and change.work_on is not None:
+        return with_capacity(problem, change.node_id, change.work_on, change.places - fewer)
+    if change.what in ("worth", "risk", "surcharge"):
         return with_price(problem, change.node_id, change.what, change.less_minor - fewer)
     units = {name: count - fewer * (name == sku) for name, count in change.units}
     return with_stock(problem, change.node_id, units.items())
@@ -70,7 +73,30 @@ def test_a_change_is_just_enough_on_random_problems() -> None:
             for change in told.found:
                 assert_just_enough(problem, plan, change)
                 seen.add(change.what)
-    assert seen == {*get_args(What)}
+    assert seen == {*get_args(What)} - {"capacity"}
+
+
+def test_places_are_just_enough_on_random_problems_with_full_nodes() -> None:
+    """One place more on that date and the node is in a cheaper plan; one fewer and it is not."""
+    seen = 0
+    for seed in range(40):
+        problem = asked(random_problem(seed))
+        first = problem.now.date() - timedelta(days=1)
+        rows = tuple(
+            Capacity(work_on=first + timedelta(days=days), remaining=0) for days in range(4)
+        )
+        nodes = tuple(
+            small.replace(node, capacity=rows) if number % 2 else node
+            for number, node in enumerate(problem.nodes)
+        )
+        problem = small.replace(problem, nodes=nodes)
+        plan = solve(problem)
+        for node in problem.nodes:
+            for change in changes(problem, plan, node.node_id).found:
+                if change.what == "capacity":
+                    assert_just_enough(problem, plan, change)
+                    seen += 1
+    assert seen > 0
 
 
 def test_what_is_not_found_does_not_exist() -> None:
@@ -98,6 +124,12 @@ def test_what_is_not_found_does_not_exist() -> None:
                 least = least_using(freed, node.node_id)
                 wins = least is not None and least < plan.objective_minor
                 assert (what in found) == wins, (seed, node.node_id, what)
+            roomy = [
+                least_using(with_capacity(problem, node.node_id, row.work_on, 100), node.node_id)
+                for row in node.capacity
+            ]
+            wins = any(least is not None and least < plan.objective_minor for least in roomy)
+            assert ("capacity" in found) == wins, (seed, node.node_id)
 
 
 def least_using(problem: Problem, node_id: str) -> int | None:
@@ -196,6 +228,28 @@ def test_a_node_of_the_plan_is_told_what_would_have_spared_a_parcel() -> None:
     told = explain(decided(problem), node_id="mill", voice=VOICE)
 
     assert "1 Mug more at Mill Lane would have saved 5.50 EUR." in told["sentences"]
+
+
+def test_a_store_that_is_full_is_told_how_many_more_places_and_when() -> None:
+    """High Street is cheaper, and its one place on Tuesday was taken."""
+    tuesday = date(2026, 5, 12)
+    full = (Capacity(work_on=tuesday, remaining=0),)
+    high = small.node("high", handling_order_minor=0, capacity=full)
+    problem = small.problem(
+        (small.line("1", "mug", 2),),
+        (small.node("mill"), high),
+        (small.stock("mill", "mug", 2), small.stock("high", "mug", 2)),
+    )
+    problem = small.replace(problem, policy=small.replace(problem.policy, delay_minor=10_000))
+    told = explain(decided(problem), node_id="high", voice=VOICE)
+
+    assert [
+        each
+        for each in told["sentences"]
+        if each.startswith("High Street would have been chosen with 1 more place on Tuesday 12 May")
+    ]
+    (found,) = [each for each in told["what_if"][0]["found"] if each["what"] == "capacity"]
+    assert (found["places"], found["work_on"]) == (1, "2026-05-12")
 
 
 def test_nothing_is_said_where_nothing_would_have_helped_or_nothing_is_proven() -> None:
