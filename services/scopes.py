@@ -36,6 +36,7 @@ NOUNS: dict[str, str] = {
     "/v1/reservations": "reservations",
     "/v1/returns": "returns",
     "/v1/sessions": "sessions",
+    "/v1/slots": "network",
     "/v1/stock": "stock",
     "/v1/strategies": "strategies",
     "/v1/strategy-rules": "strategies",
