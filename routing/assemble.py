@@ -166,7 +166,7 @@ def _fulfillment(
     weight = sum(instance.lines[i].weight_grams * units for i, units in taken.items())
     priced = sum(instance.lines[i].priced_grams * units for i, units in taken.items())
     pieces = sum(instance.lines[i].pieces * units for i, units in taken.items())
-    money: Cost = cost.fulfillment_cost(slot.node, slot.steps, pieces, priced)
+    money: Cost = cost.fulfillment_cost(slot.handlers, slot.steps, pieces, priced)
     return Fulfillment(
         node_id=slot.node.node_id,
         method=slot.method,

@@ -11,7 +11,7 @@ import numpy as np
 from routing import filters
 from routing.compiled import compiled
 from routing.filters import RATE
-from routing.gather import Gathered, Slots
+from routing.gather import Gathered, Slots, received
 from routing.grid import Ints
 from routing.holding import GRAMS, LATENESS, QUANTITY, REQUESTED_ON, SKU, Cells
 from routing.plan import (
@@ -190,7 +190,7 @@ def bill(rows: Rows, cells: Cells, slots: Slots, units: Ints, prices: tuple[int,
             step += 1
         figures[at + ROW], figures[at + LANE], figures[at + LOAD] = row, lane, grams
         figures[at + SENDING] = slots.step_minor[step]
-        figures[at + WORK] = rows.order_minor[row] + rows.unit_minor[row] * taken
+        figures[at + WORK] = _handling(rows, (row, lane), taken)
         _beyond(figures, cells, row, units[k])
         figures[LEANING] += _leaning(rows, cells, (row, lane), units[k])
         figures[PARCELS] += figures[at + SENDING]
@@ -206,6 +206,15 @@ def bill(rows: Rows, cells: Cells, slots: Slots, units: Ints, prices: tuple[int,
     figures[DELAY], figures[SHORT] = waits.sum() - figures[LATE], (short * shortage_minor).sum()
     figures[OBJECTIVE] = figures[PARCELS:HEAD].sum()
     return figures[:at].copy()
+
+
+@compiled
+def _handling(rows: Rows, slot: tuple[int, int], units: int) -> int:
+    """Handling of so many units of a slot, at its row and at the one that receives them."""
+    row, lane = slot
+    opening = rows.order_minor[row] + received(rows, rows.order_minor, lane)
+    each = rows.unit_minor[row] + received(rows, rows.unit_minor, lane)
+    return int(opening + each * units)
 
 
 @compiled

@@ -97,7 +97,7 @@ def _node_slots(outlook: Outlook, n: int, lanes: tuple[Lane, ...]) -> list[Slot]
     if collects:
         for start in _starts(surveyed, outlook.dates, n, kinds, None):
             promised = promise.pickup_promise(start.work_on)
-            slots.append(slot_of(policy, node, None, start, promised, cost.NO_PARCEL))
+            slots.append(slot_of(policy, (node, None), None, start, promised, cost.NO_PARCEL))
     by_start: dict[date, list[tuple[Lane, First]]] = {}
     starts = {
         cut_off: _starts(surveyed, outlook.dates, n, kinds, cut_off)
@@ -122,7 +122,8 @@ def _shipments(outlook: Outlook, n: int, lanes: list[tuple[Lane, First]]) -> lis
         if promised is not None:
             steps = cost.parcel_steps(surveyed.tariffs[lane.tariff_id].brackets, weight)
             tariff = int(offered.tariff[n, offered.kept[n].index(lane)])
-            slots.append((tariff, slot_of(policy, node, lane, start, promised, steps)))
+            ends = node, dates.receiver(lane)
+            slots.append((tariff, slot_of(policy, ends, lane, start, promised, steps)))
     kept = [*range(len(slots))]
     for a, (tariff, slot) in enumerate(slots if not policy.goals else []):
         rivals = (slots[b] for b in kept if b != a)
@@ -289,13 +290,18 @@ def _unit_minor(surveyed: Survey, slots: tuple[Slot, ...]) -> tuple[tuple[int, .
     }
     return tuple(
         tuple(
-            price + bundle_emissions_minor(slot, line)
+            price + bundle_emissions_minor(slot, line) + line.pieces * _receiving_minor(slot)
             for price, line in zip(by_node[slot.node.node_id], surveyed.lines, strict=True)
         )
-        if slot.emissions_rate
+        if slot.emissions_rate or slot.receiver
         else by_node[slot.node.node_id]
         for slot in slots
     )
+
+
+def _receiving_minor(slot: Slot) -> int:
+    """Handling of a unit at the node that receives it."""
+    return slot.receiver.handling_unit_minor if slot.receiver else 0
 
 
 def _time_minor(surveyed: Survey, slots: tuple[Slot, ...]) -> tuple[tuple[int, ...], ...]:

@@ -323,6 +323,9 @@ def _expected_cost(lookup: _Lookup, f: Fulfillment) -> tuple[int, Cost]:
         parcels = _parcels(tuple((r.weight_grams_max, r.price_minor) for r in rows), counted)
     units = sum(part.quantity for part in f.lines)
     handling = node.handling_order_minor + units * node.handling_unit_minor
+    if f.method == "ship_to_store" and f.pickup_node is not None:
+        store = lookup.nodes[f.pickup_node]
+        handling += store.handling_order_minor + units * store.handling_unit_minor
     total = parcels + handling
     return weight, Cost(parcels_minor=parcels, handling_minor=handling, total_minor=total)
 

@@ -97,9 +97,14 @@ def saving_min(steps: Sequence[Steps], weight_grams: int) -> NDArray[np.int64]:
     return saving
 
 
-def handling_minor(node: Node, units: int) -> int:
-    """Handling of one fulfillment of `units` units at `node`."""
-    return node.handling_order_minor + node.handling_unit_minor * units
+def handling_order_minor(nodes: Sequence[Node]) -> int:
+    """Handling of one fulfillment at all nodes that handle it, whatever it takes."""
+    return sum(node.handling_order_minor for node in nodes)
+
+
+def handling_unit_minor(nodes: Sequence[Node]) -> int:
+    """Handling of one unit at all nodes that handle it."""
+    return sum(node.handling_unit_minor for node in nodes)
 
 
 def opening_minor(node: Node) -> int:
@@ -146,11 +151,10 @@ def shortage_minor(policy: Policy, units: int) -> int:
     return policy.shortage_minor * units
 
 
-def fulfillment_cost(node: Node, steps: Steps, units: int, weight_grams: int) -> Cost:
-    """Parcels and handling of one fulfillment."""
-    return total_cost(
-        {"parcels": steps.price_minor(weight_grams), "handling": handling_minor(node, units)}
-    )
+def fulfillment_cost(nodes: Sequence[Node], steps: Steps, units: int, weight_grams: int) -> Cost:
+    """Parcels and handling of one fulfillment, at all nodes that handle it."""
+    handling = handling_order_minor(nodes) + units * handling_unit_minor(nodes)
+    return total_cost({"parcels": steps.price_minor(weight_grams), "handling": handling})
 
 
 def total_cost(parts: Mapping[str, int]) -> Cost:

@@ -102,6 +102,10 @@ class Dates:
                 raise ProblemError(message) from error
         return self._deliveries[key]
 
+    def receiver(self, lane: Lane) -> Node | None:
+        """The node to which a lane leads, none for one to the destination."""
+        return self._collecting.get(lane.to_node) if lane.to_node else None
+
     def _arrival(self, lane: Lane, ship_by: datetime) -> Promise | None:
         """The same, worked out anew."""
         if lane.to_node is None:

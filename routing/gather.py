@@ -253,15 +253,16 @@ def _priced(
 def _unit_minor(
     rows: Rows, cells: Cells, beyond_minor: Ints, slots: tuple[Ints, Ints, Ints]
 ) -> Ints:
-    """`[K, I]`: price of a unit: handling, emissions, and what its node adds beyond money."""
+    """`[K, I]`: price of a unit: handling at both ends, emissions, and what its node adds beyond money."""
     near, places, slot_lanes = slots
     found = np.empty((len(places), len(cells.lines)), np.int64)
     rates, handling = rows.lane_rate, rows.unit_minor
     for k in range(len(places)):
         lane = slot_lanes[k]
         rate = 0 if lane < 0 else rates[lane]
+        each = handling[near[places[k]]] + received(rows, handling, lane)
         for i in range(len(cells.lines)):
-            found[k, i] = handling[near[places[k]]]
+            found[k, i] = each
             if rate:
                 found[k, i] += cells.lines[i, GRAMS] * rate // RATE
             if len(beyond_minor):
@@ -271,14 +272,22 @@ def _unit_minor(
 
 @compiled
 def _opening_minor(rows: Rows, cells: Cells, slot_rows: Ints, slot_lanes: Ints) -> Ints:
-    """`[K]`: price of a fulfillment, its soft rules and its emissions, parcels aside."""
+    """`[K]`: price of a fulfillment at both ends, its soft rules and its emissions, parcels aside."""
     found, surcharges = rows.order_minor[slot_rows], cells.beyond.surcharges
     for k in range(len(found)):
         row, lane = slot_rows[k], slot_lanes[k]
         found[k] += rows.pickup_opening[row] if lane < 0 else rows.lane_opening[lane]
+        found[k] += received(rows, rows.order_minor, lane)
         if len(surcharges):
             found[k] += surcharges[row]
     return found
+
+
+@compiled
+def received(rows: Rows, minor: Ints, lane: int) -> int:
+    """What the row at the end of a lane charges by its prices `[R]`; nothing at the destination."""
+    end = -1 if lane < 0 else rows.lane_to[lane]
+    return 0 if end < 0 else int(minor[end])
 
 
 @compiled

@@ -6,6 +6,7 @@ the time a line waits, for parcels and splits. So a price on a measure is a chan
 
 import msgspec
 
+from routing import cost
 from routing.bundles import Bundle
 from routing.cost import Steps
 from routing.instance import Assignment, Instance, Slot
@@ -32,7 +33,7 @@ def by_slot(goal: Goal, slot: Slot) -> int:
     """What a goal counts for opening a slot."""
     match goal.measure:
         case "cost_minor" | "handling_minor":
-            return slot.node.handling_order_minor
+            return cost.handling_order_minor(slot.handlers)
         case "co2_grams":
             return slot.co2_grams
         case "distance_km":
@@ -47,7 +48,7 @@ def by_unit(goal: Goal, slot: Slot, bundle: Bundle) -> int:
     """What a goal counts for a unit of a bundle; of emissions, parts of a gram of a unit not."""
     match goal.measure:
         case "cost_minor" | "handling_minor":
-            return slot.node.handling_unit_minor * bundle.pieces
+            return cost.handling_unit_minor(slot.handlers) * bundle.pieces
         case "co2_grams":
             rate = slot.co2_grams_per_kg
             return sum(

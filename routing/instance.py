@@ -29,6 +29,8 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     service: str | None
     pickup_node: str | None
     """Where the customer collects; none for `ship`."""
+    receiver: Node | None = None
+    """The node that unpacks and hands over what another one sends there."""
     start_on: date
     """The work date on which the work starts: what is there by then can be taken."""
     work_on: date
@@ -48,10 +50,16 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     co2_grams_per_kg: int = 0
 
     @property
+    def handlers(self) -> tuple[Node, ...]:
+        """The nodes that handle it, each at its own price: the one it is of, and who receives."""
+        return (self.node,) if self.receiver is None else (self.node, self.receiver)
+
+    @property
     def opening_minor(self) -> int:
         """Price of opening it beside parcels and the split."""
         soft = sum(rule.minor for rule in self.broken)
-        return cost.opening_minor(self.node) + soft + self.emissions_minor
+        handling = cost.handling_order_minor(self.handlers)
+        return handling + self.node.surcharge_minor + soft + self.emissions_minor
 
     def unit_emissions_minor(self, grams: int) -> int:
         """Price of the emissions of a unit of so many grams."""
@@ -59,14 +67,24 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def slot_of(
-    policy: Policy, node: Node, lane: Lane | None, start: First, promised: Promise, steps: Steps
+    policy: Policy,
+    ends: tuple[Node, Node | None],
+    lane: Lane | None,
+    start: First,
+    promised: Promise,
+    steps: Steps,
 ) -> Slot:
-    """The slot of a node's lane, or of a pickup without one, that starts so."""
+    """The slot of a node's lane, or of a pickup without one, that starts so.
+
+    `ends` are the node and, where the lane leads to one, the node that receives.
+    """
+    node, receiver = ends
     return Slot(
         node=node,
         method=method_of(lane),
         service=lane.service if lane else None,
         pickup_node=lane.to_node if lane else node.node_id,
+        receiver=receiver,
         start_on=start.start_on,
         work_on=start.work_on,
         ship_by=start.ship_by,

@@ -239,8 +239,10 @@ def _slot(terrain: Terrain, policy: Policy, row: int, lane: int, weight_grams: i
         brackets = served.tariffs[terrain.rows.lane_tariff[lane]].brackets
         steps = parcel_steps(brackets, weight_grams)
         start, promised = terrain.departures[lane], terrain.promises[lane]
-        return slot_of(policy, node, terrain.lanes[lane], start, promised, steps)
+        to = int(terrain.rows.lane_to[lane])
+        ends = node, None if to < 0 else served.nodes[to]
+        return slot_of(policy, ends, terrain.lanes[lane], start, promised, steps)
     first = terrain.dispatches[row]
     if first is None:
         raise ValueError(f"row {row} never works and has no slot")
-    return slot_of(policy, node, None, first, pickup_promise(first.work_on), NO_PARCEL)
+    return slot_of(policy, (node, None), None, first, pickup_promise(first.work_on), NO_PARCEL)

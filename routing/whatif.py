@@ -2,7 +2,7 @@
 
 A change is told only if the order, solved again with it, gets a plan that costs less than the one
 that was made, and solved again with a minor unit or a unit less of it, provably gets none. Without
-the node nothing is cheaper, so every such plan uses it.
+the node nothing is cheaper, so every such plan uses it, be it to receive what another sends.
 """
 
 import time
@@ -115,15 +115,18 @@ def changes(problem: Problem, plan: Plan, node_id: str) -> Changes:
     """What would have made a cheaper plan with a node of the problem than the `plan` that was made.
 
     For a node outside the plan: less handling, cheaper parcels, lower prices beyond money, more
-    stock or places; for one in it: more stock or places. Of a plan that is not proven nothing can be said, as cheaper
-    ones may exist anyway.
+    stock or places; for one in it: more stock or places. One that only receives what others send
+    there is outside, but less handling would make the same plan cheaper. Of a plan that is not
+    proven nothing can be said, as cheaper ones may exist anyway.
     """
     asker = _Asker(problem, plan, time.perf_counter() + TIME_LIMIT_MS / 1000)
     if plan.status != "optimal" or all(each.node_id != node_id for each in problem.nodes):
         return Changes(node_id=node_id, found=(), proven=False)
     used = any(f.node_id == node_id for f in plan.fulfillments)
     prices = (partial(_price, what=what) for what in get_args(Price))
-    asked: tuple[Question, ...] = (_handling, _parcels, *prices, _stock, _capacity)
+    receives = any(f.pickup_node == node_id for f in plan.fulfillments)
+    handling = () if receives else (_handling,)
+    asked: tuple[Question, ...] = (*handling, _parcels, *prices, _stock, _capacity)
     questions = (_stock, _capacity) if used else asked
     found: list[Change] = []
     proven = True

@@ -120,11 +120,17 @@ async def set_active(
 
 
 async def dearest_minor(connection: asyncpg.Connection) -> Mapping[str, int]:
-    """Return the dearest parcel of any tariff, handling of one unit of an order, and overload."""
+    """Return the dearest parcel of any tariff, handling of one unit of an order, and overload.
+
+    What is sent to a store is handled there, too.
+    """
     row = await connection.fetchrow(
         "SELECT coalesce((SELECT max((bracket ->> 'price_minor')::bigint)"
         " FROM tariff, jsonb_array_elements(brackets) AS bracket), 0) AS parcel,"
         " coalesce((SELECT max(handling_order_minor + handling_unit_minor) FROM node), 0)"
+        " + coalesce((SELECT max(handling_order_minor + handling_unit_minor) FROM node"
+        " WHERE 'pickup' = ANY (capabilities) AND EXISTS"
+        " (SELECT FROM node WHERE 'ship_to_store' = ANY (capabilities))), 0)"
         " AS handling, coalesce((SELECT max(overload_minor) FROM node), 0) AS overload"
     )
     if row is None:

@@ -17,7 +17,7 @@ from tests.routing import slow_dates
 
 @dataclass(frozen=True)
 class Option:
-    """One fulfillment that could be made."""
+    """One fulfillment that could be made, and who is paid for handling it."""
 
     node: Node
     lane: Lane | None
@@ -26,6 +26,7 @@ class Option:
     work_on: date
     latest: date
     brackets: tuple[tuple[int, int], ...]
+    hands: tuple[Node, ...]
 
 
 @lru_cache(maxsize=200_000)
@@ -74,15 +75,20 @@ def options(problem: Problem, *, every_date: bool = False) -> list[Option]:
             continue
         for start, dispatch in starts(problem, node, None, every_date=every_date):
             if "pickup" in node.capabilities:
-                found.append(Option(node, None, node.node_id, start, dispatch, dispatch, ()))
+                found.append(
+                    Option(node, None, node.node_id, start, dispatch, dispatch, (), (node,))
+                )
         for lane in problem.lanes:
             if lane.node_id != node.node_id or not wanted(problem.policy, node, lane):
                 continue
             rates = tariffs[lane.tariff_id]
+            hands = (node, *(n for n in problem.nodes if n.node_id == lane.to_node))
             for start, dispatch in starts(problem, node, lane, every_date=every_date):
                 latest = arrival(problem, node, lane, dispatch)
                 if latest is not None:
-                    found.append(Option(node, lane, lane.to_node, start, dispatch, latest, rates))
+                    found.append(
+                        Option(node, lane, lane.to_node, start, dispatch, latest, rates, hands)
+                    )
     return found
 
 
@@ -218,7 +224,8 @@ class Search:
         price = emitted * self.policy.co2_minor_per_kg // 1_000_000
         for sku, count in self.takes[i]:
             stock = self.stock[node.node_id, sku]
-            price += count * (node.handling_unit_minor + stock.worth_minor + stock.risk_minor)
+            price += count * (stock.worth_minor + stock.risk_minor)
+            price += count * sum(each.handling_unit_minor for each in self.options[k].hands)
         return price
 
     def _there(self, node_id: str, sku: str, day: date) -> int:
@@ -312,8 +319,8 @@ class Search:
         if not self.units[k]:
             return 0
         option, opened = self.options[k], sum(1 for units in self.units.values() if units)
-        opening = option.node.handling_order_minor + option.node.surcharge_minor
-        opening += disliked(self.policy, option)
+        opening = option.node.surcharge_minor + disliked(self.policy, option)
+        opening += sum(each.handling_order_minor for each in option.hands)
         split = self.policy.split_minor if opened > 1 else 0
         return parcels(option.brackets, self.weight[k]) + opening + split
 
@@ -353,8 +360,9 @@ class Search:
         """What the options filled now come to."""
         filled = [(k, self.options[k]) for k, units in self.units.items() if units]
         handling = sum(
-            o.node.handling_order_minor + self.units[k] * o.node.handling_unit_minor
+            each.handling_order_minor + self.units[k] * each.handling_unit_minor
             for k, o in filled
+            for each in o.hands
         )
         paid = sum(parcels(o.brackets, self.weight[k]) for k, o in filled)
         late = [self._late(i, filled) for i in range(len(self.lines))]

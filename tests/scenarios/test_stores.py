@@ -24,15 +24,15 @@ async def test_the_first_collects_today_and_the_second_tomorrow_what_is_sent_to_
     today.is_planned("fifth-avenue hands over 1 LAMP from 2 March")
     today.costs("2.10", handling="2.10")
     tomorrow.is_planned("newark sends 1 LAMP to fifth-avenue on 2 March, ready there by 4 March")
-    tomorrow.costs("6.10", parcels="5.00", handling="1.10")
+    tomorrow.costs("8.20", parcels="5.00", handling="3.20")
     await today.is_explained(
         f"Fifth Avenue hands over 1 Lamp, ready on {in_full('2 March')}, for 2.10 USD."
     )
     await tomorrow.is_explained(
         f"Newark sends 1 Lamp to Fifth Avenue by ground, leaving on {in_full('2 March')} and ready"
         " there between ",
-        f" and {in_full('4 March')}, for 6.10 USD.",
-        "Fifth Avenue would have been chosen with 1 Lamp more, which would have saved 4.",
+        f" and {in_full('4 March')}, for 8.20 USD.",
+        "Fifth Avenue would have been chosen with 1 Lamp more, which would have saved 6.",
         asked_about=FIFTH_AVENUE,
     )
     for order in (today, tomorrow):

@@ -118,6 +118,23 @@ async def test_a_strategy_that_would_refuse_fillable_orders_is_not_put_in_force(
     assert (await in_force(caller))["cheapest"] == (0, "nom")
 
 
+async def test_a_shortfall_outweighs_handling_at_both_ends_where_goods_are_sent_to_stores(
+    caller: Caller,
+) -> None:
+    """Once a warehouse sends to stores, the dearest unit is handled there and at the dearest store."""
+    number = await drafted(caller, "cheapest", {"shortage_minor": 10})
+    path = f"/v1/strategies/cheapest/versions/{number}/faults"
+    before = await caller.get(path, role="planner")
+    node = (await caller.get("/v1/nodes/WH-EAST", role="planner")).json()
+    node["capabilities"] = ["ship", "ship_to_store"]
+    await caller.put("/v1/nodes/WH-EAST", node)
+
+    after = await caller.get(path, role="planner")
+
+    assert ", handling 210, " in before.json()["faults"][0]
+    assert ", handling 420, " in after.json()["faults"][0]
+
+
 async def test_a_price_of_old_feeds_without_an_age_is_a_fault(caller: Caller) -> None:
     """It would never be asked for, and the planner would believe it was."""
     number = await drafted(caller, "cheapest", {"stale_feed_minor": 500})

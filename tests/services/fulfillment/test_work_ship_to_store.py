@@ -70,6 +70,7 @@ async def test_a_lamp_is_sent_to_the_store_and_handed_over_there(
         STORE,
     )
     assert (sent["service"], sent["cost"]["parcels"]["amount_minor"]) == ("ground", 500)
+    assert sent["cost"]["handling"]["amount_minor"] == (100 + 2 * 10) + (200 + 2 * 10)
     assert answer["pickups"] == [{"pickup_node": STORE, "complete": sent["promise"]}]
     assert sent["promise"]["earliest"] < sent["promise"]["latest"]
 
