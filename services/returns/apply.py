@@ -7,9 +7,11 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+from msgspec import UNSET
 
 from inventory.capacity import move_capacity
 from inventory.give_back import NotHeldError, Part, give_back, move
+from inventory.locks import StockKey, SupplyKey, lock
 from inventory.reserve import CapacityTake, Demand, Refusal, Take
 from services.fulfillment import create
 from services.fulfillment import records as work_records
@@ -60,12 +62,16 @@ async def apply(
         )
     units = given_up(kept)
     await verify_work(connection, works, units)
+    body = msgspec.json.decode(row.body, type=AllocationAnswer)
+    if kept.slots is not UNSET:
+        # Places of slots come between stock and what nodes can do, as everybody locks them.
+        stock, supply = cells_of(balance(kept, works))
+        await lock(connection, stock=stock, supply=supply)
+        body = await amended_slots.exchange(connection, kept, body)
     await exchange_stock(connection, means, kept, works, actor)
     left = await give_up(connection, works, kept, actor)
-    body = msgspec.json.decode(row.body, type=AllocationAnswer)
     made = await make(connection, means, kept, body, actor)
     body = msgspec.structs.replace(body, fulfillments=(*body.fulfillments, *kept.fulfillments))
-    body = await amended_slots.exchange(connection, kept, body)
     encoded = msgspec.json.encode(body)
     await records.set_plan(connection, row.allocation_id, encoded, kept.zone_id or row.zone_id)
     await records.set_applied(connection, order_id, amendment_id)
@@ -224,6 +230,15 @@ def balance(kept: Kept, works: Sequence[Work]) -> tuple[Counter[Cell], Counter[C
         for line in each.lines:
             takes[line.line_id, line.sku, each.node, line.supply_id] += line.quantity
     return gives - takes, takes - gives
+
+
+def cells_of(balanced: Sequence[Counter[Cell]]) -> tuple[set[StockKey], set[SupplyKey]]:
+    """Return the stock and the supply that a change takes from or gives back to."""
+    cells = {cell for each in balanced for cell in each}
+    return (
+        {(sku, node_id) for _, sku, node_id, supply_id in cells if supply_id is None},
+        {(sku, supply_id) for _, sku, _, supply_id in cells if supply_id is not None},
+    )
 
 
 def demand_of(kept: Kept, takes: Counter[Cell], actor: str) -> Demand:
