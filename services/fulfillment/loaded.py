@@ -15,11 +15,11 @@ from inventory.availability import Cell
 from inventory.node_feeds import read_feeds
 from inventory.nodes import CapacityLeft
 from routing.problem import Policy
-from routing.promise import NeverError, dispatch_date, local_instant, start_date
+from routing.promise import NeverError, dispatch_date, start_date
 from services.planning.network import Network
 from services.prices import records as prices
 from services.prices.few import Record, few_prices
-from services.prices.load import load_of, surcharge_minor
+from services.prices.load import node_minor
 
 Place = tuple[Network, Policy]
 """The network, and what the strategy that is followed says."""
@@ -113,15 +113,11 @@ async def surcharges(
     paces = {each.node_id: each for each in await prices.read_paces(connection)} if learned else {}
     found = {}
     for each in left:
-        node = network.nodes.get(each.node_id)
-        if node is None or each.work_on != first_date(network, each.node_id, now):
+        if each.node_id not in network.nodes:
             continue
-        daily = network.daily.get(each.node_id)
-        maximum = max(daily.maximum if daily else 0, each.remaining)
-        starts_on = each.work_on - timedelta(days=node.handling_days)
-        cut_off_at = local_instant(starts_on, node.cut_off, node.time_zone)
-        load = load_of(each, maximum, paces.get(each.node_id), cut_off_at, now)
-        minor = surcharge_minor(load, weights, network.overloads.get(each.node_id))
+        if each.work_on != first_date(network, each.node_id, now):
+            continue
+        minor = node_minor(each, network, paces.get(each.node_id), weights, now)
         if minor:
             found[each.node_id] = minor
     return found

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import asyncpg
 import msgspec
@@ -11,12 +11,11 @@ import numpy as np
 from inventory.availability import Cell
 from inventory.nodes import CapacityLeft
 from routing.grid import Ints
-from routing.promise import local_instant
 from routing.terrain import Terrain
 from services.planning.network import Network
 from services.planning.playbook import Weights
 from services.prices import few, records
-from services.prices.load import load_of, surcharge_minor
+from services.prices.load import node_minor
 from services.prices.pages import Item
 from services.prices.records import Pace, Priced, Version
 from services.prices.refusals import Refusal
@@ -107,14 +106,8 @@ def work_prices(
     for each in left:
         row = terrain.row_of.get(each.node_id)
         first = None if row is None else terrain.dispatches[row]
-        node = network.nodes.get(each.node_id)
-        if node is None or first is None or first.work_on != each.work_on:
+        if each.node_id not in network.nodes or first is None or first.work_on != each.work_on:
             continue
-        daily = network.daily.get(each.node_id)
-        maximum = max(daily.maximum if daily else 0, each.remaining)
-        starts_on = each.work_on - timedelta(days=node.handling_days)
-        cut_off_at = local_instant(starts_on, node.cut_off, node.time_zone)
-        load = load_of(each, maximum, paces.get(each.node_id), cut_off_at, now)
-        minor = surcharge_minor(load, weights, network.overloads.get(each.node_id))
+        minor = node_minor(each, network, paces.get(each.node_id), weights, now)
         found[each.node_id] = max(found[each.node_id], minor)
     return {node_id: minor for node_id, minor in found.items() if minor}

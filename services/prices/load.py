@@ -12,6 +12,8 @@ import numpy as np
 
 from inventory.nodes import CapacityLeft
 from routing.prices import poisson_tail
+from routing.promise import local_instant
+from services.planning.network import Network
 from services.planning.playbook import Weights
 from services.prices.records import Pace
 
@@ -62,6 +64,22 @@ def chance_wanted(remaining: int, maximum: int, per_day: float, time_left: timed
     if mean <= 0 or remaining > mean + SPREADS * (mean + 1) ** 0.5:
         return 0.0
     return float(poisson_tail(np.array([mean]), np.array([remaining]))[0])
+
+
+def node_minor(
+    left: CapacityLeft, network: Network, pace: Pace | None, weights: Weights | None, now: datetime
+) -> int:
+    """Return the price of one more fulfillment at a node of the network, on a date of its work.
+
+    Where more is left than the node's default, that counts as its maximum: how much was set for the
+    date is not read.
+    """
+    node, daily = network.nodes[left.node_id], network.daily.get(left.node_id)
+    maximum = max(daily.maximum if daily else 0, left.remaining)
+    starts_on = left.work_on - timedelta(days=node.handling_days)
+    cut_off_at = local_instant(starts_on, node.cut_off, node.time_zone)
+    load = load_of(left, maximum, pace, cut_off_at, now)
+    return surcharge_minor(load, weights, network.overloads.get(left.node_id))
 
 
 def surcharge_minor(load: Load, weights: Weights | None, own_minor: int | None) -> int:
