@@ -172,7 +172,7 @@ def _offered(
         for lane in range(first, last):
             if not kept[lane - first]:
                 continue
-            if _beaten(rows, stairs, kept, first, lane):
+            if last - first > 1 and _beaten(rows, stairs, kept, first, lane):
                 kept[lane - first] = False
             else:
                 slot_places[count], slot_lanes[count] = n, lane
@@ -211,17 +211,19 @@ def _priced(
     `slots` are the near rows, and of each slot the place of its row among them and its lane.
     """
     near, places, slot_lanes = slots
-    slot_rows = near[places]
+    slot_rows = np.empty(len(places), np.int64)
+    for k in range(len(places)):
+        slot_rows[k] = near[places[k]]
     weight = (cells.lines[:, QUANTITY] * cells.lines[:, GRAMS]).sum()
     count, width = len(slot_rows), len(cells.lines)
     units_max = np.empty((count, width), np.int64)
-    time_minor = np.empty((count, width), np.int64)
+    latest = np.empty(count, np.int64)
     starts, tariffs = np.zeros(count + 1, np.int64), np.empty(count, np.int64)
     for k in range(count):
         row, lane = slot_rows[k], slot_lanes[k]
         collected = lane < 0
         tariffs[k] = len(stairs.starts) - 2 if collected else rows.lane_tariff[lane]
-        latest = rows.ready[row] if collected else rows.lane_latest[lane]
+        latest[k] = rows.ready[row] if collected else rows.lane_latest[lane]
         steps = 1
         while stairs.grams[stairs.starts[tariffs[k]] + steps - 1] < weight:
             steps += 1
@@ -233,7 +235,6 @@ def _priced(
             else:
                 given = held.pickup if collected else held.ship
                 units_max[k, i] = given[places[k], i]
-            time_minor[k, i] = _waiting(cells, i, latest)
     grams, minor = np.empty(starts[count], np.int64), np.empty(starts[count], np.int64)
     for k in range(count):
         first = stairs.starts[tariffs[k]]
@@ -243,39 +244,41 @@ def _priced(
     nodes = np.zeros(count, np.int64)
     for k in range(1, count):
         nodes[k] = nodes[k - 1] + (slot_rows[k] != slot_rows[k - 1])
-    opening_minor = _opening_minor(rows, cells, slot_rows, slot_lanes)
-    unit_minor = _unit_minor(rows, cells, held.beyond_minor, slots)
+    opening_minor = _opening_minor(rows, cells.beyond.surcharges, slot_rows, slot_lanes)
+    unit_minor = _unit_minor(rows, cells.lines, held.beyond_minor, slots)
+    time_minor = _time_minor(cells.lines, cells.waits, latest)
     parts = units_max, time_minor, opening_minor, unit_minor, nodes, starts, grams, minor
     return Slots(slot_rows, slot_lanes, *parts)
 
 
 @compiled
 def _unit_minor(
-    rows: Rows, cells: Cells, beyond_minor: Ints, slots: tuple[Ints, Ints, Ints]
+    rows: Rows, lines: Ints, beyond_minor: Ints, slots: tuple[Ints, Ints, Ints]
 ) -> Ints:
-    """`[K, I]`: price of a unit: handling at both ends, emissions, and what its node adds beyond money."""
+    """`[K, I]`: price of a unit: handling at both ends, emissions, what its node adds beyond money."""
     near, places, slot_lanes = slots
-    found = np.empty((len(places), len(cells.lines)), np.int64)
-    rates, handling = rows.lane_rate, rows.unit_minor
+    handling = rows.unit_minor
+    found = np.empty((len(places), len(lines)), np.int64)
     for k in range(len(places)):
         lane = slot_lanes[k]
-        rate = 0 if lane < 0 else rates[lane]
+        rate = 0 if lane < 0 else rows.lane_rate[lane]
         each = handling[near[places[k]]] + received(rows, handling, lane)
-        for i in range(len(cells.lines)):
+        for i in range(len(lines)):
             found[k, i] = each
             if rate:
-                found[k, i] += cells.lines[i, GRAMS] * rate // RATE
+                found[k, i] += lines[i, GRAMS] * rate // RATE
             if len(beyond_minor):
                 found[k, i] += beyond_minor[places[k], i]
     return found
 
 
 @compiled
-def _opening_minor(rows: Rows, cells: Cells, slot_rows: Ints, slot_lanes: Ints) -> Ints:
+def _opening_minor(rows: Rows, surcharges: Ints, slot_rows: Ints, slot_lanes: Ints) -> Ints:
     """`[K]`: price of a fulfillment at both ends, its soft rules and its emissions, parcels aside."""
-    found, surcharges = rows.order_minor[slot_rows], cells.beyond.surcharges
+    found = np.empty(len(slot_rows), np.int64)
     for k in range(len(found)):
         row, lane = slot_rows[k], slot_lanes[k]
+        found[k] = rows.order_minor[row]
         found[k] += rows.pickup_opening[row] if lane < 0 else rows.lane_opening[lane]
         found[k] += received(rows, rows.order_minor, lane)
         if len(surcharges):
@@ -291,10 +294,13 @@ def received(rows: Rows, minor: Ints, lane: int) -> int:
 
 
 @compiled
-def _waiting(cells: Cells, i: int, latest: int) -> int:
-    """Delay and lateness of a line promised for `latest`."""
-    waited = max(0, latest - cells.waits[ORDERED_ON]) * cells.waits[DELAY]
-    requested_on = cells.lines[i, REQUESTED_ON]
-    if requested_on:
-        waited += max(0, latest - requested_on) * cells.waits[LATENESS]
-    return int(waited)
+def _time_minor(lines: Ints, waits: Ints, latest: Ints) -> Ints:
+    """`[K, I]`: delay and lateness of each line where it is promised for `latest` `[K]`."""
+    found = np.empty((len(latest), len(lines)), np.int64)
+    for k in range(len(latest)):
+        delay_minor = max(0, latest[k] - waits[ORDERED_ON]) * waits[DELAY]
+        for i in range(len(lines)):
+            requested_on = lines[i, REQUESTED_ON]
+            late = max(0, latest[k] - requested_on) if requested_on else 0
+            found[k, i] = delay_minor + late * waits[LATENESS]
+    return found

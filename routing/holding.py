@@ -63,12 +63,12 @@ def ends_of(cells: Cells) -> Ints:
 
 
 @compiled
-def cells_of(cells: Cells, i: int) -> tuple[int, int]:
-    """Where the cells of a line's sku begin and end."""
+def cells_of(counts: Ints, sku: int) -> tuple[int, int]:
+    """Where the cells of a sku begin and end."""
     first = 0
-    for sku in range(cells.lines[i, SKU]):
-        first += cells.counts[sku]
-    return first, first + cells.counts[cells.lines[i, SKU]]
+    for before in range(sku):
+        first += counts[before]
+    return first, first + counts[sku]
 
 
 @compiled
@@ -86,7 +86,7 @@ def held_by(rows: Rows, cells: Cells, near: Ints) -> Tables:
     for i in range(width):
         line = cells.lines[i]
         to_ship, to_collect = line[NEEDS] | SHIP, line[NEEDS] | PICKUP
-        first, last = cells_of(cells, i)
+        first, last = cells_of(cells.counts, line[SKU])
         for found in _of_rows(cells.rows[first:last], cells.units[first:last], place):
             cell = first + found
             row, units = cells.rows[cell], min(cells.units[cell], line[QUANTITY])

@@ -4,6 +4,8 @@ Most orders have one among the first nodes of the cheapest kind, and it makes wh
 needless whatever they hold (see Dominance in README.md).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from routing.compiled import compiled
@@ -17,13 +19,26 @@ from routing.holding import (
     REQUESTED_ON,
     SENT_ROW,
     SHIPS,
+    SKU,
     Cells,
     cells_of,
 )
 from routing.survey import Bools
 from routing.terrain import PICKUP, SEND, SHIP, Rows, Stairs
 
-__all__ = ["FAR", "LAST", "able_to", "day_minor_max", "outright", "slope_minor"]
+__all__ = [
+    "FAR",
+    "LAST",
+    "Ways",
+    "able_to",
+    "day_minor_max",
+    "doing",
+    "outright",
+    "received",
+    "slopes_minor",
+    "ways_to",
+    "worthwhile",
+]
 
 LAST = 30
 """The bit of all lines from this one on. No node fills it, so who holds any of them stays."""
@@ -37,6 +52,21 @@ CELLS_MIN, CELLS_PER_KIND_MIN = 1_000, 16
 """Cells of stock, in all and for each kind of node, from which that is worth it."""
 
 
+class Ways(NamedTuple):
+    """The lanes of kinds of nodes to one end, in few arrays: each takes time where it is handed on."""
+
+    starts: Ints
+    """`[kinds + 1]`"""
+    lanes: Ints
+    """`[lanes, 4]`: tariff, latest promise, price of a parcel beyond money, rate of emissions."""
+
+
+@compiled
+def worthwhile(cells: int, kinds: int) -> bool:
+    """Whether so many cells of stock are enough to look for such a row, given so many kinds."""
+    return cells >= max(CELLS_MIN, CELLS_PER_KIND_MIN * kinds)
+
+
 @compiled
 def outright(
     rows: Rows, cells: Cells, stairs: Stairs, to: int, whole_minor: Ints
@@ -48,25 +78,29 @@ def outright(
     looking at a few rows; no order needs it.
     """
     gone = np.zeros(len(rows.kind_rows), np.bool_)
-    if len(cells.rows) < max(CELLS_MIN, CELLS_PER_KIND_MIN * len(gone)):
-        return -1, gone
     can, wanted = whole_minor < FAR, np.empty(len(cells.lines), np.int64)
-    count, slope = 0, 0
+    count, slope, slopes = 0, 0, slopes_minor(cells.lines, cells.waits)
+    does, receives = doing(rows, whole_minor), received(rows, to)
     for i in range(len(cells.lines)):
-        able = able_to(rows, cells.lines[i], to, whole_minor)
+        able = able_to(does, cells.lines[i], to, receives)
         if able.any():
             wanted[count] = i
             count += 1
             can &= able
-            slope += slope_minor(cells, i)
+            slope += slopes[i]
     wanted = wanted[:count]
     if not _searchable(rows, cells, wanted):
         return -1, gone
     m = _fullest(rows, cells, wanted, to, np.where(can, whole_minor, FAR))
-    for kind in range(len(gone) if m >= 0 else 0):
+    if m < 0:
+        return -1, gone
+    ways = ways_to(rows, to)
+    for kind in range(len(gone)):
         row = rows.kind_rows[kind]
         if whole_minor[kind] < FAR and rows.unit_minor[m] <= rows.unit_minor[row]:
-            gone[kind] = slope <= day_minor_max(rows, stairs, to, (m, row), 0)
+            more_minor = rows.order_minor[row] - rows.order_minor[m]
+            pair = rows.kind[m], kind
+            gone[kind] = slope <= day_minor_max(ways, stairs.savings, pair, more_minor)
     return m, gone
 
 
@@ -81,7 +115,7 @@ def _searchable(rows: Rows, cells: Cells, wanted: Ints) -> bool:
     if len(wanted) == 0:
         return False
     for i in wanted:
-        first, last = cells_of(cells, i)
+        first, last = cells_of(cells.counts, cells.lines[i, SKU])
         if not _in_order(cells.rows[first:last]):
             return False
     return True
@@ -140,7 +174,8 @@ def _first_full(
 def _fills(cells: Cells, wanted: Ints, row: int) -> bool:
     """Whether a row holds all of some lines, whose cells are in order of row."""
     for i in wanted:
-        low, high = cells_of(cells, i)
+        low, end = cells_of(cells.counts, cells.lines[i, SKU])
+        high = end
         while low < high:
             middle = (low + high) // 2
             known = middle
@@ -150,9 +185,9 @@ def _fills(cells: Cells, wanted: Ints, row: int) -> bool:
                 low = known + 1
             else:
                 high = middle
-        while low < len(cells.rows) and cells.rows[low] < 0:
+        while low < end and cells.rows[low] < 0:
             low += 1
-        if low >= cells_of(cells, i)[1] or cells.rows[low] != row:
+        if low >= end or cells.rows[low] != row:
             return False
         if cells.units[low] < cells.lines[i, QUANTITY]:
             return False
@@ -160,20 +195,17 @@ def _fills(cells: Cells, wanted: Ints, row: int) -> bool:
 
 
 @compiled
-def able_to(rows: Rows, line: Ints, to: int, whole_minor: Ints) -> Bools:
-    """By kind: whether its rows could bring units of a line to an end."""
-    found = np.zeros(len(rows.kind_rows), np.bool_)
-    asked = line[SHIPS] > 0 if to < 0 else line[SENT_ROW] == to
-    to_collect, needs = line[NEEDS] | PICKUP, line[NEEDS] | (SHIP if to < 0 else SEND)
-    if asked and _received(rows, to) & to_collect == to_collect:
-        for kind in range(len(found)):
-            able = rows.abilities[rows.kind_rows[kind]]
-            found[kind] = whole_minor[kind] < FAR and able & needs == needs
+def doing(rows: Rows, whole_minor: Ints) -> Ints:
+    """By kind: what its rows can do, as bits; nothing where no lane leads to the end."""
+    found = np.zeros(len(rows.kind_rows), np.int64)
+    for kind in range(len(found)):
+        if whole_minor[kind] < FAR:
+            found[kind] = rows.abilities[rows.kind_rows[kind]]
     return found
 
 
 @compiled
-def _received(rows: Rows, to: int) -> int:
+def received(rows: Rows, to: int) -> int:
     """Bits of what can be done where lanes to an end lead; all of them at the destination."""
     for lane in range(len(rows.lane_to) if to >= 0 else 0):
         if rows.lane_to[lane] == to:
@@ -182,24 +214,55 @@ def _received(rows: Rows, to: int) -> int:
 
 
 @compiled
-def day_minor_max(rows: Rows, stairs: Stairs, to: int, pair: tuple[int, int], bonus: int) -> int:
-    """The most a day may cost if moving shipments of `n` to `m` is never to cost more; -1: it does.
+def able_to(does: Ints, line: Ints, to: int, receives: int) -> Bools:
+    """By kind: whether its rows could bring units of a line to an end.
 
-    `FAR` where no shipment gets later. `bonus` is what a fulfillment costs more at `n` for its
-    surcharge.
+    `does` and `receives` are the bits of what can be done by kind and at the end.
+    """
+    found = np.zeros(len(does), np.bool_)
+    asked = line[SHIPS] > 0 if to < 0 else line[SENT_ROW] == to
+    to_collect, needs = line[NEEDS] | PICKUP, line[NEEDS] | (SHIP if to < 0 else SEND)
+    if asked and receives & to_collect == to_collect:
+        for kind in range(len(found)):
+            found[kind] = does[kind] & needs == needs
+    return found
+
+
+@compiled
+def ways_to(rows: Rows, to: int) -> Ways:
+    """The lanes of each kind to an end."""
+    starts = np.zeros(len(rows.kind_rows) + 1, np.int64)
+    most = 0
+    for row in rows.kind_rows:
+        most += rows.lane_starts[row + 1] - rows.lane_starts[row]
+    lanes = np.empty((most, 4), np.int64)
+    count = 0
+    for kind in range(len(rows.kind_rows)):
+        row = rows.kind_rows[kind]
+        for lane in range(rows.lane_starts[row], rows.lane_starts[row + 1]):
+            if rows.lane_to[lane] == to:
+                lanes[count, 0], lanes[count, 1] = rows.lane_tariff[lane], rows.lane_latest[lane]
+                lanes[count, 2], lanes[count, 3] = rows.lane_opening[lane], rows.lane_rate[lane]
+                count += 1
+        starts[kind + 1] = count
+    return Ways(starts, lanes)
+
+
+@compiled
+def day_minor_max(ways: Ways, savings: Ints, pair: tuple[int, int], more_minor: int) -> int:
+    """The most a day may cost if shipments of kind `n` moved to `m` never cost more; -1: they do.
+
+    `FAR` where no shipment gets later. `more_minor` is what a fulfillment costs more at `n`.
     """
     m, n = pair
     least = FAR
-    bonus += rows.order_minor[n] - rows.order_minor[m]
-    for one in range(rows.lane_starts[n], rows.lane_starts[n + 1]):
-        if rows.lane_to[one] != to:
-            continue
+    for one in range(ways.starts[n], ways.starts[n + 1]):
         best = -1
-        for other in range(rows.lane_starts[m], rows.lane_starts[m + 1]):
-            if rows.lane_to[other] == to and rows.lane_rate[other] <= rows.lane_rate[one]:
-                saved = stairs.savings[rows.lane_tariff[one], rows.lane_tariff[other]]
-                saved += bonus + rows.lane_opening[one] - rows.lane_opening[other]
-                later = rows.lane_latest[other] - rows.lane_latest[one]
+        for other in range(ways.starts[m], ways.starts[m + 1]):
+            if ways.lanes[other, 3] <= ways.lanes[one, 3]:
+                saved = more_minor + savings[ways.lanes[one, 0], ways.lanes[other, 0]]
+                saved += ways.lanes[one, 2] - ways.lanes[other, 2]
+                later = ways.lanes[other, 1] - ways.lanes[one, 1]
                 if saved >= 0:
                     best = max(best, saved // later if later > 0 else FAR)
         least = min(least, best)
@@ -207,7 +270,9 @@ def day_minor_max(rows: Rows, stairs: Stairs, to: int, pair: tuple[int, int], bo
 
 
 @compiled
-def slope_minor(cells: Cells, i: int) -> int:
-    """Most that one day later can cost for a line."""
-    late = cells.waits[LATENESS] if cells.lines[i, REQUESTED_ON] else 0
-    return int(cells.waits[DELAY] + late)
+def slopes_minor(lines: Ints, waits: Ints) -> Ints:
+    """`[I]`: most that one day later can cost for each line."""
+    found = np.empty(len(lines), np.int64)
+    for i in range(len(lines)):
+        found[i] = waits[DELAY] + (waits[LATENESS] if lines[i, REQUESTED_ON] else 0)
+    return found

@@ -78,8 +78,7 @@ def _ordinary(terrain: Terrain, basket: Basket) -> bool:
     """Whether a grid says all there is to say of the basket, capacities aside."""
     return (
         len(basket.held.skus) == len(basket.lines)
-        and all(map(plain, basket.lines))
-        and all(line.promised_by is None for line in basket.lines)
+        and all(plain(line) and line.promised_by is None for line in basket.lines)
         and not basket.policy.goals
         and not (basket.policy.backorder and expected(terrain, basket))
         # Services of a node that start on different dates do not move together to one with room.

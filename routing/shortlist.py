@@ -21,10 +21,23 @@ from routing.holding import (
     NODES_MAX,
     PICKUP_ROW,
     QUANTITY,
+    SKU,
     Cells,
     cells_of,
 )
-from routing.outright import FAR, LAST, able_to, day_minor_max, outright, slope_minor
+from routing.outright import (
+    FAR,
+    LAST,
+    Ways,
+    able_to,
+    day_minor_max,
+    doing,
+    outright,
+    received,
+    slopes_minor,
+    ways_to,
+    worthwhile,
+)
 from routing.terrain import PICKUP, Rows, Stairs
 
 __all__ = ["shortlisted"]
@@ -45,7 +58,7 @@ class Marks(NamedTuple):
     fills: Bits
     """`[E, R]`: those it may bring in full."""
     filled: Bytes
-    """`[E, R]`: how many."""
+    """`[E, R]`: how many; none any more once the row is compared with the others."""
     touched: Ints
     """`[E, R]`: the rows that hold anything, in the order in which they are met."""
     counts: Ints
@@ -65,23 +78,25 @@ def shortlisted(
     """
     whole_minor = _whole_minor(rows, cells, stairs, ends)
     marks = _marked(rows, cells, stairs, (ends, whole_minor), pruned)
-    collected = _collected(rows, cells)
+    collected = _collected(rows.abilities, cells.lines, cells.counts, (cells.rows, cells.units))
     if cells.waits[NODES_MAX]:
         _couple(cells, marks, ends, collected)
     for end in range(len(ends) if pruned else 0):
-        _prune(rows, cells, stairs, marks, (end, ends[end], whole_minor[end]))
-    some = np.zeros(len(rows.abilities), np.bool_)
+        if marks.counts[end] > 1:
+            _prune(rows, cells, stairs, marks, (end, ends[end], whole_minor[end]))
+    brings = np.zeros((len(ends) + 1, len(rows.abilities)), np.bool_)
+    some = brings[len(ends)]
     for i in range(len(collected)):
         if collected[i]:
             some[cells.lines[i, PICKUP_ROW]] = True
     for end in range(len(ends)):
         for row in marks.touched[end, : marks.counts[end]]:
-            some[row] = True
+            brings[end, row] = some[row] = True
     near = _ascending(some)
-    serves = np.zeros((len(near), len(ends)), np.bool_)
+    serves = np.empty((len(near), len(ends)), np.bool_)
     for end in range(len(ends)):
-        for row in marks.touched[end, : marks.counts[end]]:
-            serves[np.searchsorted(near, row), end] = True
+        for n in range(len(near)):
+            serves[n, end] = brings[end, near[n]]
     return near, serves
 
 
@@ -129,34 +144,54 @@ def _marked(
     # One place more than rows: `_mark` writes before it knows whether a row is new.
     filled, touched = np.zeros(size, np.int8), np.empty((len(ends), size[1] + 1), np.int64)
     counts = np.zeros(len(ends), np.int64)
-    beyond_minor = np.empty((size[1] if priced else 0, len(cells.lines)), np.int64)
+    kinds, known = len(rows.kind_rows), (cells.rows, cells.units)
+    comparable = pruned and not priced and len(cells.beyond.surcharges) == 0
     for end in range(len(ends)):
-        m, gone = -1, np.zeros(len(rows.kind_rows), np.bool_)
-        if pruned and not priced and len(cells.beyond.surcharges) == 0:
+        m, gone = -1, np.zeros(kinds, np.bool_)
+        if comparable and worthwhile(len(cells.rows), kinds):
             m, gone = outright(rows, cells, stairs, ends[end], whole_minor[end])
         if m >= 0:
             touched[end, 0], counts[end] = m, 1
+        does, receives = doing(rows, whole_minor[end]), received(rows, ends[end])
+        own = holds[end], fills[end], filled[end], touched[end]
         for i in range(len(cells.lines)):
-            able = able_to(rows, cells.lines[i], ends[end], whole_minor[end])
-            if m >= 0 and able[rows.kind[m]]:
-                holds[end, m] |= 1 << i
-                fills[end, m] |= 1 << i
-                filled[end, m] += 1
-            able &= ~gone
+            able = able_to(does, cells.lines[i], ends[end], receives)
+            if m >= 0:
+                if able[rows.kind[m]]:
+                    holds[end, m] |= 1 << i
+                    fills[end, m] |= 1 << i
+                    filled[end, m] += 1
+                able &= ~gone
             if able.any():
                 bits = 1 << min(i, LAST), int(i < LAST)
-                own = holds[end], fills[end], filled[end], touched[end]
-                first, last = cells_of(cells, i)
-                known = cells.rows[first:last], cells.units[first:last]
+                first, last = cells_of(cells.counts, cells.lines[i, SKU])
+                own_cells = cells.rows[first:last], cells.units[first:last]
                 asked = int(counts[end]), int(ends[end]), int(cells.lines[i, QUANTITY])
-                counts[end] = _mark(own, known, (rows.kind, able), bits, asked)
-    for i in range(len(cells.lines) if priced else 0):
-        first, last = cells_of(cells, i)
-        for cell in range(first, last):
-            if cells.rows[cell] >= 0 and cells.units[cell] > 0:
-                price = cells.beyond.worth[cell] + cells.beyond.risk[cell]
-                beyond_minor[cells.rows[cell], i] = price
+                counts[end] = _mark(own, own_cells, (rows.kind, able), bits, asked)
+    prices = cells.beyond.worth, cells.beyond.risk
+    beyond_minor = _beyond_minor(cells.lines, cells.counts, known, prices, size[1])
     return Marks(holds, fills, filled, touched, counts, beyond_minor)
+
+
+@compiled
+def _beyond_minor(
+    lines: Ints, counts: Ints, known: tuple[Ints, Ints], prices: tuple[Ints, Ints], nodes: int
+) -> Ints:
+    """`[R, I]`: worth and risk of a unit; `[0, 0]` where the cells have none.
+
+    `known` are the rows and the units of the cells, `prices` their worth and their risk.
+    """
+    cell_rows, units = known
+    worth, risk = prices
+    if len(worth) == 0:
+        return np.empty((0, 0), np.int64)
+    found = np.empty((nodes, len(lines)), np.int64)
+    for i in range(len(lines)):
+        first, last = cells_of(counts, lines[i, SKU])
+        for cell in range(first, last):
+            if cell_rows[cell] >= 0 and units[cell] > 0:
+                found[cell_rows[cell], i] = worth[cell] + risk[cell]
+    return found
 
 
 @compiled
@@ -190,16 +225,20 @@ def _mark(
 
 
 @compiled
-def _collected(rows: Rows, cells: Cells) -> Bools:
-    """`[I]`: whether the node where a line may be collected has any of it."""
-    found = np.zeros(len(cells.lines), np.bool_)
-    for i in range(len(cells.lines)):
-        row, to_collect = cells.lines[i, PICKUP_ROW], cells.lines[i, NEEDS] | PICKUP
-        if row < 0 or rows.abilities[row] & to_collect != to_collect:
+def _collected(abilities: Ints, lines: Ints, counts: Ints, known: tuple[Ints, Ints]) -> Bools:
+    """`[I]`: whether the node where a line may be collected has any of it.
+
+    `known` are the rows and the units of the cells.
+    """
+    cell_rows, units = known
+    found = np.zeros(len(lines), np.bool_)
+    for i in range(len(lines)):
+        row, to_collect = lines[i, PICKUP_ROW], lines[i, NEEDS] | PICKUP
+        if row < 0 or abilities[row] & to_collect != to_collect:
             continue
-        first, last = cells_of(cells, i)
+        first, last = cells_of(counts, lines[i, SKU])
         for cell in range(first, last):
-            found[i] |= cells.rows[cell] == row and cells.units[cell] > 0
+            found[i] |= cell_rows[cell] == row and units[cell] > 0
     return found
 
 
@@ -226,15 +265,20 @@ def _prune(
 
     `asked` are the place of the end, the end, and by kind the least price of the whole order.
     """
-    end, _, whole_minor = asked
-    alive, filled = marks.touched[end], marks.filled[end].copy()
+    end, to, whole_minor = asked
     left = marks.counts[end]
+    alive, filled, surcharges = marks.touched[end], marks.filled[end], cells.beyond.surcharges
+    ways, slopes = ways_to(rows, to), slopes_minor(cells.lines, cells.waits)
+    if not slopes.any():
+        slopes = slopes[:0]
+    brought, compared = (marks.holds[end], marks.fills[end]), (rows.kind, ways, stairs.savings)
+    prices = rows.order_minor, rows.unit_minor, surcharges, marks.beyond_minor
     for _ in range(DOMINATORS_MAX):
-        m = _strongest(rows.kind, cells.beyond.surcharges, (filled, whole_minor), alive[:left])
+        m = _strongest(rows.kind, surcharges, (filled, whole_minor), alive[:left])
         if m < 0 or left < 2:
             break
         filled[m] = 0
-        left = _replaced(rows, cells, stairs, marks, (end, asked[1], left, m))
+        left = _replaced(alive[:left], brought, compared, prices, slopes, m)
     marks.counts[end] = left
 
 
@@ -255,53 +299,61 @@ def _strongest(kind: Ints, surcharges: Ints, ranks: tuple[Bytes, Ints], alive: I
 
 @compiled
 def _replaced(
-    rows: Rows, cells: Cells, stairs: Stairs, marks: Marks, tried: tuple[int, int, int, int]
+    alive: Ints,
+    brought: tuple[Bits, Bits],
+    compared: tuple[Ints, Ways, Ints],
+    prices: tuple[Ints, Ints, Ints, Ints],
+    slopes: Ints,
+    m: int,
 ) -> int:
     """Move the rows that row `m` does not replace to the front; how many they are.
 
-    `tried` are the place of the end, the end, how many rows are left, and `m`.
+    `brought` is what rows hold and fill, `compared` kinds, their ways and what tariffs save, `prices`
+    are those of a fulfillment, of a unit, surcharges, and what units cost beyond money. A function of
+    few arrays, as all of them handed on take longer than most comparisons.
     """
-    end, to, left, m = tried
-    alive, holds, lacks = marks.touched[end], marks.holds[end], ~marks.fills[end, m]
-    days = np.full(len(rows.kind_rows), NOT_COMPARED, np.int64)
-    surcharges, priced = cells.beyond.surcharges, len(marks.beyond_minor) > 0
+    holds, fills = brought
+    kinds, ways, savings = compared
+    order_minor, unit_minor, surcharges, beyond_minor = prices
+    lacks, priced = ~fills[m], len(beyond_minor) > 0
+    days = np.full(len(ways.starts) - 1, NOT_COMPARED, np.int64)
     kept = 0
-    for place in range(left):
+    for place in range(len(alive)):
         row = alive[place]
         alive[kept] = row
         kept += 1
         if holds[row] & lacks or row == m:
             continue
-        kind = rows.kind[row]
+        kind = kinds[row]
         bonus = surcharges[row] - surcharges[m] if len(surcharges) else 0
         day_minor = days[kind]
-        if bonus:
-            day_minor = day_minor_max(rows, stairs, to, (m, row), bonus)
-        elif day_minor == NOT_COMPARED:
-            day_minor = days[kind] = day_minor_max(rows, stairs, to, (m, row), bonus)
-        cheap = priced or rows.unit_minor[m] <= rows.unit_minor[row]
-        if cheap and (day_minor == FAR or _slope_minor(cells, holds[row]) <= day_minor):
-            kept -= 0 if priced and _dearer(rows, marks, end, (m, row)) else 1
+        if bonus or day_minor == NOT_COMPARED:
+            more_minor = bonus + order_minor[row] - order_minor[m]
+            day_minor = day_minor_max(ways, savings, (kinds[m], kind), more_minor)
+            if not bonus:
+                days[kind] = day_minor
+        cheap = priced or unit_minor[m] <= unit_minor[row]
+        if cheap and (day_minor == FAR or _slope_minor(slopes, holds[row]) <= day_minor):
+            kept -= 0 if priced and _dearer(unit_minor, beyond_minor, holds[row], (m, row)) else 1
     return kept
 
 
 @compiled
-def _slope_minor(cells: Cells, holds: int) -> int:
+def _slope_minor(slopes: Ints, holds: int) -> int:
     """Most that one day later can cost over some lines, given as bits; none is beyond the last."""
     found = 0
-    for i in range(min(LAST, len(cells.lines))):
+    for i in range(min(LAST, len(slopes))):
         if holds >> i & 1:
-            found += slope_minor(cells, i)
+            found += slopes[i]
     return found
 
 
 @compiled
-def _dearer(rows: Rows, marks: Marks, end: int, pair: tuple[int, int]) -> bool:
-    """Whether a unit of a line that row `n` holds costs more at `m`."""
+def _dearer(unit_minor: Ints, beyond_minor: Ints, holds: int, pair: tuple[int, int]) -> bool:
+    """Whether a unit of the lines that row `n` holds, given as bits, costs more at `m`."""
     m, n = pair
-    less = rows.unit_minor[n] - rows.unit_minor[m]
-    for i in range(min(LAST, marks.beyond_minor.shape[1])):
-        held = marks.holds[end, n] >> i & 1
-        if held and less + marks.beyond_minor[n, i] < marks.beyond_minor[m, i]:
+    less = unit_minor[n] - unit_minor[m]
+    for i in range(min(LAST, beyond_minor.shape[1])):
+        if holds >> i & 1 and less + beyond_minor[n, i] < beyond_minor[m, i]:
             return True
     return False
