@@ -1,42 +1,15 @@
 """Settings: every limit of the running service, with its unit and default, from `NOM_…` variables."""
 
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
-Network = IPv4Network | IPv6Network
+from services import ranges
 
 PREFIX = "NOM_"
-AT_LEAST_ONE = (
-    "workers",
-    "lanes",
-    "batch_orders_max",
-    "batch_lines_max",
-    "queue_orders_max",
-    "reads_max",
-    "connections_max",
-    "attempts_max",
-    "stock_poll_ms",
-    "event_poll_ms",
-    "import_chunk_rows",
-    "import_chunk_ms",
-    "prices_stale_s",
-    "prices_window_days",
-    "prices_half_life_days",
-    "prices_replenish_days",
-    "prices_periods",
-    "prices_fast_orders_min",
-    "prices_short_minor",
-    "webhook_poll_ms",
-    "webhook_deliveries_max",
-    "webhook_timeout_ms",
-    "webhook_retry_ms",
-    "webhook_pause_max_ms",
-    "webhook_body_bytes_max",
-)
 SPARE_CONNECTIONS = 4
 """Connections of a worker beside its lanes: reads, other writes, the polls of network and stock."""
 BACKGROUND_CONNECTIONS = 8
@@ -65,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     currency: str = "USD"
     """ISO 4217 code of every amount of this deployment."""
     log_level: str = "info"
+    """The least that is logged: `debug`, `info`, `warning` or `error`."""
     body_bytes_max: int = 1_000_000
     head_bytes_max: int = 65_536
     """Longest address and headers of a request; beyond it the connection is closed."""
@@ -234,7 +208,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prices_replay_s: int = 86_400
     """Pause between two such trials."""
     import_chunk_rows: int = 2_000
-    """Rows of a file that `nom import` locks and applies in one transaction; at most 5,000."""
+    """Rows of a file that `nom import` locks and applies in one transaction."""
     import_chunk_ms: int = 100
     """Time one such transaction may take; beyond it the next one gets fewer rows."""
     lock_timeout_ms: int = 2_000
@@ -246,18 +220,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
         """Return the settings in `environ`, unset ones at their defaults.
 
-        Raises `SettingsError` naming the variable when a value is not of its kind or out of range.
+        Raises `SettingsError` that names every variable whose value is not of its kind, out of
+        range or at odds with another, with the value and what is allowed.
         """
-        given: dict[str, str] = {}
+        values: dict[str, Any] = {}
+        wrong: dict[str, str] = {}
         for field in msgspec.structs.fields(cls):
             name = variable(field.name)
             if name in environ:
-                given[field.name] = environ[name]
-        try:
-            settings = msgspec.convert(given, cls, strict=False, dec_hook=decode)
-        except msgspec.ValidationError as error:
-            raise SettingsError(fault(str(error), given)) from error
-        settings.verify()
+                try:
+                    values[field.name] = ranges.read(field.name, field.type, environ[name])
+                except ValueError as error:
+                    wrong[field.name] = f"{said(name, environ[name])}; give {error}."
+        settings = cls(**values)
+        at_odds = [
+            f"{variable(low)} is {getattr(settings, low)}; give at most what "
+            f"{variable(high)} is, {getattr(settings, high)}."
+            for low, high in ranges.one_above_another(settings, wrong)
+        ]
+        if wrong or at_odds:
+            raise SettingsError("\n".join((*wrong.values(), *at_odds)))
         return settings
 
     @property
@@ -283,28 +265,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.workers * self.worker_connections + BACKGROUND_CONNECTIONS + SENDER_CONNECTIONS
 
     @property
-    def webhook_networks(self) -> tuple[Network, ...]:
+    def webhook_networks(self) -> tuple[ranges.Network, ...]:
         """The networks of `webhook_allow`; raises ValueError for what is none."""
-        parts = (part.strip() for part in self.webhook_allow.split(","))
-        return tuple(ip_network(part) for part in parts if part)
-
-    def verify(self) -> None:
-        """Raise `SettingsError` when a number is outside the range in which the service works."""
-        if not 0 <= self.port <= 65_535:
-            raise SettingsError(f"NOM_PORT is {self.port}; give a port from 0 to 65535.")
-        for name in AT_LEAST_ONE:
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{variable(name)} is {getattr(self, name)}; give 1 or more.")
-        try:
-            _ = self.webhook_networks
-        except ValueError as error:
-            raise SettingsError(
-                f"NOM_WEBHOOK_ALLOW cannot be used: {error}. Give networks like 10.1.0.0/16."
-            ) from error
-        if len(self.currency) != 3 or not self.currency.isupper():
-            raise SettingsError(
-                f"NOM_CURRENCY is {self.currency!r}; give an ISO 4217 code like EUR."
-            )
+        return ranges.networks(self.webhook_allow)
 
 
 def variable(field: str) -> str:
@@ -312,17 +275,17 @@ def variable(field: str) -> str:
     return "DATABASE_URL" if field == "database_url" else PREFIX + field.upper()
 
 
-def fault(message: str, given: Mapping[str, str]) -> str:
-    """Return what is wrong with a value under the name it was given by; msgspec ends with its field."""
-    wrong, _, path = message.partition(" - at `$.")
-    field = path.rstrip("`")
-    if field not in given:
-        return f"A NOM_ setting cannot be used: {message}."
-    return f"{variable(field)} cannot be {given[field]!r}: {wrong}."
+def said(name: str, text: str) -> str:
+    """Return what a variable was given, but for a URL, which may have a password in it."""
+    return f"{name} cannot be used" if name == "DATABASE_URL" else f"{name} is {text!r}"
 
 
-def decode(kind: type, value: object) -> object:
-    """Build the kinds that msgspec does not know from text: paths."""
-    if kind is Path:
-        return Path(str(value))
-    raise TypeError(f"no setting is a {kind}")
+def unknown(environ: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each `NOM_…` variable that no setting is read from."""
+    known = [variable(name) for name in Settings.__struct_fields__]
+    return [
+        f"{name} is no setting and does nothing."
+        + "".join(f" {near} is one." for near in get_close_matches(name, known, 1))
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in known
+    ]

@@ -8,12 +8,15 @@ from uuid import uuid4
 
 import click
 import msgspec
+import structlog
 
 from services import keys, supervisor
 from services.commands.session import plain_errors
 from services.database import Database
 from services.observe import configure_logging
-from services.settings import Settings, variable
+from services.settings import Settings, unknown, variable
+
+logger = structlog.get_logger()
 
 
 @click.command("serve")
@@ -30,6 +33,8 @@ def command(*, demonstration: bool, **flags: object) -> None:
         environ = overridden(os.environ, flags)
         settings = Settings.from_environment(environ)
         configure_logging(settings.log_level)
+        for sentence in unknown(environ):
+            logger.warning("unknown setting", detail=sentence)
         try:
             code = supervisor.serve(
                 settings,

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from services.settings import Network
+from services.ranges import Network
 
 REFUSED = tuple(
     ip_network(each)
