@@ -4,6 +4,9 @@ What a goal measures is built like the objective: something for each slot opened
 the time a line waits, for parcels and splits. So a price on a measure is a change of prices.
 """
 
+from datetime import date
+from typing import NamedTuple
+
 import msgspec
 
 from routing import cost
@@ -11,10 +14,10 @@ from routing.bundles import Bundle
 from routing.cost import Steps
 from routing.instance import Assignment, Instance, Slot
 from routing.plan import Broken
-from routing.problem import Goal
+from routing.problem import Goal, Policy
 from routing.promise import line_days
 
-__all__ = ["Rate", "missed", "penalty_minor", "value", "weighed", "within_goals"]
+__all__ = ["Opened", "Rate", "missed", "penalty_minor", "value", "weighed", "within_goals"]
 
 BY_SLOT = frozenset(
     ["cost_minor", "handling_minor", "fulfillments", "shipments", "distance_km", "co2_grams"]
@@ -27,6 +30,15 @@ BY_LAST = frozenset(["delivery_days"])
 
 PART_MAX = 10**10
 """Most that a price on a measure adds to any other price, so that bounds stay sharp as floats."""
+
+
+class Opened(NamedTuple):
+    """What a goal looks at of an order: the fields of an `Instance`, for some of its slots."""
+
+    policy: Policy
+    lines: tuple[Bundle, ...]
+    slots: tuple[Slot, ...]
+    ordered_on: date
 
 
 def by_slot(goal: Goal, slot: Slot) -> int:
@@ -60,7 +72,7 @@ def by_unit(goal: Goal, slot: Slot, bundle: Bundle) -> int:
             return 0
 
 
-def by_wait(instance: Instance, goal: Goal, slot: Slot, bundle: Bundle) -> int:
+def by_wait(instance: Instance | Opened, goal: Goal, slot: Slot, bundle: Bundle) -> int:
     """What a goal counts for a bundle whose last unit comes from a slot."""
     if goal.measure not in BY_WAIT:
         return 0
@@ -68,19 +80,19 @@ def by_wait(instance: Instance, goal: Goal, slot: Slot, bundle: Bundle) -> int:
     return each * sum(line_days(slot.promise.latest, day) for day in bundle.requested)
 
 
-def by_last(instance: Instance, goal: Goal, slot: Slot) -> int:
+def by_last(instance: Instance | Opened, goal: Goal, slot: Slot) -> int:
     """What a goal counts for a slot, of which the largest alone counts."""
     if goal.measure not in BY_LAST:
         return 0
     return line_days(slot.promise.latest, instance.ordered_on)
 
 
-def by_split(instance: Instance, goal: Goal) -> int:
+def by_split(instance: Instance | Opened, goal: Goal) -> int:
     """What a goal counts for each fulfillment beyond the first."""
     return instance.policy.split_minor if goal.measure == "cost_minor" else 0
 
 
-def value(instance: Instance, goal: Goal, units: Assignment) -> int:
+def value(instance: Instance | Opened, goal: Goal, units: Assignment) -> int:
     """What a goal measures of an assignment."""
     total = by_split(instance, goal) * max(0, len(units) - 1)
     waits, last = [0] * len(instance.lines), 0
@@ -102,7 +114,7 @@ def penalty_minor(goal: Goal, came_to: int) -> int:
     return goal.minor * max(0, came_to - goal.target) // goal.per
 
 
-def within_goals(instance: Instance, units: Assignment) -> bool:
+def within_goals(instance: Instance | Opened, units: Assignment) -> bool:
     """Whether an assignment is within the limit of every goal."""
     return all(
         goal.limit is None or value(instance, goal, units) <= goal.limit
@@ -110,7 +122,7 @@ def within_goals(instance: Instance, units: Assignment) -> bool:
     )
 
 
-def missed(instance: Instance, units: Assignment) -> tuple[Broken, ...]:
+def missed(instance: Instance | Opened, units: Assignment) -> tuple[Broken, ...]:
     """The goals that an assignment misses at a price, in their order."""
     found = []
     for goal in instance.policy.goals:

@@ -16,6 +16,7 @@ from routing.bundles import bundles, plain
 from routing.cost import NO_PARCEL, parcel_steps
 from routing.deadlines import model_limit_ms, search_until
 from routing.gather import Gathered, by_id, gather
+from routing.goals import Opened, missed, within_goals
 from routing.grid import Grid, Ints, taken
 from routing.instance import Instance, Slot, slot_of
 from routing.later import with_room
@@ -33,6 +34,9 @@ from routing.terrain import Terrain
 from routing.validate import validate_lines
 
 __all__ = ["Planned", "plan_basket"]
+
+GOALS_SHARE = 0.25
+"""Of the time there is, for the plan of an order with goals as if it had none."""
 
 
 class Planned(NamedTuple):
@@ -58,7 +62,7 @@ def plan_basket(terrain: Terrain, basket: Basket, time_limit_ms: int) -> Planned
     terrain = leaned(terrain, basket.policy)
     policy = _timed(basket.policy, time_limit_ms)
     validate_lines(basket.lines, policy)
-    found = _at_once(terrain, basket, deadline) if _ordinary(terrain, basket) else None
+    found = _short_way(terrain, basket, deadline) if _ordinary(terrain, basket) else None
     if found is None:
         left_ms = max(0, round((deadline - time.perf_counter()) * 1000))
         there = limited(terrain, basket, seen(terrain, basket))
@@ -74,12 +78,16 @@ def _timed(policy: Policy, time_limit_ms: int) -> Policy:
     return msgspec.structs.replace(policy, time_limit_ms=time_limit_ms)
 
 
+@lru_cache(maxsize=1024)
+def _without_goals(policy: Policy) -> Policy:
+    return msgspec.structs.replace(policy, goals=())
+
+
 def _ordinary(terrain: Terrain, basket: Basket) -> bool:
     """Whether a grid says all there is to say of the basket, capacities aside."""
     return (
         len(basket.held.skus) == len(basket.lines)
         and all(plain(line) and line.promised_by is None for line in basket.lines)
-        and not basket.policy.goals
         and not (basket.policy.backorder and expected(terrain, basket))
         # Services of a node that start on different dates do not move together to one with room.
         and not (basket.capacity and terrain.timed)
@@ -87,7 +95,33 @@ def _ordinary(terrain: Terrain, basket: Basket) -> bool:
     )
 
 
-def _at_once(terrain: Terrain, basket: Basket, deadline: float) -> tuple[Plan, Sight] | None:
+def _short_way(terrain: Terrain, basket: Basket, deadline: float) -> tuple[Plan, Sight] | None:
+    """The plan of an ordinary basket with what was seen; none where it has to go the long way.
+
+    Goals only ever add to the objective and forbid plans. So a cheapest plan without them that
+    misses none is a cheapest plan with them, with the same proof.
+    """
+    if not basket.policy.goals:
+        found = _at_once(terrain, basket, deadline)
+        return None if found is None else (found.plan, found.sight)
+    now = time.perf_counter()
+    freed = msgspec.structs.replace(basket, policy=_without_goals(basket.policy))
+    found = _at_once(terrain, freed, now + GOALS_SHARE * (deadline - now))
+    if found is None or found.plan.status != "optimal":
+        return None
+    return (found.plan, found.sight) if _goals_met(terrain, basket, found.made) else None
+
+
+class _AtOnce(NamedTuple):
+    """A plan of a basket without its goals."""
+
+    plan: Plan
+    sight: Sight
+    made: Sequence[Sequence[int]]
+    """The parts of its bill."""
+
+
+def _at_once(terrain: Terrain, basket: Basket, deadline: float) -> _AtOnce | None:
     """The plan of an ordinary basket, none where limits that are left out here speak against it.
 
     With it what was seen, and of which nodes capacities were looked at.
@@ -116,9 +150,23 @@ def _at_once(terrain: Terrain, basket: Basket, deadline: float) -> tuple[Plan, S
         units, proof = _looked_for(terrain, basket, gathered, deadline)
         figures = billed(terrain, gathered, units)
         saw = sight(there, len(terrain.destination.nodes))
-    if not _roomy(terrain, basket, parts(figures, len(lines))):
+    made = parts(figures, len(lines))
+    if not _roomy(terrain, basket, made):
         return None
-    return plan_of(terrain, basket.policy, lines, figures, proof), saw
+    return _AtOnce(plan_of(terrain, basket.policy, lines, figures, proof), saw, made)
+
+
+def _goals_met(terrain: Terrain, basket: Basket, made: Sequence[Sequence[int]]) -> bool:
+    """Whether the parts of a bill pay for no goal and are within the limits of all."""
+    lines = bundles(basket.lines)
+    weight = sum(line.quantity * line.priced_grams for line in lines)
+    slots = tuple(_slot(terrain, basket.policy, part[ROW], part[LANE], weight) for part in made)
+    units = {
+        k: {i: count for i, count in enumerate(part[UNITS:]) if count}
+        for k, part in enumerate(made)
+    }
+    opened = Opened(basket.policy, lines, slots, terrain.ordered_on)
+    return within_goals(opened, units) and not missed(opened, units)
 
 
 def _looked_for(

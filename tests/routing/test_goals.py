@@ -8,11 +8,14 @@ import pytest
 from routing.check import check
 from routing.explain import explain, replay
 from routing.plan import Broken, Plan
+from routing.plan_basket import plan_basket
 from routing.problem import Goal, Measure, Policy, Problem, ProblemError
+from routing.record import expand
 from routing.solve import solve, validate
+from routing.terrain import body
 from tests.routing import small
-from tests.routing.baskets import decided
-from tests.routing.random_problems import goal_problem
+from tests.routing.baskets import decided, on_terrain
+from tests.routing.random_problems import goal_problem, random_problem
 
 replace = msgspec.structs.replace
 
@@ -183,6 +186,32 @@ def test_goals_that_are_met_cost_nothing_and_change_nothing() -> None:
     loose = [goal(name, target=100_000, limit=200_000, minor=50) for name in BY_HAND]
 
     assert solve(case(*loose)) == solve(case())
+
+
+def test_a_basket_with_goals_gets_the_cheapest_plan_whichever_way_it_goes() -> None:
+    """Goals that the cheapest plan without them meets change nothing, and must not slow it down.
+
+    Such an order goes the short way, which the step that found its plan tells.
+    """
+    short_ways = 0
+    for seed in range(20_200, 20_400):
+        problem = random_problem(seed)
+        goals = goal_problem(seed).policy.goals
+        problem = replace(problem, policy=replace(problem.policy, goals=goals, time_limit_ms=9_000))
+        terrain, asked = on_terrain(problem)
+
+        planned = plan_basket(terrain, asked, 9_000)
+
+        proven = solve(problem)
+        assert check(problem, planned.plan) == [], seed
+        assert planned.plan.status == proven.status == "optimal", seed
+        assert planned.plan.objective_minor == proven.objective_minor, seed
+        without = replace(problem.policy, goals=())
+        free = plan_basket(terrain, replace(asked, policy=without), 9_000).plan
+        if not planned.plan.broken and free.objective_minor == proven.objective_minor:
+            assert replay(expand(planned.record, body(terrain))) == planned.plan, seed
+            short_ways += planned.plan == free
+    assert short_ways > 50
 
 
 def test_a_missed_goal_is_said_in_words_and_replayed_from_the_record() -> None:
