@@ -30,6 +30,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     status_code: int | None = None
     error: str | None = None
+    """Why it failed, as anybody may read it: nothing in it comes from our own network."""
+    detail: str | None = None
+    """What exactly went wrong, for those who run the service: it may name internal addresses."""
     answer: str | None = None
     address: str | None = None
     retry_after_s: float | None = None
@@ -80,7 +83,7 @@ class Line:
         except TimeoutError:
             found = Outcome(error=f"no answer within {self.settings.webhook_timeout_ms} ms")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            found = Outcome(error=reason(error))
+            found = Outcome(error=plain_reason(error), detail=reason(error))
         elapsed_ms = int((perf_counter() - started_s) * 1000)
         return msgspec.structs.replace(found, elapsed_ms=elapsed_ms)
 
@@ -124,6 +127,21 @@ def peer_of(response: aiohttp.ClientResponse) -> str | None:
         return None
     peer = connection.transport.get_extra_info("peername")
     return None if peer is None else str(peer[0])
+
+
+def plain_reason(error: BaseException) -> str:
+    """Return why there was no answer in words that are the same wherever an address leads.
+
+    A partner chooses the address. If a name that leads inward were told apart from one that does
+    not exist, or a closed port from an open one, its attempts would be a map of our network.
+    """
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "no connection could be made: the certificate is not accepted"
+    if isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError)):
+        return "the connection ended before there was an answer"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "the answer was not HTTP"
+    return "no connection could be made"
 
 
 def reason(error: BaseException) -> str:

@@ -20,6 +20,7 @@ from services import records as shared_records
 from services.database import Database
 from services.ids import new_id
 from services.partners import dispatch, envelope, records, schedule, signing
+from services.partners.addresses import is_public, parsed
 from services.partners.delivery import Line, Outcome
 from services.partners.records import Due, EndpointRow, Tried
 from services.partners.standing import judge
@@ -216,6 +217,15 @@ class Round:
             self.secrets, str(message.event_id), int(now.timestamp()), body
         ) | {"Content-Type": envelope.TYPES[self.endpoint.envelope]}
         outcome = await self.line.post(headers, body, now)
+        if outcome.error is not None:
+            log.info(
+                "delivery failed",
+                endpoint_id=str(self.endpoint.endpoint_id),
+                event_id=str(message.event_id),
+                attempt=message.attempts + 1,
+                error=outcome.detail or outcome.error,
+                address=outcome.address,
+            )
         pause_s = schedule.pause_s(message.attempts + 1, self.settings, self.sender.chance)
         if outcome.retry_after_s is not None and pause_s is not None:
             pause_s = max(pause_s, outcome.retry_after_s)
@@ -225,6 +235,7 @@ class Round:
 
     def tried(self, message: Due, outcome: Outcome, pause_s: float | None) -> Tried:
         """Return an attempt as it is written; without a pause a message that failed is dead."""
+        error, address = self.told(outcome)
         meaning = schedule.meaning(outcome.status_code)
         state: records.MessageState = "pending" if pause_s is not None else "dead"
         if meaning == "delivered":
@@ -241,11 +252,21 @@ class Round:
             attempt_id=new_id(),
             happened_at=schedule.utc_now(),
             status_code=outcome.status_code,
-            error=outcome.error,
+            error=error,
             answer=outcome.answer,
-            address=outcome.address,
+            address=address,
             elapsed_ms=outcome.elapsed_ms,
         )
+
+    def told(self, outcome: Outcome) -> tuple[str | None, str | None]:
+        """Return the error and the address of an attempt as its owner may read them.
+
+        A partner learns nothing of our network from them; the log has what it does not learn.
+        """
+        if self.endpoint.partner_id is None:
+            return outcome.detail or outcome.error, outcome.address
+        is_inner = outcome.address is not None and not is_public(parsed(outcome.address))
+        return outcome.error, None if is_inner else outcome.address
 
     async def write(
         self, connection: asyncpg.Connection, endpoint: EndpointRow, finished: Sequence[Tried]

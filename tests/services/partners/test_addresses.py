@@ -160,8 +160,22 @@ async def test_a_name_with_one_internal_address_is_refused_whole(
     """Which of its addresses is tried first is not in our hands."""
     Names(monkeypatch, ["8.8.8.8", "169.254.169.254"])
     outcome = await attempt(settings, "https://partner.example/")
-    assert outcome.error is not None
-    assert "169.254.169.254 is an internal address" in outcome.error
+    assert outcome.detail is not None
+    assert "169.254.169.254 is an internal address" in outcome.detail
+
+
+async def test_a_partner_cannot_tell_what_an_address_that_is_not_reached_is(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With other words for each, attempts at guessed names would be a map of our network."""
+    async with listening() as receiver:
+        closed = f"http://127.0.0.1:{receiver.port}/"
+    found = [await attempt(settings, closed, webhook_allow="127.0.0.0/8")]
+    found.append(await attempt(settings, "http://nowhere.invalid/"))
+    Names(monkeypatch, ["10.0.0.7"])
+    found.append(await attempt(settings, "https://warehouse.partner.example/"))
+    assert {outcome.error for outcome in found} == {"no connection could be made"}
+    assert len({outcome.detail for outcome in found}) == 3
 
 
 async def test_a_redirect_is_a_failure_and_is_never_followed(settings: Settings) -> None:
@@ -253,5 +267,6 @@ async def test_a_receiver_that_breaks_off_is_a_failure_like_any_other(settings: 
         outcome = await attempt(settings, receiver.url, webhook_allow="127.0.0.0/8")
         port = receiver.port
     assert outcome.status_code is None
+    assert outcome.error == "the connection ended before there was an answer"
     refused = await attempt(settings, f"http://127.0.0.1:{port}/", webhook_allow="127.0.0.0/8")
     assert refused.error is not None

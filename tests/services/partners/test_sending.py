@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 
 from services.database import Database
-from services.partners import schedule
+from services.partners import records, schedule
+from services.partners.records import AttemptRow
 from services.settings import Settings
 from tests.services.partners.receiver import Seen, agree, listening, say
 from tests.services.partners.sending import (
@@ -262,3 +263,44 @@ def test_a_retry_after_that_is_no_time_says_nothing(settings: Settings, said: st
     """A receiver must not be able to stop the sending to itself before it was counted."""
     now = datetime.now(UTC)
     assert schedule.retry_after_s({"Retry-After": said}, now, settings) is None
+
+
+async def first_attempts(
+    database: Database, settings: Settings, url: str
+) -> tuple[AttemptRow, AttemptRow]:
+    """Return the first attempt at an endpoint of the company, and at one of a partner."""
+    await at_a_node_of(database, "carrier")
+    rows = [(await add_endpoint(database, url, partner_id=owner))[0] for owner in (None, "carrier")]
+    await happen(database, [happening("fo-1", 1)])
+    found = []
+    async with sending(database, settings), asyncio.timeout(30), database.connect() as connection:
+        for row in rows:
+            while not (
+                tried := await records.list_attempts(
+                    connection, row.endpoint_id, None, 10, position=None, failed=False
+                )
+            ):
+                await asyncio.sleep(0.01)
+            found.append(tried[0])
+    return found[0], found[1]
+
+
+async def test_only_the_company_reads_in_attempts_where_an_address_leads(
+    database: Database, settings: Settings
+) -> None:
+    """A partner chooses the address; what it leads to inside is not for it to know."""
+    shut = quick(settings, webhook_allow="")
+    ours, theirs = await first_attempts(database, shut, "https://127.0.0.1:9/hooks")
+    assert ours.error is not None
+    assert "127.0.0.1 is an internal address" in ours.error
+    assert theirs.error == "no connection could be made"
+
+
+async def test_the_inner_address_of_an_answer_is_told_to_the_company_alone(
+    database: Database, settings: Settings
+) -> None:
+    """A network that may be sent to on purpose is still nobody else's to see."""
+    async with listening() as receiver:
+        ours, theirs = await first_attempts(database, settings, receiver.url)
+    assert (ours.status_code, ours.address) == (204, "127.0.0.1")
+    assert (theirs.status_code, theirs.address) == (204, None)
