@@ -20,6 +20,7 @@ from services.fulfillment.states import (
     allowed,
 )
 from services.fulfillment.tables import LIVE_STATES
+from services.fulfillment.work_slots import WorkSlotAnswer, slots_of_works
 from services.keys import Role
 from services.orders.answers import AllocationAnswer, CostAnswer, PromiseAnswer
 
@@ -101,6 +102,10 @@ class FulfillmentOrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     work_on: date
     ship_by: datetime
     promise: PromiseAnswer
+    slot: Annotated[
+        WorkSlotAnswer | None,
+        Meta(description="The slot that was chosen for the way it comes, while it is kept."),
+    ]
     weight_grams: int
     cost: Annotated[CostAnswer | None, Meta(description="To the company; not told to partners.")]
     lines: tuple[WorkLineAnswer, ...]
@@ -170,14 +175,25 @@ async def told(
     shipments = await records.find_shipments(connection, [each.order.order_id for each in works])
     live = {each.order.allocation_id for each in works if each.order.state in LIVE_STATES}
     pegs = await records.find_pegs(connection, list(live)) if live else []
+    slots = await slots_of_works(connection, works)
     return [
-        work_answer(work, shipments.get(work.order.fulfillment_order_id, ()), pegs, role)
+        work_answer(
+            work,
+            shipments.get(work.order.fulfillment_order_id, ()),
+            pegs,
+            slots.get(work.order.fulfillment_order_id),
+            role,
+        )
         for work in works
     ]
 
 
 def work_answer(
-    work: Work, shipments: Sequence[Shipment], pegs: Sequence[Peg], role: Role
+    work: Work,
+    shipments: Sequence[Shipment],
+    pegs: Sequence[Peg],
+    slot: WorkSlotAnswer | None,
+    role: Role,
 ) -> FulfillmentOrderAnswer:
     """Return one fulfillment order; `pegs` may hold those of others too."""
     order = work.order
@@ -192,6 +208,7 @@ def work_answer(
         **same,
         allowed=allowed(standing(order)),
         promise=PromiseAnswer(order.promise_earliest, order.promise_latest),
+        slot=slot,
         cost=msgspec.json.decode(order.cost, type=CostAnswer) if is_ours else None,
         lines=lines,
         shipments=tuple(shipment_answer(each) for each in shipments),

@@ -420,6 +420,19 @@ async def find_pegs(connection: asyncpg.Connection, holders: Sequence[UUID]) -> 
     return [Peg(**row) for row in rows]
 
 
+async def find_slots(
+    connection: asyncpg.Connection, allocation_ids: Sequence[UUID]
+) -> list[asyncpg.Record]:
+    """Return what is told of allocations with slots, once for each slot they ever had a place in."""
+    return await connection.fetch(
+        "SELECT a.allocation_id, a.body, h.slot AS slot_id, h.work_on AS taken_on, s.node_id"
+        " FROM capacity_hold h JOIN slot s ON s.slot_id = h.slot"
+        " JOIN allocation a ON a.allocation_id = h.holder_id"
+        " WHERE h.holder_id = ANY($1::uuid[]) AND h.node_id = ''",
+        list(allocation_ids),
+    )
+
+
 async def find_reserved(
     connection: asyncpg.Connection, holder: UUID
 ) -> dict[tuple[str, str, str], int]:

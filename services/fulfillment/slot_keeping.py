@@ -7,6 +7,7 @@ import msgspec
 
 from services.fulfillment import records
 from services.fulfillment.records import Work
+from services.fulfillment.work_slots import place_of
 from services.orders import records as order_records
 from services.orders.lifecycle import told
 from services.orders.slot_changes import give_up, missed, slots_of
@@ -20,7 +21,7 @@ def arrival_of(work: Work) -> Arrival:
     return Arrival(
         node_id=order.node_id,
         service=order.service,
-        pickup_node=order.node_id if order.method == "pickup" else order.pickup_node,
+        pickup_node=place_of(work),
         ship_by=order.ship_by,
         latest=order.promise_latest,
     )

@@ -8,6 +8,7 @@ import msgspec
 
 from services.fulfillment.records import Work
 from services.fulfillment.tables import LIVE_STATES
+from services.fulfillment.work_slots import WorkSlotAnswer, slots_of_works
 from services.partners import kinds, records
 from services.partners.records import Due
 from services.people.records import find_contact
@@ -60,8 +61,14 @@ async def dispatches_of(
         order_id: await read_contact(connection, order_id)
         for order_id in sorted({work.order.order_id for work in works})
     }
+    slots = await slots_of_works(connection, works)
     return {
-        work.order.fulfillment_order_id: dispatch_of(work, contacts[work.order.order_id], items)
+        work.order.fulfillment_order_id: dispatch_of(
+            work,
+            contacts[work.order.order_id],
+            slots.get(work.order.fulfillment_order_id),
+            items,
+        )
         for work in works
     }
 
@@ -75,7 +82,10 @@ async def read_contact(
 
 
 def dispatch_of(
-    work: Work, contact: Mapping[str, object] | None, items: Mapping[str, asyncpg.Record]
+    work: Work,
+    contact: Mapping[str, object] | None,
+    slot: WorkSlotAnswer | None,
+    items: Mapping[str, asyncpg.Record],
 ) -> dict[str, object]:
     """Return the dispatch of one fulfillment order; of work that has ended it names nobody.
 
@@ -101,6 +111,7 @@ def dispatch_of(
         "ship_by": order.ship_by,
         "answer_by": order.answer_by,
         "promise": {"earliest": order.promise_earliest, "latest": order.promise_latest},
+        "slot": slot,
         "weight_grams": order.weight_grams,
         "lines": [
             {

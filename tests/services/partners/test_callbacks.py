@@ -26,6 +26,7 @@ from tests.services.fulfillment.work_calls import (
 )
 from tests.services.partners.receiver import listening
 from tests.services.partners.sending import sending, spread
+from tests.services.slot_calls import delivery, in_days, offer
 
 PATH = "/v1/partner-events"
 NODE = "WH-EAST"
@@ -257,7 +258,7 @@ async def test_a_partner_can_fetch_its_work_with_all_that_is_on_the_label(
     assert entry["ship_to"]["address_lines"] == ["12 Analytical Way"]
     assert "customer_id" not in entry["ship_to"]
     assert entry["packing_slip"]["text"] == "Happy birthday"
-    assert entry["service"] == "ground"
+    assert (entry["service"], entry["slot"]) == ("ground", None)
     assert entry["lines"] == [
         {
             "line_id": "1",
@@ -287,7 +288,9 @@ async def test_a_webhook_brings_all_that_is_needed_to_send_the_goods_and_no_more
             {"url": receiver.url, "kinds": ["fulfillment_order.submitted"]},
             role="partner",
         )
-        work = await work_id(partner, shipped("o-1", ("LAMP", 2)))
+        await offer(partner, delivery())
+        slot = {"slot_id": "evening", "on": in_days(8).isoformat()}
+        work = await work_id(partner, shipped("o-1", ("LAMP", 2)) | {"slots": [slot]})
         address = {
             "name": "Ada Lovelace",
             "address_lines": ["12 Analytical Way"],
@@ -306,6 +309,7 @@ async def test_a_webhook_brings_all_that_is_needed_to_send_the_goods_and_no_more
     assert dispatch["ship_to"]["name"] == "Ada Lovelace"
     assert dispatch["lines"][0]["weight_grams"] == 2_000
     assert dispatch["ship_by"] > dispatch["promise"]["earliest"] > ""
+    assert dispatch["slot"] == slot | {"from": "17:00:00", "until": "20:00:00"}
     assert "minor" not in seen.body.decode()
     assert "allocation_id" not in seen.data
 
