@@ -12,6 +12,13 @@ from routing.sharing import CAP, GRAM, Sharing, ascending, spread
 WAYS_MAX = 4_096
 """Most ways to share all lines of one choice, each line on its own."""
 
+STEPS_MAX = 16 * WAYS_MAX
+"""Most steps to list them. Hundreds of units of a line have more ways than anybody can look at, few
+of which may be cheap enough."""
+
+MOTE_MINOR = 1e-6
+"""What sums of prices may differ by for want of digits."""
+
 OPEN, CLOSED, UNDECIDED = range(3)
 """What is known of a choice by the ways of its lines alone."""
 
@@ -41,17 +48,21 @@ class Ways(NamedTuple):
 def listed(local: Sharing, paid: float, room: float, alike: bool) -> tuple[int, Ways]:
     """The ways of every line that cost at most `room` more than its cheapest.
 
-    `CLOSED` when the caps leave no plan, `OPEN` when there are too many ways. Lines with only one
+    `CLOSED` when the caps leave no plan, `OPEN` when there are too many ways or steps to them. Lines with only one
     way are shared at once. Lines may be `alike` where limits do not tell them apart.
     """
     m, lines = local.most.shape
     chosen, starts = np.empty(lines, np.int64), np.zeros(lines + 1, np.int64)
-    counts, above = np.empty((WAYS_MAX, m), np.int64), np.empty(WAYS_MAX)
+    counts, above, steps = (
+        np.empty((WAYS_MAX, m), np.int64),
+        np.empty(WAYS_MAX),
+        np.zeros(1, np.int64),
+    )
     free, fixed = local.numbers[CAP].copy(), np.array([round(paid)])
     found, outcome = 0, UNDECIDED
     for i in range(lines):
         if local.wanted[i] > 0:
-            last, all_noted = ways_of(local, i, room, (counts, above), starts[found])
+            last, all_noted = ways_of(local, i, room, (counts, above, steps), starts[found])
             if not all_noted:
                 outcome = OPEN
                 break
@@ -84,23 +95,38 @@ def listed(local: Sharing, paid: float, room: float, alike: bool) -> tuple[int, 
 
 @compiled
 def ways_of(
-    local: Sharing, i: int, room: float, tables: tuple[Ints, Floats], first: int
+    local: Sharing, i: int, room: float, tables: tuple[Ints, Floats, Ints], first: int
 ) -> tuple[int, bool]:
     """Note every way to share a line that costs at most `room` more than the cheapest.
 
-    Units `[W, m]` and what they cost more `[W]`, ascending, go into the tables from `first` on.
-    Returns where they end and whether there was space.
+    Units `[W, m]` and what they cost more `[W]`, ascending, go into the tables from `first` on; the
+    third counts the steps of all lines. Returns where they end and whether there were space and
+    steps enough.
     """
-    ways, extra = tables
+    ways, extra, steps = tables
     m = len(local.slots)
     lowest = spread(local, i)
-    counts = np.zeros(m, np.int64)
-    wanted, placed, end, a = local.wanted[i], 0, first, 0
-    # an odometer: all but the last slot count up, the last takes the rest
+    reach = _reach(local, i)
+    counts, last = np.zeros(m, np.int64), np.zeros(m, np.int64)
+    left, spare = np.zeros(m + 1, np.int64), np.zeros(m + 1)
+    left[0], spare[0] = local.wanted[i], lowest + room + MOTE_MINOR
+    counts[0], last[0] = _span(local, i, reach, 0, (left[0], spare[0]))
+    end, a = first, 0
     while a >= 0:
-        rest = wanted - placed
-        if 0 <= rest <= local.most[m - 1, i]:
-            counts[m - 1] = rest
+        steps[0] += 1
+        if steps[0] > STEPS_MAX:
+            return end, False
+        if counts[a] > last[a]:
+            counts[a] = 0
+            a -= 1
+            if a >= 0:
+                counts[a] += 1
+        elif a + 1 < m:
+            left[a + 1] = left[a] - counts[a]
+            spare[a + 1] = spare[a] - counts[a] * reach[0, a]
+            a += 1
+            counts[a], last[a] = _span(local, i, reach, a, (left[a], spare[a]))
+        else:
             more = max(0.0, way_price(local, i, counts) - lowest)
             if more <= room and few_nodes(local, counts):
                 if end == WAYS_MAX:
@@ -108,18 +134,53 @@ def ways_of(
                 ways[end] = counts
                 extra[end] = more
                 end += 1
-        a = m - 2
-        while a >= 0 and (counts[a] == local.most[a, i] or placed >= wanted):
-            placed -= counts[a]
-            counts[a] = 0
-            a -= 1
-        if a >= 0:
             counts[a] += 1
-            placed += 1
     order = ascending(extra[first:end])
     ways[first:end] = ways[first:end][order]
     extra[first:end] = extra[first:end][order]
     return end, True
+
+
+@compiled
+def _reach(local: Sharing, i: int) -> Floats:
+    """By slot the price of a unit of a line; from each slot on, the least one and all units there are.
+
+    `[3, m + 1]`, nothing beyond the last slot.
+    """
+    m = len(local.slots)
+    found = np.zeros((3, m + 1))
+    found[1, m] = 1e300
+    for a in range(m - 1, -1, -1):
+        price = local.each[a, i] + local.numbers[GRAM, a] * local.grams[i]
+        found[0, a] = price
+        found[1, a] = min(price, found[1, a + 1]) if local.most[a, i] else found[1, a + 1]
+        found[2, a] = found[2, a + 1] + local.most[a, i]
+    found[1, m] = 0.0
+    return found
+
+
+@compiled
+def _span(
+    local: Sharing, i: int, reach: Floats, a: int, rest: tuple[int, float]
+) -> tuple[int, int]:
+    """The fewest and the most units of a line in a slot: later ones take the others, at a price.
+
+    `rest` are the units left for this slot and later ones, and what they may cost.
+    """
+    left, spare = rest
+    low = max(0, left - int(reach[2, a + 1]))
+    high = min(left, local.most[a, i])
+    if low > high:
+        return 0, -1
+    later = reach[1, a + 1] if reach[2, a + 1] else reach[0, a]
+    spare, rate = spare - left * later, reach[0, a] - later
+    if rate > 0 and spare < rate * high:
+        high = int(np.floor(spare / rate))
+    elif rate < 0 and spare < rate * low:
+        low = int(np.ceil(spare / rate))
+    elif rate == 0 and spare < 0:
+        high = -1
+    return low, high
 
 
 @compiled
