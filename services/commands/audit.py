@@ -9,6 +9,7 @@ from inventory.audit import Difference, audit
 from services.commands.session import with_database
 from services.database import Database
 from services.fulfillment.audit import audit as audit_work
+from services.partners.audit import audit as audit_messages
 from services.returns.audit import audit as audit_returns
 
 
@@ -17,7 +18,7 @@ from services.returns.audit import audit as audit_returns
 def command(*, as_json: bool) -> None:
     """Check that movements, reservations and counters agree; exit 0 if so, 1 with the differences.
 
-    Then the same for the work of nodes and for returns. Reads snapshots and shares no code with what it checks, so it can run beside the service.
+    Then the same for the work of nodes, for returns and for messages. Reads snapshots and shares no code with what it checks, so it can run beside the service.
     """
 
     async def work(database: Database) -> list[Difference]:
@@ -27,13 +28,14 @@ def command(*, as_json: bool) -> None:
                 *await audit(connection),
                 *await audit_work(connection),
                 *await audit_returns(connection),
+                *await audit_messages(connection),
             ]
 
     differences = with_database(work)
     if as_json:
         click.echo(msgspec.json.encode(differences).decode())
     elif not differences:
-        click.echo("Movements, reservations, supply, capacity, work and returns agree.")
+        click.echo("Movements, reservations, supply, capacity, work, returns and messages agree.")
     else:
         for each in differences:
             click.echo(each.what)
