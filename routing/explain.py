@@ -8,24 +8,25 @@ and the replay are pure functions of it.
 import time
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from datetime import date
 from typing import Any
 
 import msgspec
 
-from routing import sentences, whatif
+from routing import sentences, whatif, whatif_goals
 from routing.assemble import assemble
 from routing.bound import Bound
-from routing.bundles import as_units, needs_of
+from routing.bundles import needs_of
 from routing.candidates import Choice, Outlook, candidates, choose, look, verdicts
 from routing.greedy import quick
-from routing.instance import Assignment, Instance, Verdict
+from routing.instance import Instance, Verdict
 from routing.model import improve
+from routing.placed import Parts, assignment_of, units_of
 from routing.plan import Plan, Status
 from routing.problem import Problem
 from routing.solve import deadline_of, solve_instance
 from routing.voice import Voice
 from routing.whatif import Changes
+from routing.whatif_goals import GoalChanges
 from routing.worth_terms import WorthTerms, terms_of
 
 NODES_MAX = 24
@@ -40,12 +41,6 @@ READING_LIMIT_MS = 5_000
 
 PRICING_LIMIT_MS = 1_000
 """Time to work out what plans with each node cost at least; ordinary orders take a few of them."""
-
-Place = tuple[str, str | None, str | None, date]
-"""Node id, pickup node (none for `ship`), service (none for `pickup`) and work date."""
-
-Parts = dict[Place, dict[str, int]]
-"""Units of skus by place, then by line id."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +81,7 @@ def decision_on(
     if not {place[0] for place in parts} <= {slot.node.node_id for slot in choice.instance.slots}:
         # Capacities known only now can make another of two equal nodes the needless one.
         choice = choose(outlook, prune=False)
-    units = _units(choice.instance, parts)
+    units = units_of(choice.instance, parts)
     status, found_by, bound_minor = proof
     plan = assemble(
         choice.instance, units, bound_minor=bound_minor, found_by=found_by, unproven=status
@@ -133,7 +128,7 @@ def replay(decision: Decision) -> Plan:
     """
     problem = _patient(decision.problem)
     instance = candidates(problem, prune=False)
-    units = _assignment(instance, decision.plan)
+    units = assignment_of(instance, decision.plan)
     if decision.plan.status == "optimal":
         plan = solve_instance(instance, deadline_of(problem), units).plan
         if plan.status == "optimal" and plan.objective_minor == decision.plan.objective_minor:
@@ -207,6 +202,11 @@ def what_if(decision: Decision, node_id: str | None = None) -> tuple[Changes, ..
     return tuple(whatif.changes(decision.whole, decision.plan, name) for name in asked)
 
 
+def what_if_goals(decision: Decision) -> GoalChanges:
+    """How much looser goals of the order's strategy would have had to be for a cheaper plan."""
+    return whatif_goals.goal_changes(decision.whole, decision.plan)
+
+
 def _rival(decision: Decision) -> str | None:
     """The node that fulfills most units of the runner-up, of those that the plan does not use."""
     used = {f.node_id for f in decision.plan.fulfillments}
@@ -218,15 +218,17 @@ def explain(
 ) -> dict[str, Any]:
     """The decision as plain values for a reader: plan, sentences, candidates, verdicts, runner-up.
 
-    Also what would have brought the runner-up's leading node into the plan. With `node_id`, the
-    same of that node, and why it was not chosen. Sentences are in `voice`.
+    Also what would have brought the runner-up's leading node into the plan and, where there are
+    goals, which stood in the way of a cheaper one. With `node_id`, the same of that node, and why
+    it was not chosen. Sentences are in `voice`.
     """
     plan, voice = decision.plan, voice or Voice()
-    changes = what_if(decision, node_id)
+    changes, goals = what_if(decision, node_id), what_if_goals(decision)
     said = sentences.told(plan, decision.runner_up, decision.runner_up_without, voice)
     made_of = terms_of(plan, decision.problem.lines, decision.terms)
     said += sentences.parted(made_of, voice)
     said += [each for every in changes for each in sentences.changed(plan, every, voice)]
+    said += sentences.loosened(plan, goals, voice)
     answer: dict[str, Any] = {
         "solver": {
             "status": plan.status,
@@ -254,6 +256,7 @@ def explain(
         "runner_up": msgspec.to_builtins(decision.runner_up),
         "runner_up_without": decision.runner_up_without,
         "what_if": msgspec.to_builtins(changes),
+        "what_if_goals": msgspec.to_builtins(goals),
     }
     if node_id is not None:
         answer["why_not"] = why_not(decision, node_id, voice)
@@ -359,34 +362,6 @@ def _cut_down(problem: Problem, kept: set[str]) -> Problem:
 def _patient(problem: Problem) -> Problem:
     policy = msgspec.structs.replace(problem.policy, time_limit_ms=READING_LIMIT_MS)
     return msgspec.structs.replace(problem, policy=policy)
-
-
-def _assignment(instance: Instance, plan: Plan) -> Assignment:
-    """The plan as units by slot and line. Raises `ValueError` for a slot that is not there."""
-    parts: Parts = {}
-    for f in plan.fulfillments:
-        taken = parts.setdefault((f.node_id, f.pickup_node, f.service, f.work_on), {})
-        for part in f.lines:
-            taken[part.line_id] = taken.get(part.line_id, 0) + part.quantity
-    return _units(instance, parts)
-
-
-def _units(instance: Instance, parts: Parts) -> Assignment:
-    slots = {
-        (slot.node.node_id, slot.pickup_node, slot.service, slot.work_on): k
-        for k, slot in enumerate(instance.slots)
-    }
-    units: Assignment = {}
-    for place, taken in parts.items():
-        if place not in slots:
-            node_id, _, service, work_on = place
-            raise ValueError(f"nothing offers {service or 'pickup'} from {node_id} on {work_on}")
-        units[slots[place]] = {
-            i: as_units(bundle, taken)
-            for i, bundle in enumerate(instance.lines)
-            if bundle.line_id in taken
-        }
-    return units
 
 
 __all__ = ["Decision", "decision_on", "explain", "replay", "why_not"]

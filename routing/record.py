@@ -16,8 +16,9 @@ import numpy as np
 from routing.basket import Basket, Seen, noted, problem_of
 from routing.beyond import NOTHING, Bools, noted_beyond, read_beyond
 from routing.bundles import needs_of, plain
-from routing.explain import PRICING_LIMIT_MS, Decision, Parts, decision_on, with_feeds
+from routing.explain import PRICING_LIMIT_MS, Decision, decision_on, with_feeds
 from routing.grid import Ints
+from routing.placed import Parts
 from routing.plan import Plan, Status
 from routing.problem import (
     Capacity,

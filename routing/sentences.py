@@ -7,6 +7,7 @@ from routing.instance import Reason, Verdict
 from routing.plan import Fulfillment, Plan
 from routing.voice import Voice, between, counted, listed, on
 from routing.whatif import Change, Changes
+from routing.whatif_goals import GoalChange, GoalChanges
 
 MEANINGS: dict[Reason, str] = {
     "stale": "was left out, since the stock it reports is too old",
@@ -278,3 +279,16 @@ def _more(change: Change, voice: Voice) -> str:
     if change.work_on is not None:
         return f"{counted(change.places, 'more place')} on {on(change.work_on)}"
     return f"{voice.units(change.units)} more"
+
+
+def loosened(plan: Plan, changes: GoalChanges, voice: Voice) -> list[str]:
+    """Which goals stood in the way of a cheaper plan."""
+    return [_loosened(plan, each, voice) for each in changes.found]
+
+
+def _loosened(plan: Plan, change: GoalChange, voice: Voice) -> str:
+    now = measured(change.measure, change.was + change.more, voice)
+    what = "goal" if change.what == "target" else "limit"
+    saved = voice.money(plan.objective_minor - change.objective_minor)
+    was = measured(change.measure, change.was, voice)
+    return f"With a {what} of {now} instead of {was}, another plan would have come to {saved} less."

@@ -61,11 +61,11 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 Priced = TypeVar("Priced", Node, Stock)
 
 
-class _Undecided(Exception):  # noqa: N818 - an answer, not a failure
+class Undecided(Exception):  # noqa: N818 - an answer, not a failure
     """The time ran out before a question was settled."""
 
 
-class _Asker:
+class Asker:
     """Solves one order again and again with changes, until a deadline."""
 
     def __init__(self, problem: Problem, plan: Plan, deadline: float) -> None:
@@ -75,18 +75,23 @@ class _Asker:
         self.deadline = deadline
 
     def wins(self, problem: Problem) -> int | None:
-        """The objective of a plan below that of the plan made; none when there is provably none.
+        """The objective of a plan below that of the plan made; see `cheaper`."""
+        found = self.cheaper(problem)
+        return None if found is None else found.objective_minor
 
-        Raises `_Undecided` when the time ends before either is known.
+    def cheaper(self, problem: Problem) -> Plan | None:
+        """A plan that costs less than the plan made; none when there is provably none.
+
+        Raises `Undecided` when the time ends before either is known.
         """
         left_ms = round((self.deadline - time.perf_counter()) * 1000)
         if left_ms <= 0:
-            raise _Undecided
+            raise Undecided
         again = solve(replace(problem, policy=replace(problem.policy, time_limit_ms=left_ms)))
         if again.objective_minor < self.ceiling_minor:
-            return again.objective_minor
+            return again
         if again.bound_minor < self.ceiling_minor:
-            raise _Undecided
+            raise Undecided
         return None
 
     def least(self, most: int, changed: Callable[[int], Problem]) -> tuple[int, int] | None:
@@ -108,7 +113,7 @@ class _Asker:
         return found
 
 
-Question = Callable[[_Asker, str], Change | None]
+Question = Callable[[Asker, str], Change | None]
 
 
 def changes(problem: Problem, plan: Plan, node_id: str) -> Changes:
@@ -119,7 +124,7 @@ def changes(problem: Problem, plan: Plan, node_id: str) -> Changes:
     there is outside, but less handling would make the same plan cheaper. Of a plan that is not
     proven nothing can be said, as cheaper ones may exist anyway.
     """
-    asker = _Asker(problem, plan, time.perf_counter() + TIME_LIMIT_MS / 1000)
+    asker = Asker(problem, plan, time.perf_counter() + TIME_LIMIT_MS / 1000)
     if plan.status != "optimal" or all(each.node_id != node_id for each in problem.nodes):
         return Changes(node_id=node_id, found=(), proven=False)
     used = any(f.node_id == node_id for f in plan.fulfillments)
@@ -133,7 +138,7 @@ def changes(problem: Problem, plan: Plan, node_id: str) -> Changes:
     for question in questions:
         try:
             change = question(asker, node_id)
-        except _Undecided:
+        except Undecided:
             proven = False
         else:
             found += [change] if change else []
@@ -222,7 +227,7 @@ def with_capacity(problem: Problem, node_id: str, work_on: date, places: int) ->
     return replace(problem, nodes=tuple(map(raised, problem.nodes)))
 
 
-def _handling(asker: _Asker, node_id: str) -> Change | None:
+def _handling(asker: Asker, node_id: str) -> Change | None:
     node = next(each for each in asker.problem.nodes if each.node_id == node_id)
     found = asker.least(
         node.handling_order_minor, lambda less: with_handling(asker.problem, node_id, less)
@@ -232,7 +237,7 @@ def _handling(asker: _Asker, node_id: str) -> Change | None:
     return Change(node_id=node_id, what="handling", less_minor=found[0], objective_minor=found[1])
 
 
-def _parcels(asker: _Asker, node_id: str) -> Change | None:
+def _parcels(asker: Asker, node_id: str) -> Change | None:
     used = {lane.tariff_id for lane in asker.problem.lanes if lane.node_id == node_id}
     prices = [
         bracket.price_minor
@@ -247,7 +252,7 @@ def _parcels(asker: _Asker, node_id: str) -> Change | None:
     return Change(node_id=node_id, what="parcels", less_minor=found[0], objective_minor=found[1])
 
 
-def _price(asker: _Asker, node_id: str, what: Price) -> Change | None:
+def _price(asker: Asker, node_id: str, what: Price) -> Change | None:
     priced = asker.problem.nodes if what == "surcharge" else asker.problem.stock
     prices = (getattr(each, f"{what}_minor") for each in priced if each.node_id == node_id)
     found = asker.least(
@@ -258,7 +263,7 @@ def _price(asker: _Asker, node_id: str, what: Price) -> Change | None:
     return Change(node_id=node_id, what=what, less_minor=found[0], objective_minor=found[1])
 
 
-def _stock(asker: _Asker, node_id: str) -> Change | None:
+def _stock(asker: Asker, node_id: str) -> Change | None:
     """More units of one sku, the fewest of any; of several where one alone does not do."""
     problem = asker.problem
     lacking = _lacking(problem, node_id)
@@ -275,7 +280,7 @@ def _stock(asker: _Asker, node_id: str) -> Change | None:
     return _several(asker, node_id, lacking) if len(lacking) > 1 else None
 
 
-def _capacity(asker: _Asker, node_id: str) -> Change | None:
+def _capacity(asker: Asker, node_id: str) -> Change | None:
     """More places on one date, the fewest of any and then the earliest."""
     problem = asker.problem
     node = next(each for each in problem.nodes if each.node_id == node_id)
@@ -304,7 +309,7 @@ def _date(row: Capacity) -> date:
     return row.work_on
 
 
-def _several(asker: _Asker, node_id: str, units: dict[str, int]) -> Change | None:
+def _several(asker: Asker, node_id: str, units: dict[str, int]) -> Change | None:
     """Units of several skus, each as few as the others allow."""
     problem = asker.problem
     objective = asker.wins(with_stock(problem, node_id, units.items()))
@@ -318,7 +323,7 @@ def _several(asker: _Asker, node_id: str, units: dict[str, int]) -> Change | Non
         without = asker.wins(fewer(0))
         found = (0, without) if without is not None else asker.least(units[sku], fewer)
         if found is None:
-            raise _Undecided
+            raise Undecided
         units[sku], objective = found
     return Change(
         node_id=node_id,
