@@ -34,6 +34,11 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Fulfillments of the order that are left out of the plan."""
     barred: frozenset[str] = frozenset()
     """Ids of nodes that get no further work of this order."""
+    capped: frozenset[str] = frozenset()
+    """Ids of nodes at which it may keep units that it holds and take no others."""
+    stale: Mapping[str, int] = {}
+    """By node id, as in `Basket`: the age of feeds too old for its strategy. Those nodes are capped
+    or have a surcharge; the record of a move tells of it."""
     prices: Mapping[str, tuple[Ints, Ints]] | None = None
     """By sku, parallel to the window's `left`: worth and risk of a unit to this order, of those it
     holds as before it took them; none for the window's."""

@@ -8,14 +8,25 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from routing.basket import Held
 from routing.bundles import needs_of
 from routing.grid import Ints
-from routing.plan import Fulfillment
+from routing.plan import Fulfillment, Plan
 from routing.problem import CapacityUnit
 from routing.terrain import Terrain
 from routing.window import Waiting, Window
 
-__all__ = ["Column", "Ground", "ground", "loads", "numbers_of", "prices_of", "sites"]
+__all__ = [
+    "Column",
+    "Ground",
+    "capped",
+    "ground",
+    "held_at",
+    "loads",
+    "numbers_of",
+    "prices_of",
+    "sites",
+]
 
 Room = tuple[str, date, CapacityUnit]
 """A capacity: node id, work date and what it counts."""
@@ -72,12 +83,9 @@ def ground(window: Window) -> Ground:
     space: Counter[Room] = Counter()
     for order in window.orders:
         numbers = numbers_of(order.terrain)
+        for (number, sku), count in held_at(order.plan, order.terrain, numbers).items():
+            stock.setdefault(sku, Counter())[number] += count
         for each in order.plan.fulfillments:
-            row = order.terrain.row_of.get(each.node_id)
-            for line in each.lines:
-                if row is not None and numbers[row] >= 0 and line.source == "on_hand":
-                    own = stock.setdefault(line.sku, Counter())
-                    own[int(numbers[row])] += line.quantity
             for unit, taken in loads(each):
                 space[each.node_id, each.work_on, unit] += taken
     limits = {
@@ -144,6 +152,34 @@ def _prices(
         for prices, each in zip(found, given[sku], strict=True):
             prices[own] = each
     return found
+
+
+def capped(at: Ground, waiting: Waiting, there: Held) -> Held:
+    """Stock as an order may take it: at capped nodes what it holds of it, and no more."""
+    if not waiting.capped:
+        return there
+    rows, numbers = waiting.terrain.row_of, sites(at, waiting.terrain).numbers
+    names = {int(numbers[rows[name]]) for name in waiting.capped if name in rows}
+    shut = np.isin(there.numbers, list(names))
+    units = np.where(shut, 0, there.units)
+    sku_of = np.repeat(np.arange(len(there.skus)), there.counts)
+    index = {sku: s for s, sku in enumerate(there.skus)}
+    for (number, sku), count in held_at(waiting.plan, waiting.terrain, numbers).items():
+        if number in names and sku in index:
+            own = (sku_of == index[sku]) & (there.numbers == number)
+            units[own] = np.minimum(there.units[own], count)
+    return there._replace(units=units)
+
+
+def held_at(plan: Plan, terrain: Terrain, numbers: Ints) -> Counter[tuple[int, str]]:
+    """What a plan takes of stock on hand, by node number and sku, `numbers` by row of the terrain."""
+    taken: Counter[tuple[int, str]] = Counter()
+    for each in plan.fulfillments:
+        row = terrain.row_of.get(each.node_id)
+        for line in each.lines:
+            if row is not None and numbers[row] >= 0 and line.source == "on_hand":
+                taken[int(numbers[row]), line.sku] += line.quantity
+    return taken
 
 
 def surcharges_of(at: Ground, waiting: Waiting) -> Mapping[str, int]:

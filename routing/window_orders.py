@@ -12,7 +12,16 @@ from routing.gather import Gathered, gather
 from routing.grid import Ints
 from routing.plan import Plan
 from routing.window import Waiting
-from routing.window_ground import Column, Ground, loads, prices_of, sites, surcharges_of
+from routing.window_ground import (
+    Column,
+    Ground,
+    capped,
+    held_at,
+    loads,
+    prices_of,
+    sites,
+    surcharges_of,
+)
 from routing.window_pricing import SUMS_MAX, Answer, Choices, priced, sums
 from routing.window_whole import Whole, answered, places, present_minor, whole, whole_plan
 
@@ -110,7 +119,7 @@ def _gathered(at: Ground, waiting: Waiting) -> Gathered:
         now=at.window.now,
         lines=lines,
         policy=waiting.policy,
-        held=held(lines, at.stock, prices_of(at, waiting)),
+        held=capped(at, waiting, held(lines, at.stock, prices_of(at, waiting))),
         surcharges=surcharges_of(at, waiting),
     )
     there = seen(waiting.terrain, basket)
@@ -174,13 +183,10 @@ def _steps(starts: Ints, kept: Ints) -> tuple[Ints, Ints]:
 def _present(at: Ground, waiting: Waiting, minor: int | None) -> Column:
     """The plan that an order has: at today's prices where that is known, else as it was told."""
     terrain, cells, rooms = waiting.terrain, Counter[int](), Counter[int]()
-    numbers = sites(at, terrain).numbers
+    own = held_at(waiting.plan, terrain, sites(at, terrain).numbers)
+    for (number, sku), count in own.items():
+        cells[at.starts[sku] + int(np.searchsorted(at.stock[sku][0], number))] += count
     for each in waiting.plan.fulfillments:
-        row = terrain.row_of.get(each.node_id)
-        for line in each.lines:
-            if row is not None and numbers[row] >= 0 and line.source == "on_hand":
-                place = np.searchsorted(at.stock[line.sku][0], numbers[row])
-                cells[at.starts[line.sku] + int(place)] += line.quantity
         for unit, taken in loads(each):
             room = at.rooms.get((each.node_id, each.work_on, unit))
             if room is not None:

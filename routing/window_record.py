@@ -12,17 +12,27 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from routing.basket import Basket, held, limited, problem_of, seen
+from routing.basket import Basket, Numbers, held, limited, problem_of, seen
 from routing.bundles import needs_of
+from routing.grid import Ints
 from routing.plan import Plan
 from routing.problem import Capacity
 from routing.record import sight, write
 from routing.solve import solve
 from routing.terrain import Destination
 from routing.window import Move, Rearranged, Waiting, Window
-from routing.window_ground import Ground, Room, ground, loads, prices_of, sites, surcharges_of
+from routing.window_ground import (
+    Ground,
+    Room,
+    ground,
+    held_at,
+    loads,
+    prices_of,
+    sites,
+    surcharges_of,
+)
 from routing.window_search import leaning
-from routing.window_whole import bound_lines, bound_policy, unbarred
+from routing.window_whole import bound_lines, bound_policy, offered
 
 __all__ = ["Recorded", "recorded"]
 
@@ -83,16 +93,11 @@ def _taken(
 ) -> tuple[Counter[tuple[int, str]], Counter[Room]]:
     """What a plan takes of stock on hand and of capacity."""
     numbers, terrain = sites(at, waiting.terrain).numbers, waiting.terrain
-    stock: Counter[tuple[int, str]] = Counter()
     work: Counter[Room] = Counter()
     for each in plan.fulfillments:
-        row = terrain.row_of.get(each.node_id)
-        for line in each.lines:
-            if row is not None and numbers[row] >= 0 and line.source == "on_hand":
-                stock[int(numbers[row]), line.sku] += line.quantity
         for unit, count in loads(each):
             work[each.node_id, each.work_on, unit] += count
-    return stock, work
+    return held_at(plan, terrain, numbers), work
 
 
 def _basket(
@@ -114,10 +119,26 @@ def _basket(
         now=at.window.now,
         lines=lines,
         policy=msgspec.structs.replace(policy, time_limit_ms=PROOF_MS),
-        held=unbarred(waiting, held(lines, there, prices_of(at, waiting))),
+        held=offered(at, waiting, held(lines, there, prices_of(at, waiting))),
         capacity=_capacity(at, waiting, plan, space, work),
         surcharges=surcharges_of(at, waiting),
+        stale=_stale(at, waiting, there),
     )
+
+
+def _stale(
+    at: Ground, waiting: Waiting, there: Mapping[str, tuple[Numbers, Ints]]
+) -> dict[str, int]:
+    """The ages of feeds that were too old, of nodes with anything of an order."""
+    if not waiting.stale:
+        return {}
+    having = {n for numbers, units in there.values() for n in numbers[units > 0].tolist()}
+    rows, numbers = waiting.terrain.row_of, sites(at, waiting.terrain).numbers
+    return {
+        node_id: age_s
+        for node_id, age_s in waiting.stale.items()
+        if node_id in rows and int(numbers[rows[node_id]]) in having
+    }
 
 
 def _capacity(

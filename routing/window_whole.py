@@ -21,7 +21,7 @@ from routing.plan import Plan
 from routing.problem import CapacityUnit, Line, Policy, Stock
 from routing.solve import parts_of, solve_instance
 from routing.window import Waiting
-from routing.window_ground import Ground, prices_of, sites, surcharges_of
+from routing.window_ground import Ground, capped, prices_of, sites, surcharges_of
 from routing.window_pricing import NEVER, Answer
 
 __all__ = [
@@ -93,7 +93,7 @@ def whole(at: Ground, waiting: Waiting) -> Whole | None:
         now=at.window.now,
         lines=lines,
         policy=bound_policy(waiting),
-        held=unbarred(waiting, held(lines, at.stock, prices_of(at, waiting))),
+        held=offered(at, waiting, held(lines, at.stock, prices_of(at, waiting))),
         surcharges=surcharges_of(at, waiting),
     )
     problem = problem_of(
@@ -133,8 +133,9 @@ def _starts_first(first: Mapping[str, object], slot: Slot) -> bool:
     return getattr(found, "work_on", None) == slot.work_on
 
 
-def unbarred(waiting: Waiting, there: Held) -> Held:
-    """Stock without that of nodes that get no further work of the order."""
+def offered(at: Ground, waiting: Waiting, there: Held) -> Held:
+    """Stock as an order may take it, without that of nodes that get no further work of it."""
+    there = capped(at, waiting, there)
     row_of = waiting.terrain.rows.row_of
     rows = {waiting.terrain.row_of.get(node_id, -2) for node_id in waiting.barred}
     barred = [n for n, row in enumerate(row_of.tolist()) if row in rows]

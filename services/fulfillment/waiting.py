@@ -14,6 +14,7 @@ import msgspec
 
 from inventory.availability import Cell, read_cells
 from inventory.items import Item, get_items
+from inventory.node_feeds import read_feeds
 from inventory.nodes import CapacityLeft, read_capacity
 from routing.problem import Line, Policy
 from routing.record import lines_of
@@ -27,6 +28,7 @@ from services.orders.lifecycle import find as find_allocation
 from services.orders.records import find_decision as find_record
 from services.orders.strategies import ruled
 from services.orders.translate import DAY_SLOT
+from services.planning.feed_ages import FeedRule
 from services.planning.network import Network
 from services.planning.playbook import Weights
 
@@ -80,6 +82,8 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
     """By node id: its own price of work beyond what is planned, where it has that today."""
     learned: Learned | None = None
     """Learned prices in force, where a strategy goes by them."""
+    feeds: Mapping[str, datetime] = {}
+    """By node id: when a feed last told of its stock, where a strategy minds."""
 
 
 async def read_shelves(
@@ -175,6 +179,12 @@ def weights_of(network: Network, each: Waited) -> Weights | None:
     return network.playbook.weights.get(policy.strategy)
 
 
+def feed_rule_of(network: Network, each: Waited) -> FeedRule | None:
+    """Return what an order's strategy says of nodes whose feed is old; none where it does not mind."""
+    policy = policy_of(network, each.strategy, each.channel, each.zone_id)
+    return network.playbook.feeds.get(policy.strategy)
+
+
 def is_movable(work: Work) -> bool:
     """Tell whether nobody has been asked for some parcel, nor has anything happened to it."""
     order = work.order
@@ -204,6 +214,9 @@ async def shelf(
     if any(weights_of(network, each) for each in waited):
         names = sorted({cell.node_id for cell in cells})
         learned = await read_learned(connection, skus, names, now)
+    feeds = []
+    if any(feed_rule_of(network, each) for each in waited):
+        feeds = await read_feeds(connection, node_ids={cell.node_id for cell in cells})
     left = [each for each in left if each.slot == DAY_SLOT]
     return Shelf(
         now=now.astimezone(UTC),
@@ -222,6 +235,7 @@ async def shelf(
         left=tuple(left),
         surcharges=surcharges_of(network, left, now),
         learned=learned,
+        feeds={feed.node_id: feed.seen_at for feed in feeds},
     )
 
 

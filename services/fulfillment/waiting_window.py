@@ -16,7 +16,7 @@ from routing.terrain import Terrain, destination, prepare
 from routing.window import Waiting, Window
 from services.fulfillment.records import Work
 from services.fulfillment.resource import volume_mm3
-from services.fulfillment.waiting import Shelf, Waited, policy_of, weights_of
+from services.fulfillment.waiting import Shelf, Waited, feed_rule_of, policy_of, weights_of
 from services.fulfillment.waiting_prices import Holding, unit_prices, work_prices
 from services.orders.answers import CostAnswer
 from services.orders.translate import dimensional_grams
@@ -34,6 +34,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """By sku, in order of node."""
     divisor: int
     """Of dimensional weight, 0 where weight alone is priced."""
+    stale: Mapping[int, Mapping[str, int]]
+    """By the age in seconds that a strategy allows: the ages of feeds that are older, by node."""
 
 
 def window_of(network: Network, given: Shelf, divisor: int) -> Window:
@@ -54,6 +56,11 @@ def window_of(network: Network, given: Shelf, divisor: int) -> Window:
         },
         cells={sku: tuple(own) for sku, own in cells.items()},
         divisor=divisor,
+        stale={
+            rule.age_max_s: older_feeds(given, rule.age_max_s)
+            for rule in (feed_rule_of(network, each) for each in given.waited)
+            if rule is not None
+        },
     )
     room: dict[str, list[Capacity]] = {}
     for each in given.left:
@@ -97,6 +104,12 @@ def order_of(ground: Ground, each: Waited) -> Waiting:
         prices = prices_of(ground, each)
         surcharges = work_prices(network, terrain, given.left, given.learned, weights, given.now)
         policy = under(policy, given)
+    rule = feed_rule_of(network, each)
+    stale = ground.stale[rule.age_max_s] if rule else {}
+    if rule and stale and rule.surcharge_minor is not None:
+        minor = Counter(given.surcharges if surcharges is None else surcharges)
+        minor.update(dict.fromkeys(stale, rule.surcharge_minor))
+        surcharges = minor
     return Waiting(
         order_id=str(each.allocation_id),
         terrain=leaned(terrain, policy),
@@ -107,7 +120,18 @@ def order_of(ground: Ground, each: Waited) -> Waiting:
         barred=each.barred,
         prices=prices,
         surcharges=surcharges,
+        capped=frozenset(stale) if rule and rule.surcharge_minor is None else frozenset(),
+        stale=stale,
     )
+
+
+def older_feeds(given: Shelf, age_max_s: int) -> dict[str, int]:
+    """Return the ages in seconds of the feeds older than so many, by node."""
+    ages = {
+        node_id: int((given.now - seen_at).total_seconds())
+        for node_id, seen_at in sorted(given.feeds.items())
+    }
+    return {node_id: age_s for node_id, age_s in ages.items() if age_s > age_max_s}
 
 
 def under(policy: Policy, given: Shelf) -> Policy:

@@ -14,6 +14,10 @@ from services.orders import rearranged_records, records
 from services.orders.rearranged_records import Rearranged
 
 
+TOLD = ("solver", "plan", "policy", "candidates", "ruled_out", "stale_feeds")
+"""What is told of the decision of a move, as of any other."""
+
+
 class Known(msgspec.Struct, frozen=True, eq=False):
     """A move with the facts that its record refers to."""
 
@@ -54,7 +58,7 @@ def told(known: Known, decision: Decision, voice: Voice) -> dict[str, Any]:
         "window": msgspec.to_builtins(move.seen),
         "before": msgspec.to_builtins(move.before),
         "sentences": [*opening(move, decision, voice), *said["sentences"]],
-        **{key: said[key] for key in ("solver", "plan", "policy", "candidates", "ruled_out")},
+        **{key: said[key] for key in TOLD},
     }
 
 

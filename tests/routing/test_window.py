@@ -166,6 +166,42 @@ def test_a_barred_node_gets_nothing() -> None:
     assert rearrange(msgspec.structs.replace(window, orders=orders)).groups == ()
 
 
+def test_what_is_held_at_a_capped_node_stays_while_the_rest_moves() -> None:
+    """A node whose feed has stopped keeps what was promised from it, and is given nothing else."""
+    names = ("node-east", "node-mid", "node-west")
+    numbers = {name: n for n, name in enumerate(names)}
+    lanes = [small.lane("node-west", "far")]
+    lanes += [small.lane(name, "near") for name in names[:2]]
+    served = destination(
+        tuple(small.node(name) for name in names),
+        lanes,
+        (small.ALWAYS,),
+        (small.NEAR, small.FAR),
+        "UTC",
+    )
+    terrain = prepare(served, numbers, small.NOW)
+    asked = (small.line("1", "mug"), small.line("2", "lamp"))
+    own = {
+        "mug": (np.array([0]), np.array([1], np.int64)),
+        "lamp": (np.array([2]), np.array([1], np.int64)),
+    }
+    basket = Basket(now=small.NOW, lines=asked, policy=Policy(), held=held(asked, own))
+    waiting = Waiting(
+        order_id="order",
+        terrain=terrain,
+        lines=asked,
+        policy=Policy(),
+        plan=plan_basket(terrain, basket, 1_000).plan,
+        capped=frozenset({"node-east"}),
+    )
+    left = {
+        "mug": (np.arange(3), np.array([0, 0, 0], np.int64)),
+        "lamp": (np.arange(3), np.array([1, 1, 0], np.int64)),
+    }
+    (move,) = rearrange(Window(now=small.NOW, orders=(waiting,), left=left)).moves
+    assert nodes_of(move.plan) == ["node-east", "node-mid"]
+
+
 def test_a_strategy_leaves_out_here_what_it_leaves_out_for_one_order() -> None:
     """A service that a strategy does not use is not used because it is cheaper for all."""
     window = swapped()

@@ -14,12 +14,15 @@ import pytest
 from routing.basket import Basket, held
 from routing.bundles import needs_of, parts_of
 from routing.check import check
+from routing.explain import replay
 from routing.grid import Ints
 from routing.plan import Plan
 from routing.plan_basket import plan_basket
 from routing.problem import Component, Line, Policy, Problem, Soft, Stock
+from routing.record import expand
 from routing.terrain import prepare
 from routing.window import Rearranged, Rules, Waiting, Window
+from routing.window_record import recorded
 from routing.window_search import rearrange
 from tests.routing import small
 from tests.routing.windows import (
@@ -96,6 +99,7 @@ def asked(shop: Shop, number: int, chance: random.Random) -> Asked | None:
     plan = plan_basket(terrain, basket, LIMIT_MS).plan
     if plan.shortfalls:
         return None
+    capped = [each.node_id for each in shop.nodes if chance.random() < 0.15]
     waiting = Waiting(
         order_id=f"order-{number}",
         terrain=terrain,
@@ -106,6 +110,8 @@ def asked(shop: Shop, number: int, chance: random.Random) -> Asked | None:
         barred=frozenset(each.node_id for each in shop.nodes if chance.random() < 0.05),
         prices=prices,
         surcharges={each.node_id: 90 for each in shop.nodes if chance.random() < 0.1},
+        capped=frozenset(capped),
+        stale=dict.fromkeys(capped, 7_200),
     )
     problem = Problem(
         now=small.NOW,
@@ -210,6 +216,37 @@ def test_no_promise_gets_worse_whatever_is_in_a_window(
             assert units(move.plan) == wanted(waiting), seed
             assert {f.method for f in move.plan.fulfillments} == {"ship"}, seed
             assert not waiting.barred & {f.node_id for f in move.plan.fulfillments}, seed
+
+
+def test_a_node_whose_feed_has_stopped_gets_nothing_that_it_had_not(
+    found: list[tuple[Population, Rearranged]],
+) -> None:
+    """What was promised from it stays promised; on its last word nobody promises more."""
+    for seed, (each, told) in zip(SEEDS, found, strict=True):
+        of = {order.waiting.order_id: order.waiting for order in each.orders}
+        for move in told.moves:
+            waiting = of[move.order_id]
+            before, after = taken_by(waiting.plan), taken_by(move.plan)
+            for place in after:
+                if place[0] in waiting.capped:
+                    assert after[place] <= before[place], seed
+
+
+def test_the_record_of_a_move_names_the_feeds_that_were_too_old(
+    found: list[tuple[Population, Rearranged]],
+) -> None:
+    """Who reads why it went elsewhere finds the nearer node among those left out."""
+    told = 0
+    for each, answer in found[:10]:
+        of = {order.waiting.order_id: order.waiting for order in each.orders}
+        for move, record, served in recorded(each.window, answer):
+            decision = expand(record, msgspec.msgpack.encode(served))
+            assert dict(decision.stale).keys() <= of[move.order_id].stale.keys()
+            out = [one for one in decision.verdicts if one.reason == "stale"]
+            told += len(out)
+            assert check(decision.whole, decision.plan) == []
+            assert replay(decision) == decision.plan
+    assert told > 0
 
 
 def units(plan: Plan) -> Counter[tuple[str, str]]:
