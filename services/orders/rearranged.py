@@ -13,7 +13,6 @@ from routing.voice import Voice, counted, listed
 from services.orders import rearranged_records, records
 from services.orders.rearranged_records import Rearranged
 
-
 TOLD = ("solver", "plan", "policy", "candidates", "ruled_out", "stale_feeds")
 """What is told of the decision of a move, as of any other."""
 
