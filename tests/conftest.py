@@ -27,6 +27,7 @@ from services.database import Database, migrate
 from services.embedded import Server
 from services.events import catalogue
 from services.settings import Settings
+from tests.leftovers import PREFIX, remove_left_over
 
 IMAGE = "postgres:18"
 SERVER_OPTIONS = {
@@ -174,8 +175,13 @@ def container_server() -> Iterator[str]:
 
 @contextmanager
 def embedded_server() -> Iterator[str]:
-    """Yield the URL of an embedded PostgreSQL in a temporary folder."""
-    home = Path(tempfile.mkdtemp(prefix="nom-test-", dir=MEMORY if has_room(MEMORY) else None))
+    """Yield the URL of an embedded PostgreSQL in a temporary folder.
+
+    What killed runs have left goes first, or memory would fill up with it.
+    """
+    for folder in {MEMORY, Path(tempfile.gettempdir())}:
+        remove_left_over(folder)
+    home = Path(tempfile.mkdtemp(prefix=PREFIX, dir=MEMORY if has_room(MEMORY) else None))
     try:
         with Server(home, SERVER_OPTIONS) as server:
             yield server.url
