@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from routing.cost import parcel_steps, saving_min
 from routing.problem import Bracket
-from tests.routing.exhaustive import parcels
+from tests.routing.exhaustive_options import parcels
 
 BRACKETS = st.lists(
     st.builds(Bracket, weight_grams_max=st.integers(1, 40), price_minor=st.integers(0, 60)),

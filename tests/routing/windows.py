@@ -22,7 +22,7 @@ from routing.problem import Bracket, Capacity, Lane, Line, Node, Policy, Problem
 from routing.terrain import Destination, destination, prepare
 from routing.window import Rearranged, Waiting, Window
 from tests.routing import small
-from tests.routing.exhaustive import Option, options, parcels
+from tests.routing.exhaustive_options import Option, options, parcels
 
 SKUS = ("a", "b", "c")
 LIMIT_MS = 2_000
