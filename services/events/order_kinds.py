@@ -1,6 +1,6 @@
 """Kinds of events about orders: allocations, work, parcels, exceptions and returns."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -24,12 +24,22 @@ class Held(Payloads, frozen=True, kw_only=True):
     allocation__confirmed="The order was confirmed.",
     allocation__released="The hold was given back.",
     allocation__cancelled="The order was cancelled.",
-    allocation__expired="The hold was not confirmed in time, and ended.",
 )
 class OfAllocation(Payloads, frozen=True, kw_only=True):
     """Something happened to an allocation."""
 
     allocation_id: str
+
+
+@tells(allocation__expired="The hold ended unconfirmed: {reason}.")
+class AllocationExpired(Payloads, frozen=True, kw_only=True):
+    """Nobody confirmed a hold in time, or its goods are not there; what else it held is free again."""
+
+    allocation_id: str
+    reason: Literal["time", "shortage"]
+    sku: str | msgspec.UnsetType = msgspec.UNSET
+    """What is not there, and where."""
+    node_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 @tells(

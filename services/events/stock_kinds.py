@@ -1,5 +1,7 @@
 """Kinds of events about stock, people, partners and how the network is run."""
 
+from typing import Literal
+
 import msgspec
 
 from services.events.telling import Payloads, tells
@@ -29,7 +31,6 @@ class SupplyShortage(Payloads, frozen=True, kw_only=True):
     reservation__held="{quantity} of {sku} are held at {node_id}.",
     reservation__extended="{sku} is held at {node_id} for longer.",
     reservation__released="{sku} is no longer held at {node_id}.",
-    reservation__expired="{sku} was not fetched in time at {node_id}.",
 )
 class OfReservation(Payloads, frozen=True, kw_only=True):
     """Store staff holds units."""
@@ -40,6 +41,13 @@ class OfReservation(Payloads, frozen=True, kw_only=True):
     for_node_id: str | msgspec.UnsetType = msgspec.UNSET
     """Where the customer is, when that is elsewhere."""
     delivery: str | msgspec.UnsetType = msgspec.UNSET
+
+
+@tells(reservation__expired="{sku} is held at {node_id} no more: {reason}.")
+class ReservationExpired(OfReservation, frozen=True, kw_only=True):
+    """Nobody came for the units in time, or they are not there."""
+
+    reason: Literal["time", "shortage"]
 
 
 @tells(staff__signed_in="Signed in until {expires_at}.")

@@ -9,7 +9,6 @@ from datetime import date, timedelta
 import asyncpg
 import msgspec
 
-from inventory import resolve
 from inventory.capacity import move_capacity
 from routing.problem import Lane
 from routing.promise import (
@@ -32,12 +31,9 @@ from services.fulfillment.slot_keeping import keep_slots
 from services.fulfillment.steps import lock
 from services.fulfillment.tables import LIVE_STATES
 from services.fulfillment.withdrawal import keeps_promise, places_all, said, withdraw
-from services.ids import new_id
-from services.orders import lifecycle
-from services.orders import records as order_records
+from services.orders import counter, lifecycle
 from services.orders.promise import arrival, lane_from
 from services.planning.network import Network
-from services.records import Event
 
 ACTOR = "system:relief"
 PROMISES_MAX = 500
@@ -57,7 +53,7 @@ async def relieve(means: Means, place: Short) -> int:
         if left <= 0:
             break
         if promise.state == "held":
-            done += await end_hold(means, promise)
+            done += await end_hold(means, place, promise)
             async with means.database.connect() as connection:
                 left = await exceptions_records.shortage_at(connection, place)
         elif promise.holder_kind == "allocation":
@@ -67,25 +63,17 @@ async def relieve(means: Means, place: Short) -> int:
     return done
 
 
-async def end_hold(means: Means, promise: Promise) -> int:
-    """End a hold that nobody has confirmed; 0 when somebody has, meanwhile."""
+async def end_hold(means: Means, place: Short, promise: Promise) -> int:
+    """End a hold that nobody has confirmed, and say why; 0 when somebody has, meanwhile."""
 
     async def work(connection: asyncpg.Connection) -> int:
         holder = promise.holder_id
         if promise.holder_kind == "allocation":
-            row = await order_records.lock_allocation(connection, holder)
-            if row is None or row.state != "held":
-                return 0
-            await resolve.release(connection, [holder], state="expired")
-            await lifecycle.change(connection, [holder], "expired", ACTOR)
-            return 1
-        if promise.holder_kind != "staff" or not await resolve.release(
-            connection, [holder], state="expired"
-        ):
+            lacking = {"sku": place.sku, "node_id": place.node_id}
+            return int(await lifecycle.end_short(connection, holder, ACTOR, lacking))
+        if promise.holder_kind != "staff":
             return 0
-        ended = Event(new_id(), "reservation.expired", str(holder), ACTOR, {})
-        await shared_records.insert_events(connection, [ended])
-        return 1
+        return int(await counter.end_short(connection, holder, ACTOR))
 
     return await means.database.run(work)
 

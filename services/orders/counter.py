@@ -239,19 +239,32 @@ async def expire_due(database: Database) -> int:
     async def work(connection: asyncpg.Connection) -> int:
         due = await resolve.expire_due(connection, holder_kind="staff", limit=SWEEP_LIMIT)
         ended = [await find(connection, holder) for holder in due]
-        await tell(connection, "reservation.expired", ended, "system:expiry")
+        await tell(connection, "reservation.expired", ended, "system:expiry", reason="time")
         return len(due)
 
     return await database.run(work)
 
 
+async def end_short(connection: asyncpg.Connection, holder: UUID, actor: str) -> bool:
+    """End units held at a counter that are not there; False when they are held no more."""
+    if not await resolve.release(connection, [holder], state="expired"):
+        return False
+    ended = await find(connection, holder)
+    await tell(connection, "reservation.expired", [ended], actor, reason="shortage")
+    return True
+
+
 async def tell(
-    connection: asyncpg.Connection, kind: str, found: Sequence[ReservationAnswer], actor: str
+    connection: asyncpg.Connection,
+    kind: str,
+    found: Sequence[ReservationAnswer],
+    actor: str,
+    **more: str,
 ) -> None:
     """Append an event about each reservation, in the transaction of what happened to it."""
+    told = [(str(each.reservation_id), {**facts(each), **more}) for each in found]
     await shared_records.insert_events(
-        connection,
-        [Event(new_id(), kind, str(each.reservation_id), actor, facts(each)) for each in found],
+        connection, [Event(new_id(), kind, subject, actor, each) for subject, each in told]
     )
 
 

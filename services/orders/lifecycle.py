@@ -4,6 +4,7 @@ Locks are taken in one order everywhere: the request's key, the allocation, its 
 State decides, not clocks: a hold whose time is over can be confirmed until the sweeper has it.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -169,7 +170,7 @@ async def retake(
         where = refusal.node_id or f"slot {refusal.slot} on {refusal.work_on}"
         raise Refused(
             "hold-expired",
-            f"The hold expired at {row.expires_at} and its stock is gone: {where} has "
+            f"The hold ended at {row.expires_at:%Y-%m-%dT%H:%M:%SZ} and its stock is gone: {where} has "
             f"{refusal.available} of the {refusal.needed} needed. Allocate the order again.",
         )
 
@@ -284,24 +285,45 @@ async def expire_due(database: Database) -> int:
         due = await records.lock_expired(connection, SWEEP_LIMIT)
         if due:
             await resolve.release(connection, due, state="expired")
-            await change(connection, due, "expired", "system:expiry")
+            await change(connection, due, "expired", "system:expiry", {"reason": "time"})
         return len(due)
 
     return await database.run(work)
 
 
 async def change(
-    connection: asyncpg.Connection, allocation_ids: list[UUID], state: str, actor: str
+    connection: asyncpg.Connection,
+    allocation_ids: list[UUID],
+    state: str,
+    actor: str,
+    facts: Mapping[str, str] | None = None,
 ) -> None:
-    """Set the state of locked allocations and write the event of it."""
+    """Set the state of locked allocations and write the event of it, with more facts if given."""
     changed = await records.set_state(connection, allocation_ids, state)
     await shared_records.insert_events(
         connection,
         [
-            event(f"allocation.{state}", order_id, actor, allocation_id)
+            event(f"allocation.{state}", order_id, actor, allocation_id, facts)
             for allocation_id, order_id in changed
         ],
     )
+
+
+async def end_short(
+    connection: asyncpg.Connection, allocation_id: UUID, actor: str, facts: Mapping[str, str]
+) -> bool:
+    """End a hold before its time, whose goods are not there; False when it is no hold any more.
+
+    From now on is when it has ended: a checkout that asks must not read of a time to come.
+    """
+    row = await records.lock_allocation(connection, allocation_id)
+    if row is None or row.state != "held":
+        return False
+    await resolve.release(connection, [allocation_id], state="expired")
+    now = await shared_records.database_now(connection)
+    await records.set_body(connection, allocation_id, row.body, now)
+    await change(connection, [allocation_id], "expired", actor, {"reason": "shortage", **facts})
+    return True
 
 
 async def emit(
@@ -311,8 +333,13 @@ async def emit(
     await shared_records.insert_events(connection, [event(kind, order_id, actor, allocation_id)])
 
 
-def event(kind: str, order_id: str, actor: str, allocation_id: UUID) -> shared_records.Event:
+def event(
+    kind: str,
+    order_id: str,
+    actor: str,
+    allocation_id: UUID,
+    facts: Mapping[str, str] | None = None,
+) -> shared_records.Event:
     """Return an event of an allocation."""
-    return shared_records.Event(
-        new_id(), kind, order_id, actor, {"allocation_id": str(allocation_id)}
-    )
+    told: dict[str, object] = {"allocation_id": str(allocation_id), **(facts or {})}
+    return shared_records.Event(new_id(), kind, order_id, actor, told)

@@ -186,6 +186,7 @@ async def test_a_count_below_what_is_promised_moves_the_weakest_promise(
     await sweep(database, settings)
     allocation = await caller.get(f"/v1/allocations/{held['allocation_id']}")
     assert allocation.json()["status"] == "expired"
+    assert allocation.json()["expires_at"] < held["expires_at"], "it ended before its time"
     assert (await look(caller, first))["state"] == "open"
     assert (await look(caller, second))["state"] == "cancelled" or (await look(caller, second))[
         "state"

@@ -5,8 +5,9 @@ from typing import Any
 
 from inventory.supply import Supply, put_supply
 from services.database import Database
+from services.events.sequencer import number_events
 from services.settings import Settings
-from tests.services.caller import Caller, basket
+from tests.services.caller import Caller, basket, problem_type
 from tests.services.fulfillment.rejection_calls import decide, hurry, queue, reject, sweep
 from tests.services.fulfillment.work_calls import (
     STORE,
@@ -165,4 +166,49 @@ async def test_units_that_waited_for_supply_are_rejected_with_what_they_waited_f
     assert [each["became"] for each in answer["units"]] == ["queued"]
     async with database.connect() as connection:
         assert await connection.fetchval("SELECT promised FROM supply") == 0
+    await assert_all_agrees(database)
+
+
+async def test_a_checkout_learns_at_once_that_the_goods_of_its_hold_are_not_there(
+    caller: Caller, database: Database, settings: Settings
+) -> None:
+    """It can offer something else before the customer has paid, and not only when it confirms."""
+    held = (await caller.post("/v1/allocations", shipped("o-1", ("SOFA", 1)))).json()
+    await stock(database, {("SOFA", "WH-EAST"): 0})
+    await sweep(database, settings)
+    await number_events(database)
+    (told,) = [
+        each
+        for each in (await caller.get("/v1/events")).json()["events"]
+        if each["kind"] == "allocation.expired"
+    ]
+    lacking = {"reason": "shortage", "sku": "SOFA", "node_id": "WH-EAST"}
+    assert told["payload"] == {"allocation_id": held["allocation_id"], **lacking}
+    path = f"/v1/allocations/{held['allocation_id']}"
+    ended = (await caller.get(path)).json()
+    assert ended["status"] == "expired"
+    assert ended["expires_at"] < held["expires_at"], "it has ended before its time"
+    refused = await caller.post(f"{path}/confirm")
+    assert problem_type(refused) == "hold-expired"
+    assert f"The hold ended at {ended['expires_at'][:19]}Z" in refused.json()["detail"]
+    await stock(database, {("SOFA", "WH-EAST"): 1})
+    retaken = await caller.post(f"{path}/confirm")
+    assert (retaken.status_code, retaken.json()["retaken"]) == (200, True)
+    await assert_all_agrees(database)
+
+
+async def test_a_store_learns_that_what_it_holds_for_a_customer_is_not_there(
+    caller: Caller, database: Database, settings: Settings
+) -> None:
+    """The customer can be told before coming; and it is told where the units were held."""
+    body = {"node_id": STORE, "sku": "MUG", "quantity": 2}
+    held = (await caller.post("/v1/reservations", body, role="store")).json()
+    await stock(database, {("MUG", STORE): 1})
+    await sweep(database, settings)
+    (payload,) = [
+        payload
+        for kind, payload in await events_of(database, held["reservation_id"])
+        if kind == "reservation.expired"
+    ]
+    assert payload == {"sku": "MUG", "node_id": STORE, "quantity": 2, "reason": "shortage"}
     await assert_all_agrees(database)
