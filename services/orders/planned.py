@@ -14,6 +14,7 @@ from services.orders.decide import Decision
 from services.orders.holding import Commitment, Line, Work
 from services.orders.idempotency import Answer, refusal
 from services.orders.queue import Order
+from services.orders.request import prices_of
 from services.orders.slots import chosen, works_of
 from services.orders.slots import told as slots_told
 from services.orders.translate import DAY_SLOT
@@ -93,12 +94,7 @@ def allocation_answer(
 ) -> AllocationAnswer:
     """Return what an order is told once its plan is held until `expires_at`."""
     told = quote_answer(found.plan, found.elapsed_us, found.budget_ms, currency)
-    prices = {
-        (line.line_id, line.sku): line.unit_price_minor
-        for line in order.request.lines
-        if line.unit_price_minor is not None
-    }
-    fulfillments = priced(told.fulfillments, prices)
+    fulfillments = priced(told.fulfillments, prices_of(order.request.lines))
     wishes = order.request.slots
     curbside = {line.line_id for line in order.request.lines if line.curbside is True}
     return AllocationAnswer(

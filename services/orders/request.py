@@ -17,6 +17,7 @@ QUANTITY_MAX = 10_000
 SHIPMENTS_MAX = 50
 TAGS_MAX = 20
 SLOTS_MAX = 4
+COMPONENTS_MAX = 50
 CURBSIDE = "curbside"
 """Capability of nodes that hand goods over at the curb."""
 
@@ -35,6 +36,15 @@ class Destination(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     ] = ""
     latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
     longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
+
+
+class ComponentPrice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A component's share in the price of a kit."""
+
+    sku: Id
+    unit_price_minor: Annotated[
+        int, Meta(ge=0, le=10**12, description="For a unit of the component.")
+    ]
 
 
 class RequestLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -63,6 +73,14 @@ class RequestLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         date | None, Meta(description="Local date at the destination or pickup node.")
     ] = None
     unit_price_minor: Annotated[int, Meta(ge=0, le=10**12)] | None = None
+    component_prices: Annotated[
+        tuple[ComponentPrice, ...],
+        Meta(
+            max_length=COMPONENTS_MAX,
+            description="Of a kit: what the customer pays for each component, in all as much as"
+            " for the kit. What is short, cancelled or returned of it is refunded by these.",
+        ),
+    ] = ()
     together: Annotated[
         Id | None,
         Meta(
@@ -164,6 +182,19 @@ def verify(
     for line in request.lines:
         verify_date(line, network, zone, now)
     return zone
+
+
+def prices_of(lines: Sequence[RequestLine]) -> dict[tuple[str, str], int]:
+    """Return what the customer pays for a unit of each line and sku, of kits for each component."""
+    prices = {
+        (line.line_id, line.sku): line.unit_price_minor
+        for line in lines
+        if line.unit_price_minor is not None
+    }
+    for line in lines:
+        for each in line.component_prices:
+            prices[line.line_id, each.sku] = each.unit_price_minor
+    return prices
 
 
 def verify_pickup(line: RequestLine, network: Network) -> None:

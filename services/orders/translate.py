@@ -28,8 +28,10 @@ def basket(
     sends: bool = False,
     divisor: int = 0,
 ) -> Basket:
-    """Return the order as routing is asked it; raises `unknown-sku` naming the first unknown one.
+    """Return the order as routing is asked it.
 
+    Raises `unknown-sku` naming the first unknown one, and `invalid-field` for prices of components
+    that are not those of a kit.
     `sends` says whether any node sends goods to stores, `divisor` how many cubic centimeters count
     as a kilogram, if carriers price volume.
     """
@@ -120,13 +122,15 @@ def dimensional_grams(volume_mm3: int, divisor: int) -> int:
 def routing_line(
     line: RequestLine, stock: StockView, stores: tuple[str, ...] = (), divisor: int = 0
 ) -> Line:
-    """Return a line of the basket as routing knows it; raises `unknown-sku`.
+    """Return a line of the basket as routing knows it; raises `unknown-sku`, `invalid-field`.
 
     `stores` are those that goods may be sent to, `divisor` is that of dimensional weight.
     """
     facts = stock.item(line.sku)
     if facts is None:
         raise Refused("unknown-sku", f"Line {line.line_id}: there is no item {line.sku}.")
+    if line.component_prices:
+        verify_component_prices(line, facts.components)
     return Line(
         line_id=line.line_id,
         sku=line.sku,
@@ -140,6 +144,28 @@ def routing_line(
         components=tuple([Component(*part) for part in facts.components]),
         together=line.together,
     )
+
+
+def verify_component_prices(line: RequestLine, components: tuple[tuple[str, int], ...]) -> None:
+    """Raise `invalid-field` unless a kit's price is told of each component once and adds up."""
+    told = {each.sku: each.unit_price_minor for each in line.component_prices}
+    counts = dict(components)
+    if told.keys() != counts.keys() or len(told) < len(line.component_prices):
+        parts = ", ".join(counts) or "nothing, as it is no kit"
+        raise Refused(
+            "invalid-field",
+            f"Line {line.line_id}: {line.sku} is made up of {parts}; name each component once in"
+            " component_prices, and nothing else.",
+            field="component_prices",
+        )
+    total = sum(count * told[sku] for sku, count in counts.items())
+    if line.unit_price_minor is not None and line.unit_price_minor != total:
+        raise Refused(
+            "invalid-field",
+            f"Line {line.line_id}: the components of one {line.sku} come to {total} and it is sold"
+            f" for {line.unit_price_minor}; let both be the same.",
+            field="component_prices",
+        )
 
 
 def methods_of(line: RequestLine, stores: tuple[str, ...] = ()) -> tuple[Method, ...]:

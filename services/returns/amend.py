@@ -23,6 +23,7 @@ from services.orders import records as order_records
 from services.orders.answers import Money, ShortfallAnswer
 from services.orders.records import AllocationRow
 from services.orders.request import SlotWish, resolve, verify_pickup
+from services.orders.request import prices_of as told_prices
 from services.planning.masterdata import verify_known
 from services.planning.network import Zone
 from services.problems import Refused
@@ -251,10 +252,7 @@ def prices_of(works: Sequence[Work], found: Asked) -> dict[amendments.Key, int]:
         for line in work.lines
         if line.unit_price_minor is not None
     }
-    for line in found.extra:
-        if line.unit_price_minor is not None:
-            prices[line.line_id, line.sku] = line.unit_price_minor
-    return prices
+    return prices | told_prices(found.extra)
 
 
 def told(kept: Kept) -> AmendAnswer:

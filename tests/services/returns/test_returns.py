@@ -281,6 +281,66 @@ async def test_a_collected_order_comes_back_too(caller: Caller, database: Databa
     await assert_all_agrees(database)
 
 
+async def test_a_part_of_a_kit_is_refunded_at_its_share_of_the_price(
+    caller: Caller, database: Database
+) -> None:
+    """A set of two mugs and a lamp is sold for less than its parts; one mug comes back."""
+    parts = [{"sku": "MUG", "quantity": 2}, {"sku": "LAMP", "quantity": 1}]
+    await caller.put("/v1/items/SET", {"weight_grams": 900, "components": parts})
+    await caller.catch_up()
+    shares = [
+        {"sku": "MUG", "unit_price_minor": 700},
+        {"sku": "LAMP", "unit_price_minor": 2_600},
+    ]
+    order = basket("o-1", ("SET", 2))
+    order["lines"][0] |= {"unit_price_minor": 4_000, "component_prices": shares}
+
+    found = await sent(caller, "o-1", ("SET", 2), lines=order["lines"])
+
+    told = {
+        line["sku"]: (line["quantity"], line["unit_price_minor"])
+        for each in found["fulfillments"]
+        for line in each["lines"]
+    }
+    assert told == {"MUG": (4, 700), "LAMP": (2, 2_600)}
+    body = back("o-1", ("1", 1))
+    body["lines"] = [body["lines"][0] | {"sku": "MUG"}]
+    done = await taken(caller, body)
+    assert done["refund"] == {"amount_minor": 700, "currency": "USD"}
+    body["lines"] = [
+        body["lines"][0] | {"sku": sku, "quantity": units}
+        for sku, units in (("MUG", 3), ("LAMP", 2))
+    ]
+    rest = await taken(caller, body)
+    assert rest["refund"]["amount_minor"] == 2 * 4_000 - 700
+    await assert_all_agrees(database)
+
+
+async def test_prices_that_are_not_those_of_the_kit_are_refused(caller: Caller) -> None:
+    """A refund must neither be more than was paid nor forget a part."""
+    parts = [{"sku": "MUG", "quantity": 2}, {"sku": "LAMP", "quantity": 1}]
+    await caller.put("/v1/items/SET", {"weight_grams": 900, "components": parts})
+    await caller.catch_up()
+    mug, lamp = ({"sku": sku, "unit_price_minor": 700} for sku in ("MUG", "LAMP"))
+    for sku, shares, why in (
+        ("SET", [mug, lamp], "come to 2100 and it is sold for 4000"),
+        ("SET", [mug], "is made up of MUG, LAMP; name each component once"),
+        ("SET", [mug, lamp, lamp], "name each component once"),
+        ("MUG", [mug], "is made up of nothing, as it is no kit"),
+    ):
+        order = basket("o-1", (sku, 1))
+        order["lines"][0] |= {"unit_price_minor": 4_000, "component_prices": shares}
+        for path in ("/v1/allocations", "/v1/quotes"):
+            body = (
+                order
+                if path == "/v1/allocations"
+                else {"lines": order["lines"]} | {"destination": order["destination"]}
+            )
+            refused = await caller.post(path, body)
+            assert problem_type(refused) == "invalid-field", refused.text
+            assert why in refused.json()["detail"]
+
+
 async def collect(caller: Caller, work_id: str) -> None:
     """Pick, make ready and hand over a fulfillment order."""
     path = f"/v1/fulfillment-orders/{work_id}"
