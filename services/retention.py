@@ -17,13 +17,14 @@ from inventory.partitions import (
 from services import records
 from services.database import Database
 
+DECISIONS = Partitioned(table="decision", column="created_at", period="month", keep=13)
 HISTORY = (
     MOVEMENTS,
     Partitioned(table="event", column="created_at", period="month", keep=13),
     Partitioned(table="event_position", column="created_at", period="month", keep=13),
     # What partners answered to each attempt is looked at within days.
     Partitioned(table="attempt", column="happened_at", period="day", keep=31),
-    Partitioned(table="decision", column="created_at", period="month", keep=13),
+    DECISIONS,
     Partitioned(table="rearrangement", column="created_at", period="month", keep=13),
     # A key answers for at least seven days.
     Partitioned(table="idempotency", column="created_at", period="day", keep=8),

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from services.events import move_kinds, order_kinds, stock_kinds
+from services.events import move_kinds, order_kinds, return_kinds, stock_kinds
 from services.events.telling import KINDS
 
 __all__ = ["DESCRIBED_IN", "KINDS", "in_words", "verify"]
 
-DESCRIBED_IN = (order_kinds, move_kinds, stock_kinds)
+DESCRIBED_IN = (order_kinds, return_kinds, move_kinds, stock_kinds)
 """The modules that describe kinds; loading them is what fills the catalogue."""
 
 

@@ -197,7 +197,8 @@ async def get_decision(
 
     Also what would have brought the runner-up's leading node into the plan: how much less handling,
     how much cheaper parcels, or which units more, each found by solving the order again. With
-    `node`, the same of that node, and why it was not chosen.
+    `node`, the same of that node, and why it was not chosen. Imported orders and those made at a
+    counter have no record (`recorded` is false); `sentences` say why.
     """
     runtime: Runtime = state.runtime
     return await explained(runtime.database, allocation_id, node, runtime.settings.currency)

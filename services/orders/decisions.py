@@ -20,6 +20,7 @@ from services.database import Database
 from services.orders import records
 from services.orders.answers import AllocationAnswer, SlotAnswer
 from services.orders.rearranged import decisions_of, named_by, read_moves, told
+from services.orders.unrecorded import why_unrecorded
 from services.problems import Refused
 
 PRICING_MS = 50
@@ -42,7 +43,7 @@ class Replayed(msgspec.Struct, frozen=True):
 async def find_decision(
     connection: asyncpg.Connection, allocation_id: UUID, also: str | None = None
 ) -> Decision:
-    """Return why an allocation's plan is what it is; raises `not-found` where that is not kept.
+    """Return why an allocation's plan is what it is; raises `not-found` saying why it is not kept.
 
     A node named by `also` can be asked about even if it had nothing of the order.
     """
@@ -68,7 +69,7 @@ async def read(connection: asyncpg.Connection, allocation_id: UUID) -> tuple[byt
     """Return a decision record and the facts it refers to; raises `not-found`."""
     record = await records.find_decision(connection, allocation_id)
     if record is None:
-        raise Refused("not-found", f"There is no decision record of allocation {allocation_id}.")
+        raise Refused("not-found", await why_unrecorded(connection, allocation_id))
     body = await records.find_terrain(connection, digest_of(record))
     if body is None:
         raise RuntimeError(f"allocation {allocation_id} refers to facts that are not kept")
@@ -80,9 +81,12 @@ async def explained(
 ) -> dict[str, Any]:
     """Return the explanation of an allocation, by the names of today, and of a node in it.
 
-    Last come the moves that were made of it before its release. Raises `not-found`.
+    Last come the moves that were made of it before its release. Where nothing is recorded, a
+    sentence says why. Raises `not-found`.
     """
     async with database.connect() as connection:
+        if await records.find_decision(connection, allocation_id) is None:
+            return unrecorded(await why_unrecorded(connection, allocation_id), node_id)
         decision = await find_decision(connection, allocation_id, node_id)
         moves = await read_moves(connection, allocation_id)
         later = decisions_of(moves)
@@ -90,6 +94,7 @@ async def explained(
         row = await records.find_allocation(connection, allocation_id)
     # In a thread, since counterfactuals are solved when they are asked for.
     said = await asyncio.to_thread(explain, decision, node_id=node_id, voice=voice)
+    said["recorded"] = True
     said["moves"] = [
         await asyncio.to_thread(told, move, each, voice)
         for move, each in zip(moves, later, strict=True)
@@ -98,6 +103,14 @@ async def explained(
     if chosen:
         said["slots"] = msgspec.to_builtins(chosen)
         said["sentences"] += [slot_said(each) for each in chosen]
+    return said
+
+
+def unrecorded(why: str, node_id: str | None) -> dict[str, Any]:
+    """Return the explanation of an allocation of which nothing is recorded, and of a node in it."""
+    said: dict[str, Any] = {"recorded": False, "sentences": [why], "moves": []}
+    if node_id is not None:
+        said["why_not"] = f"So nothing is known of {node_id} in it."
     return said
 
 

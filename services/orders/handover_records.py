@@ -58,6 +58,14 @@ async def find_counter(connection: asyncpg.Connection, holder: UUID) -> asyncpg.
     )
 
 
+async def is_of_counter(connection: asyncpg.Connection, allocation_id: UUID) -> bool:
+    """Tell whether an allocation was made of a reservation at a counter."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM counter_reservation WHERE allocation_id = $1)", allocation_id
+    )
+    return found
+
+
 async def find_parts(connection: asyncpg.Connection, holder: UUID) -> list[asyncpg.Record]:
     """Return the parts of a reservation at a counter, the newest last."""
     return await connection.fetch(

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from services.cli import main
+from services.database import Database
 from services.settings import Settings
 from tests.services.caller import Caller, basket
 from tests.services.fulfillment.work_calls import confirmed
@@ -98,4 +99,36 @@ async def test_the_command_line_explains_and_replays(
     assert said.output.splitlines()[-1].startswith("ST-WEST ")
     assert (again.exit_code, again.output.split(":")[0]) == (0, "The same plan")
     assert nobody.exit_code == 1
-    assert "There is no decision record" in nobody.output
+    assert "There is no allocation" in nobody.output
+
+
+@pytest.mark.parametrize(
+    ("age", "why"),
+    [
+        ("1 hour", "while no decision records were written (NOM_DECISION_RECORDS)"),
+        ("2 years", "decision records are kept for 13 months, so there is none of it any more"),
+    ],
+)
+async def test_why_nothing_is_recorded_of_a_decision_is_said(
+    caller: Caller,
+    database: Database,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    age: str,
+    why: str,
+) -> None:
+    """A record that is too old, or was never written, is no error; replaying it is."""
+    monkeypatch.setenv("DATABASE_URL", str(settings.database_url))
+    held = await confirmed(caller, basket("o-1", ("MUG", 1)))
+    async with database.transaction() as connection:
+        await connection.execute("DELETE FROM decision")
+        await connection.execute(
+            "UPDATE allocation SET created_at = created_at - $1::text::interval", age
+        )
+
+    said = await run("explain", held["allocation_id"])
+    again = await run("replay", held["allocation_id"])
+
+    assert (said.exit_code, again.exit_code) == (0, 1)
+    for each in (said, again):
+        assert why in each.output

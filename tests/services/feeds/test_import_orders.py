@@ -304,3 +304,20 @@ async def test_what_a_node_rejects_of_an_imported_order_is_placed_anew(
     assert moved["node_id"] == "WH-EAST"
     assert await stock_of(database, "MUG", "WH-WEST") == (100, 0)
     await assert_all_agrees(database)
+
+
+async def test_why_an_imported_order_lies_where_it_does_is_said(
+    caller: Caller, database: Database, run: Importer
+) -> None:
+    """Whoever asks should read that somebody else chose, and not that something is missing."""
+    await run(TWO_ORDERS)
+    (work,) = await work_of(caller, "WH-WEST")
+
+    told = await caller.get(f"/v1/allocations/{work['allocation_id']}/decision", role="operator")
+
+    assert (told.status_code, told.json()["recorded"]) == (200, False)
+    (said,) = told.json()["sentences"]
+    assert said == (
+        f"Order {work['order_id']} was imported with the nodes it names, so nothing was decided "
+        "here, and there is no decision record of it."
+    )

@@ -118,3 +118,16 @@ async def test_what_cannot_be_is_refused_and_the_reservation_stays(
     ended = await caller.post(f"{here}/order", {"order_id": "o-2"}, role="store")
     assert problem_type(ended) == "illegal-state"
     await assert_all_agrees(database)
+
+
+async def test_why_an_order_of_a_counter_has_no_decision_record_is_said(caller: Caller) -> None:
+    """The answer names where the record would be, so asking there must not be a mistake."""
+    done = await ordered(caller, await reserved(caller))
+    told = await caller.get(done["decision"], role="operator", params={"node": "WH-EAST"})
+    assert (told.status_code, told.json()["recorded"]) == (200, False)
+    (said,) = told.json()["sentences"]
+    assert said == (
+        "Order o-1 was made at a counter of units that were held at ST-EAST already, so there was "
+        "nothing to choose, and there is no decision record of it."
+    )
+    assert told.json()["why_not"] == "So nothing is known of WH-EAST in it."
