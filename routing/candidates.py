@@ -87,6 +87,26 @@ def candidates(problem: Problem, *, prune: bool = True) -> Instance:
     return choose(look(problem), prune=prune).instance
 
 
+def of_slots(problem: Problem, slots: Iterable[Slot]) -> Instance:
+    """The instance of a problem over these slots of its nodes alone, in canonical order."""
+    surveyed = survey(problem)
+    number = {node.node_id: n for n, node in enumerate(surveyed.nodes)}
+    kept = [
+        (msgspec.structs.replace(slot, node=surveyed.nodes[number[slot.node.node_id]]), units)
+        for slot in sorted(slots, key=_place)
+        for units in (_units_max(surveyed, number[slot.node.node_id], slot),)
+        if any(units)
+    ]
+    return _instance(surveyed, tuple(slot for slot, _ in kept), tuple(units for _, units in kept))
+
+
+def _place(slot: Slot) -> tuple[str, date, str, str, str]:
+    return (
+        *(slot.node.node_id, slot.start_on, slot.method),
+        *(slot.pickup_node or "", slot.service or ""),
+    )
+
+
 def _node_slots(outlook: Outlook, n: int, lanes: tuple[Lane, ...]) -> list[Slot]:
     """The slots of a node by start, method, pickup node and service."""
     surveyed = outlook.surveyed

@@ -1,7 +1,7 @@
 """Nodes that are full on their first work date start later: the terrain as one order finds it."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 
 import msgspec
 
@@ -59,14 +59,19 @@ def _first_with_room(
     return None
 
 
-def following(dates: Dates, node: Node, start: First) -> First | None:
-    """The next start of a node after one, none when it never works again."""
+def following(
+    dates: Dates, node: Node, start: First, collected: time | None = None
+) -> First | None:
+    """The next start of a node after one, none when it never works again.
+
+    `collected` is when a carrier collects, where that has a time of its own.
+    """
     try:
         tomorrow = start.start_on + timedelta(days=1)
         day = promise.worked_date(dates.calendar(node), tomorrow, time_zone=node.time_zone)
     except promise.NeverError:
         return None
-    dispatched = dates.dispatch(node, day)
+    dispatched = dates.dispatch(node, day, collected)
     return First(day, *dispatched) if dispatched else None
 
 

@@ -39,6 +39,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     stale: Mapping[str, int] = {}
     """By node id, as in `Basket`: the age of feeds too old for its strategy. Those nodes are capped
     or have a surcharge; the record of a move tells of it."""
+    released_at: datetime | None = None
+    """UTC: when its nodes are asked; nothing is given to one that would have to send it before."""
     prices: Mapping[str, tuple[Ints, Ints]] | None = None
     """By sku, parallel to the window's `left`: worth and risk of a unit to this order, of those it
     holds as before it took them; none for the window's."""

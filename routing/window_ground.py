@@ -75,6 +75,8 @@ class Sites(NamedTuple):
     """`[L]`: by lane, the capacity of its work date that counts orders, else the last of all."""
     unit_rooms: Ints
     """`[L]`: the same for units."""
+    leaves: Ints
+    """`[L]`: when the goods leave, in seconds of the epoch."""
 
 
 def ground(window: Window) -> Ground:
@@ -210,6 +212,7 @@ def sites(at: Ground, terrain: Terrain) -> Sites:
             numbers_of(terrain),
             _rooms(at, terrain, "orders"),
             _rooms(at, terrain, "units"),
+            np.array([int(first.ship_by.timestamp()) for first in terrain.departures], np.int64),
         )
         at.seen[id(terrain)] = found
     return found

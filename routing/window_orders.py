@@ -12,6 +12,7 @@ from routing.gather import Gathered, gather
 from routing.grid import Ints
 from routing.plan import Plan
 from routing.window import Waiting
+from routing.window_dates import leaves_from
 from routing.window_ground import (
     Column,
     Ground,
@@ -43,6 +44,8 @@ class Order(msgspec.Struct, frozen=True, eq=False):
     """What choices charge too much: the split of a first fulfillment."""
     no_room: int
     """The capacity that stands for none."""
+    days: Ints = _NONE
+    """The work date of each slot of the choices, as an ordinal."""
     whole: Whole | None = None
     """The order as the optimizer is asked of it; none where it has choices or is left as it is."""
 
@@ -83,11 +86,12 @@ def asked(at: Ground, waiting: Waiting, *, wholes: bool = True) -> Order:
         kept, choices = _choices(at, waiting, gathered)
         if len(kept) and sums(choices) <= SUMS_MAX:
             present = _present(at, waiting, _again(waiting, gathered))
-            return Order(waiting, present, choices, kept, split, len(at.rooms))
+            days = waiting.terrain.rows.lane_ready[gathered.slots.lanes[kept]]
+            return Order(waiting, present, choices, kept, split, len(at.rooms), days)
     found = whole(at, waiting) if wholes else None
     minor = present_minor(found, waiting.plan) if found else None
     present = _present(at, waiting, minor)
-    return Order(waiting, present, None, _NONE, 0, len(at.rooms), found)
+    return Order(waiting, present, None, _NONE, 0, len(at.rooms), whole=found)
 
 
 def _is_ordinary(waiting: Waiting) -> bool:
@@ -133,9 +137,9 @@ def _choices(at: Ground, waiting: Waiting, gathered: Gathered) -> tuple[Ints, Ch
     limits = np.array([promised(waiting, line.line_id) for line in gathered.lines], np.int64)
     latest = terrain.rows.lane_latest[slots.lanes]
     most = np.where(latest[:, None] <= limits[None, :], grid.units_max, 0)
-    # Capacity is looked at on the node's first work date alone.
-    elsewhere = terrain.rows.lane_ready[slots.lanes] != terrain.rows.ready[slots.rows]
-    most[elsewhere] = 0
+    leaves = leaves_from(waiting)
+    if leaves is not None:
+        most[site.leaves[slots.lanes] < leaves.timestamp()] = 0
     if waiting.barred:
         barred = [terrain.row_of[name] for name in waiting.barred if name in terrain.row_of]
         most[np.isin(slots.rows, barred)] = 0
@@ -148,6 +152,7 @@ def _choices(at: Ground, waiting: Waiting, gathered: Gathered) -> tuple[Ints, Ch
     starts, steps = _steps(grid.step_starts, kept)
     return kept, Choices(
         most=most,
+        there=grid.units_max[kept],
         time_minor=grid.time_minor[kept],
         slot_minor=grid.slot_minor[kept] + waiting.policy.split_minor,
         unit_minor=grid.unit_minor[kept],
@@ -205,13 +210,14 @@ def _again(waiting: Waiting, gathered: Gathered) -> int | None:
     """What a plan costs by the slots it would open now; none where there is not each of them."""
     terrain, slots = waiting.terrain, gathered.slots
     slot_of = {
-        (int(row), terrain.lanes[lane].service): k
+        (int(row), terrain.lanes[lane].service, terrain.departures[lane].work_on): k
         for k, (row, lane) in enumerate(zip(slots.rows.tolist(), slots.lanes.tolist(), strict=True))
     }
     units = np.zeros_like(gathered.grid.units_max)
     line_of = {line.line_id: i for i, line in enumerate(gathered.lines)}
     for each in waiting.plan.fulfillments:
-        k = slot_of.get((terrain.row_of.get(each.node_id, -1), each.service or ""))
+        row = terrain.row_of.get(each.node_id, -1)
+        k = slot_of.get((row, each.service or "", each.work_on))
         if k is None or terrain.promises[slots.lanes[k]] != each.promise:
             return None
         for line in each.lines:

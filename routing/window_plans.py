@@ -33,8 +33,10 @@ class Plans(NamedTuple):
     """By how much a plan that is needed may cost less than the one found in its stead."""
 
 
-Caps = tuple[tuple[int, int], ...]
-"""Cells and the most units of each, in order."""
+Cap = tuple[str, int, int]
+"""`cell` and its number, or `room`, its number and a line."""
+Caps = tuple[tuple[Cap, int], ...]
+"""The most units of a cell, or of a line that a capacity works on, in order."""
 
 
 class _Branch(NamedTuple):
@@ -106,25 +108,37 @@ def _wholes(order: Order, own: Whole, prices: tuple[Ints, Ints], scarce: Scarce)
 def _fewer(choices: Choices, answer: Answer, caps: Caps, scarce: Scarce) -> list[Caps] | None:
     """The caps under which plans take less of something scarce; none where caps cannot say that.
 
-    Who takes less of a node's capacity takes less of some sku there, unless it is two parcels of
-    one node that become one.
+    Who takes less of a capacity has it work on less of some line, unless it is two parcels of one
+    capacity that become one.
     """
     found: list[Caps] = []
-    nodes = choices.nodes[answer.slots].tolist()
+    opened = choices.order_rooms[answer.slots].tolist()
     for slot, row in zip(answer.slots.tolist(), answer.units.tolist(), strict=True):
-        full = bool(scarce[1][choices.order_rooms[slot]] or scarce[1][choices.unit_rooms[slot]])
-        if full and nodes.count(int(choices.nodes[slot])) > 1:
+        by_order, by_unit = int(choices.order_rooms[slot]), int(choices.unit_rooms[slot])
+        if scarce[1][by_order] and opened.count(by_order) > 1:
             return None
+        full = [room for room in sorted({by_order, by_unit}) if scarce[1][room]]
         for i, units in enumerate(row):
+            if not units:
+                continue
+            less: list[Cap] = [("room", room, i) for room in full]
             cell = int(choices.cells[slot, i])
-            if units and (full or scarce[0][cell]):
-                kept = dict(caps) | {cell: min(dict(caps).get(cell, units), units) - 1}
+            less += [("cell", cell, 0)] if scarce[0][cell] else []
+            for cap in less:
+                kept = dict(caps)
+                kept[cap] = min(kept.get(cap, units), units) - 1
                 found.append(tuple(sorted(kept.items())))
     return found
 
 
 def _with_caps(choices: Choices, caps: Caps) -> Choices:
-    most = choices.most.copy()
-    for cell, units in caps:
-        most[choices.cells == cell] = np.minimum(most[choices.cells == cell], units)
-    return choices._replace(most=most)
+    most, at_node = choices.most.copy(), choices.there.copy()
+    for (kind, number, line), units in caps:
+        if kind == "cell":
+            own = choices.cells == number
+            most[own] = np.minimum(most[own], units)
+            at_node[own] = np.minimum(at_node[own], units)
+        else:
+            there = (choices.order_rooms == number) | (choices.unit_rooms == number)
+            most[there, line] = np.minimum(most[there, line], units)
+    return choices._replace(most=most, there=at_node)

@@ -16,7 +16,7 @@ import numpy as np
 from routing.compiled import compiled
 from routing.grid import Ints
 
-__all__ = ["NEVER", "SUMS_MAX", "Answer", "Choices", "priced", "sums"]
+__all__ = ["NEVER", "SUMS_MAX", "Answer", "Choices", "cost_minor", "priced", "sums"]
 
 SUMS_MAX = 400_000
 """Most sums of two states for an order to be looked at, some nanoseconds each and time of asking."""
@@ -33,6 +33,8 @@ class Choices(NamedTuple):
 
     most: Ints
     """`[K, I]`: units of the line that the slot could take."""
+    there: Ints
+    """`[K, I]`: units of it that its node has for all its slots together."""
     time_minor: Ints
     """`[K, I]`: waiting price of the line when its last unit comes from the slot."""
     slot_minor: Ints
@@ -125,6 +127,10 @@ def priced(choices: Choices, worth: Ints, rooms: Ints) -> Answer:
             if paid < best.paid:
                 best = Answer(NEVER, minor, paid, slots, units)
             continue
+        if collision in part.slots:
+            # Of slots that take too much together one is open still: those laid down fit.
+            same = choices.nodes[slots] == choices.nodes[collision]
+            collision = next(k for k in slots[same].tolist() if k not in part.slots)
         for each in _ways(part, collision, choices, fixed[1].sum(axis=0)):
             count += 1
             heapq.heappush(waiting, each._replace(least=total, order=count))
@@ -135,10 +141,13 @@ def priced(choices: Choices, worth: Ints, rooms: Ints) -> Answer:
 def _ways(part: _Part, slot: int, choices: Choices, sent: Ints) -> Iterator[_Part]:
     """The part once for every number of units that a slot could send of what is left."""
     left = np.minimum(part.most[slot], choices.wanted - sent)
-    for units in product(*(range(int(most) + 1) for most in left)):
+    same = choices.nodes == choices.nodes[slot]
+    there = choices.there[slot].copy()
+    for n, row in zip(part.slots, part.sent, strict=True):
+        there -= np.array(row, np.int64) * same[n]
+    for units in product(*(range(int(most) + 1) for most in np.minimum(left, there))):
         most = part.most.copy()
-        same = choices.nodes == choices.nodes[slot]
-        most[same] = np.maximum(0, most[same] - np.array(units, np.int64))
+        most[same] = np.minimum(most[same], there - np.array(units, np.int64))
         most[slot] = 0
         if any(units):
             yield _Part(0, 0, (*part.slots, slot), (*part.sent, units), most)
@@ -190,6 +199,13 @@ def _parted(
         return NEVER, opened[:0], sent[:0]
     slots, units = _merged(np.concatenate((opened, slots)), np.concatenate((sent, digits[states])))
     return paid + least, slots, units
+
+
+def cost_minor(choices: Choices, slots: Ints, units: Ints) -> int:
+    """What parcels of these units `[n, I]` cost at their own prices."""
+    free = np.zeros(int(choices.cells.max(initial=0)) + 1, np.int64)
+    last = max(int(choices.order_rooms.max(initial=0)), int(choices.unit_rooms.max(initial=0)))
+    return int(_cost(choices, slots, units, free, np.zeros(last + 1, np.int64))[0])
 
 
 @compiled
@@ -361,7 +377,9 @@ def _collision(choices: Choices, slots: Ints, units: Ints) -> int:
             if n and choices.nodes[slots[n]] != choices.nodes[slots[n - 1]]:
                 taken = 0
             taken += units[n, i]
-            if taken > choices.most[slots[n], i]:
+            if units[n, i] > choices.most[slots[n], i]:
+                return int(slots[n])
+            if units[n, i] and taken > choices.there[slots[n], i]:
                 return int(slots[n])
     return -1
 

@@ -7,6 +7,7 @@ it was promised, so that a reader sees what else there was, and a replay proves 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import date, datetime
 from typing import NamedTuple
 
 import msgspec
@@ -19,8 +20,9 @@ from routing.plan import Plan
 from routing.problem import Capacity
 from routing.record import sight, write
 from routing.solve import solve
-from routing.terrain import Destination
+from routing.terrain import Destination, Terrain
 from routing.window import Move, Rearranged, Waiting, Window
+from routing.window_dates import dated, leaves_from
 from routing.window_ground import (
     Ground,
     Room,
@@ -59,9 +61,12 @@ def recorded(window: Window, found: Rearranged) -> Iterator[Recorded]:
     plans = {each.order_id: each.plan for each in window.orders}
     plans |= {each.order_id: each.plan for each in found.moves}
     stock, space = _left(at, orders, plans)
+    terrains = {each.order_id: each.terrain for each in dated(window, at).orders}
     for move in found.moves:
         waiting = orders[move.order_id]
         basket = _basket(at, waiting, move.plan, stock, space)
+        shut = _too_early(waiting, terrains[move.order_id], basket.capacity)
+        basket = msgspec.structs.replace(basket, capacity=shut)
         there = limited(waiting.terrain, basket, seen(waiting.terrain, basket))
         served = waiting.terrain.destination
         problem = problem_of(served, there, basket.now, basket.lines, basket.policy)
@@ -155,6 +160,22 @@ def _capacity(
             limit = Capacity(work_on=work_on, remaining=max(0, remaining), unit=unit)
             found.setdefault(node_id, []).append(limit)
     return {node_id: tuple(limits) for node_id, limits in found.items()}
+
+
+def _too_early(
+    waiting: Waiting, terrain: Terrain, capacity: Mapping[str, tuple[Capacity, ...]]
+) -> dict[str, tuple[Capacity, ...]]:
+    """Capacities without any on dates of which all services leave before the order is released."""
+    leaves, last = leaves_from(waiting), dict[tuple[str, date], datetime]()
+    for lane, first in zip(terrain.lanes, terrain.departures, strict=True):
+        at = lane.node_id, first.work_on
+        last[at] = max(last.get(at, first.ship_by), first.ship_by)
+    found = dict(capacity)
+    for (node_id, work_on), ship_by in sorted(last.items()):
+        if leaves is not None and ship_by < leaves:
+            others = tuple(each for each in found.get(node_id, ()) if each.work_on != work_on)
+            found[node_id] = (*others, Capacity(work_on=work_on, remaining=0))
+    return found
 
 
 def _proven(plan: Plan, alone: Plan) -> Plan:

@@ -9,6 +9,8 @@ import msgspec
 from routing.leaning import leaned
 from routing.window import Move, Rearranged, Rules, Window
 from routing.window_choice import take
+from routing.window_dates import dated
+from routing.window_forward import forward
 from routing.window_ground import Column, Ground, ground
 from routing.window_moves import grouped
 from routing.window_orders import Order, asked, planned
@@ -28,7 +30,7 @@ def rearrange(window: Window, rules: Rules | None = None) -> Rearranged:
     clock = Clock(time.perf_counter(), rules.time_limit_ms / 1000)
     window = leaning(window)
     at = ground(window)
-    orders = _asked(at, window, rules)
+    orders = _asked(at, dated(window, at), rules)
     search = Search(at, orders, rules)
     search.set_prices(clock)
     picked, bound = settle(search, clock)
@@ -59,6 +61,7 @@ def leaning(window: Window) -> Window:
 def _told(search: Search, picked: Sequence[Column], bound: float) -> Rearranged:
     """The answer: plans made of columns, and groups in which orders can get them."""
     at, orders = search.at, search.orders
+    picked = forward(orders, picked, search.have[1])
     moving = [n for n, each in enumerate(picked) if len(each.slots)]
     free = search.have[0].copy(), search.have[1].copy()
     for order in orders:

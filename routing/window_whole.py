@@ -6,7 +6,9 @@ its own instance of `candidates`, in which the prices of stock and capacity are 
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from operator import add
 
 import msgspec
 import numpy as np
@@ -14,13 +16,14 @@ import numpy as np
 from routing.assemble import assemble, objective_minor
 from routing.basket import Basket, Held, held, problem_of, seen
 from routing.bundles import as_units, needs_of
-from routing.candidates import candidates
+from routing.candidates import candidates, of_slots
 from routing.grid import Ints
-from routing.instance import Assignment, Instance, Slot, restrict
+from routing.instance import Assignment, Instance, Slot
 from routing.plan import Plan
-from routing.problem import CapacityUnit, Line, Policy, Stock
+from routing.problem import Capacity, CapacityUnit, Line, Node, Policy, Problem, Stock
 from routing.solve import parts_of, solve_instance
 from routing.window import Waiting
+from routing.window_dates import leaves_from, work_dates
 from routing.window_ground import Ground, capped, prices_of, sites, surcharges_of
 from routing.window_pricing import NEVER, Answer
 
@@ -46,16 +49,17 @@ class Whole(msgspec.Struct, frozen=True, eq=False):
 
     instance: Instance
     cells: Mapping[Cell, int]
-    order_rooms: Mapping[str, int]
-    """By node id: the capacity of its work date that counts orders, else the last of all."""
-    unit_rooms: Mapping[str, int]
+    order_rooms: tuple[int, ...]
+    """By slot: the capacity of its work date that counts orders, else the last of all."""
+    unit_rooms: tuple[int, ...]
+    """The same for units."""
     beside_minor: int
     """What every plan costs beyond its own price: another part of the order is sent already."""
 
     @property
     def touched(self) -> tuple[Ints, Ints]:
         """The cells and the capacities that it could take of."""
-        rooms = {*self.order_rooms.values(), *self.unit_rooms.values()}
+        rooms = {*self.order_rooms, *self.unit_rooms}
         return np.array(sorted(self.cells.values()), np.int64), np.array(sorted(rooms), np.int64)
 
 
@@ -87,7 +91,7 @@ def bound_lines(waiting: Waiting) -> tuple[Line, ...]:
 
 
 def whole(at: Ground, waiting: Waiting) -> Whole | None:
-    """An order with all it could do on its nodes' first dates; none where that is nothing."""
+    """An order with all it could do on the dates that its nodes offer; none where that is nothing."""
     terrain, lines = waiting.terrain, bound_lines(waiting)
     basket = Basket(
         now=at.window.now,
@@ -99,12 +103,9 @@ def whole(at: Ground, waiting: Waiting) -> Whole | None:
     problem = problem_of(
         terrain.destination, seen(terrain, basket), basket.now, lines, basket.policy
     )
-    instance = candidates(problem, prune=False)
-    first = dict(zip(terrain.row_of, terrain.dispatches, strict=True))
-    kept = tuple(k for k, slot in enumerate(instance.slots) if _starts_first(first, slot))
-    if not kept:
+    instance = _on_all_dates(waiting, problem)
+    if not instance.slots:
         return None
-    instance = restrict(instance, kept)
     nodes = {slot.node.node_id for slot in instance.slots}
     return Whole(
         instance=instance,
@@ -119,18 +120,39 @@ def whole(at: Ground, waiting: Waiting) -> Whole | None:
     )
 
 
-def _rooms(at: Ground, instance: Instance, unit: CapacityUnit) -> dict[str, int]:
-    """By node id: the capacity of its work date, the last of all where it has none."""
-    return {
-        slot.node.node_id: at.rooms.get((slot.node.node_id, slot.work_on, unit), len(at.rooms))
+def _on_all_dates(waiting: Waiting, problem: Problem) -> Instance:
+    """The instance of an order with a slot for each date that a service of its terrain has.
+
+    The optimizer offers later dates where earlier ones are full, so those are closed in turn.
+    """
+    days, leaves = work_dates(waiting.terrain), leaves_from(waiting)
+    found: dict[tuple[str, str | None, date], Slot] = {}
+    depth = max((len(days.get(node.node_id, ())) for node in problem.nodes), default=0)
+    for n in range(depth):
+        nodes = tuple(_closed(node, days.get(node.node_id, ()), n) for node in problem.nodes)
+        looked = candidates(msgspec.structs.replace(problem, nodes=nodes), prune=False)
+        for slot in looked.slots:
+            node_id = slot.node.node_id
+            if slot.work_on in days.get(node_id, ()) and (leaves is None or slot.ship_by >= leaves):
+                found.setdefault((node_id, slot.service, slot.work_on), slot)
+    return of_slots(problem, found.values())
+
+
+def _closed(node: Node, days: Sequence[date], n: int) -> Node:
+    """A node without room before the `n`th of its dates, if there is one."""
+    if not 0 < n < len(days):
+        return node
+    span = (days[0] + timedelta(days=ahead) for ahead in range((days[n] - days[0]).days))
+    full = tuple(Capacity(work_on=day, remaining=0) for day in span)
+    return msgspec.structs.replace(node, capacity=full)
+
+
+def _rooms(at: Ground, instance: Instance, unit: CapacityUnit) -> tuple[int, ...]:
+    """By slot: the capacity of its work date, the last of all where it has none."""
+    return tuple(
+        at.rooms.get((slot.node.node_id, slot.work_on, unit), len(at.rooms))
         for slot in instance.slots
-    }
-
-
-def _starts_first(first: Mapping[str, object], slot: Slot) -> bool:
-    """Whether a slot takes of the capacity of its node's first work date, the one looked at."""
-    found = first[slot.node.node_id]
-    return getattr(found, "work_on", None) == slot.work_on
+    )
 
 
 def offered(at: Ground, waiting: Waiting, there: Held) -> Held:
@@ -183,35 +205,34 @@ def answered(order: Whole, worth: Ints, rooms: Ints) -> Answer:
 
 
 def _priced(order: Whole, worth: Ints, rooms: Ints) -> Instance:
-    """The instance with prices of stock as worth, and of capacity as worth and surcharge."""
+    """The instance with prices of stock as worth, and of capacity as surcharge and handling."""
     instance = order.instance
     stock: dict[Cell, Stock] = {}
     dearer: dict[Cell, int] = {}
     for (node_id, sku), held_there in instance.stock.items():
         cell = order.cells.get((node_id, sku))
-        minor = 0 if cell is None else int(worth[cell] + rooms[order.unit_rooms[node_id]])
+        minor = 0 if cell is None else int(worth[cell])
         stock[node_id, sku] = held_there
         if minor:
             dearer[node_id, sku] = minor
             stock[node_id, sku] = msgspec.structs.replace(
                 held_there, worth_minor=held_there.worth_minor + minor
             )
-    opening = {node_id: int(rooms[room]) for node_id, room in order.order_rooms.items()}
+    opening = [int(rooms[room]) for room in order.order_rooms]
+    working = [int(rooms[room]) for room in order.unit_rooms]
     return msgspec.structs.replace(
         instance,
-        slots=tuple(_opened(slot, opening[slot.node.node_id]) for slot in instance.slots),
+        slots=tuple(map(_dearer, instance.slots, opening, working)),
         stock=stock,
-        opening_minor=tuple(
-            minor + opening[slot.node.node_id]
-            for slot, minor in zip(instance.slots, instance.opening_minor, strict=True)
-        ),
+        opening_minor=tuple(map(add, instance.opening_minor, opening)),
         unit_minor=tuple(
             tuple(
                 minor
+                + line.pieces * each
                 + sum(count * dearer.get((slot.node.node_id, sku), 0) for sku, count in line.parts)
                 for line, minor in zip(instance.lines, row, strict=True)
             )
-            for slot, row in zip(instance.slots, instance.unit_minor, strict=True)
+            for slot, row, each in zip(instance.slots, instance.unit_minor, working, strict=True)
         ),
     )
 
@@ -232,10 +253,14 @@ def without(order: Whole, cell: int) -> Whole:
     )
 
 
-def _opened(slot: Slot, minor: int) -> Slot:
-    if not minor:
+def _dearer(slot: Slot, opening_minor: int, unit_minor: int) -> Slot:
+    if not (opening_minor or unit_minor):
         return slot
-    node = msgspec.structs.replace(slot.node, surcharge_minor=slot.node.surcharge_minor + minor)
+    node = msgspec.structs.replace(
+        slot.node,
+        surcharge_minor=slot.node.surcharge_minor + opening_minor,
+        handling_unit_minor=slot.node.handling_unit_minor + unit_minor,
+    )
     return msgspec.structs.replace(slot, node=node)
 
 
@@ -244,9 +269,9 @@ def places(order: Whole, answer: Answer) -> tuple[Counter[int], Counter[int]]:
     cells, rooms = Counter[int](), Counter[int]()
     for k, row in zip(answer.slots.tolist(), answer.units.tolist(), strict=True):
         node_id = order.instance.slots[k].node.node_id
-        rooms[order.order_rooms[node_id]] += 1
+        rooms[order.order_rooms[k]] += 1
         for line, count in zip(order.instance.lines, row, strict=True):
-            rooms[order.unit_rooms[node_id]] += count * line.pieces
+            rooms[order.unit_rooms[k]] += count * line.pieces
             for sku, each in line.parts if count else ():
                 cells[order.cells[node_id, sku]] += count * each
     return cells, rooms
@@ -254,10 +279,13 @@ def places(order: Whole, answer: Answer) -> tuple[Counter[int], Counter[int]]:
 
 def present_minor(order: Whole, plan: Plan) -> int | None:
     """What a plan costs by the slots it would open now; none where there is not each of them."""
-    slot_of = {(slot.node.node_id, slot.service): k for k, slot in enumerate(order.instance.slots)}
+    slot_of = {
+        (slot.node.node_id, slot.service, slot.work_on): k
+        for k, slot in enumerate(order.instance.slots)
+    }
     units: Assignment = {}
     for each in plan.fulfillments:
-        k = slot_of.get((each.node_id, each.service))
+        k = slot_of.get((each.node_id, each.service, each.work_on))
         if k is None or order.instance.slots[k].promise != each.promise:
             return None
         taken: Counter[str] = Counter()

@@ -118,6 +118,7 @@ def order_of(ground: Ground, each: Waited) -> Waiting:
         plan=plan_of(each),
         beside=each.beside,
         barred=each.barred,
+        released_at=each.works[0].order.release_at,
         prices=prices,
         surcharges=surcharges,
         capped=frozenset(stale) if rule and rule.surcharge_minor is None else frozenset(),

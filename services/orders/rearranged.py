@@ -1,6 +1,7 @@
 """Moves of an order before its release, explained and decided again from their own records."""
 
 import zlib
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import asyncpg
 import msgspec
 
 from routing.explain import Decision, explain, nodes_told
+from routing.plan import Fulfillment
 from routing.record import digest_of, expand
 from routing.voice import Voice, counted, listed
 from services.orders import rearranged_records, records
@@ -63,10 +65,7 @@ def told(known: Known, decision: Decision, voice: Voice) -> dict[str, Any]:
 
 def opening(move: Rearranged, decision: Decision, voice: Voice) -> list[str]:
     """Return what happened, before why: when, in which company, from where to where."""
-    seen, minor = move.seen, move.saving_minor
-    left = listed([voice.node(name) for name in dict.fromkeys(e.node_id for e in move.before)])
-    new = [each.node_id for each in decision.plan.fulfillments]
-    there = listed([voice.node(name) for name in dict.fromkeys(new)])
+    seen, minor, after = move.seen, move.saving_minor, decision.plan.fulfillments
     price = (
         f"which costs {voice.money(minor)} less"
         if minor >= 0
@@ -80,8 +79,31 @@ def opening(move: Rearranged, decision: Decision, voice: Voice) -> list[str]:
             f" all, and no other moves would save more than {voice.money(seen.bound_minor)} beyond."
         ),
         (
-            f"It went from {left} to {there}, {price}; nothing comes later than was promised, nor in"
-            " more parcels."
+            f"{went(move.before, after, voice)}, {price}; nothing comes later than was promised, nor"
+            " in more parcels."
         ),
+        *sooner(move.before, after),
         "Of what other orders left, this is its plan now.",
     ]
+
+
+def went(before: Sequence[Fulfillment], after: Sequence[Fulfillment], voice: Voice) -> str:
+    """Return where an order went, or on which other day the same nodes work on it."""
+    left, there = (
+        {each.node_id: voice.node(each.node_id) for each in own} for own in (before, after)
+    )
+    if left.keys() != there.keys():
+        return f"It went from {listed([*left.values()])} to {listed([*there.values()])}"
+    old, new = (sorted({each.work_on.isoformat() for each in own}) for own in (before, after))
+    how = (
+        f"is worked on {listed(new)} instead of {listed(old)}"
+        if old != new
+        else "is sent otherwise"
+    )
+    return f"It stays with {listed([*there.values()])} and {how}"
+
+
+def sooner(before: Sequence[Fulfillment], after: Sequence[Fulfillment]) -> list[str]:
+    """Return by how much the promise is better, where it is."""
+    old, new = (max(each.promise.latest for each in own) for own in (before, after))
+    return [f"The last of it is promised for {new} instead of {old}."] if new < old else []

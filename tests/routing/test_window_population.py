@@ -94,7 +94,11 @@ def asked(shop: Shop, number: int, chance: random.Random) -> Asked | None:
     prices, worth = own_prices(shop, chance)
     stock, _ = by_number(shop.left, Counter(), shop.numbers)
     basket = Basket(
-        now=small.NOW, lines=basket_lines, policy=policy, held=held(basket_lines, stock)
+        now=small.NOW,
+        lines=basket_lines,
+        policy=policy,
+        held=held(basket_lines, stock),
+        capacity=shop.full,
     )
     plan = plan_basket(terrain, basket, LIMIT_MS).plan
     if plan.shortfalls:
@@ -155,7 +159,7 @@ def population(seed: int) -> Population:
             now=small.NOW,
             orders=tuple(each.waiting for each in found),
             left=by_number(shop.left, Counter(), shop.numbers)[0],
-            room=limits(names, chance),
+            room=limits(names, chance, always=shop.full),
         ),
         left=Counter(shop.left),
         rules=Rules(
@@ -249,6 +253,22 @@ def test_the_record_of_a_move_names_the_feeds_that_were_too_old(
     assert told > 0
 
 
+def room_after(at: Population, plans: dict[str, Plan]) -> dict[tuple[str, date, str], int]:
+    """What is left of capacity once all plans are made."""
+    room: Counter[tuple[str, date, str]] = Counter(
+        {
+            (name, limit.work_on, limit.unit): limit.remaining
+            for name, own in at.window.room.items()
+            for limit in own
+        }
+    )
+    for order in at.orders:
+        room.update({k: n for k, n in work_of(order.waiting.plan).items() if k in room})
+    for plan in plans.values():
+        room.subtract({k: n for k, n in work_of(plan).items() if k in room})
+    return dict(room)
+
+
 def units(plan: Plan) -> Counter[tuple[str, str]]:
     """Units by line and sku."""
     sent: Counter[tuple[str, str]] = Counter()
@@ -323,18 +343,9 @@ def over(
 ) -> list[tuple[object, int]]:
     """What plans take together beyond what there is."""
     stock: Counter[tuple[str, str]] = Counter(there)
-    room: Counter[tuple[str, date, str]] = Counter(
-        {
-            (name, limit.work_on, limit.unit): limit.remaining
-            for name, own in at.window.room.items()
-            for limit in own
-        }
-    )
-    for order in at.orders:
-        room.update({k: n for k, n in work_of(order.waiting.plan).items() if k in room})
     for plan in plans.values():
         stock.subtract(taken_by(plan))
-        room.subtract({k: n for k, n in work_of(plan).items() if k in room})
+    room = room_after(at, plans)
     return [(key, n) for key, n in [*stock.items(), *room.items()] if n < 0]
 
 
@@ -350,5 +361,10 @@ def test_orders_without_stock_beside_their_plans_stay() -> None:
     empty = {
         sku: (numbers, np.zeros_like(counts)) for sku, (numbers, counts) in at.window.left.items()
     }
-    told = rearrange(msgspec.structs.replace(at.window, left=empty), Rules(moves_max=1))
+    full = {
+        name: tuple(msgspec.structs.replace(each, remaining=0) for each in own)
+        for name, own in at.window.room.items()
+    }
+    window = msgspec.structs.replace(at.window, left=empty, room=full)
+    told = rearrange(window, Rules(moves_max=1))
     assert told.groups == ()

@@ -7,7 +7,7 @@ their prices from the judge of single plans and from recursion over parcels.
 import itertools
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date, timedelta
 
 import msgspec
@@ -53,6 +53,8 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     worth: Counter[tuple[str, str]]
     surcharges: dict[str, int]
     policy: Policy
+    full: dict[str, tuple[Capacity, ...]]
+    """By node id: the dates on which nothing could be done when the orders came."""
 
 
 def world(seed: int, orders: int = 3, nodes: int = 4) -> World:
@@ -70,7 +72,7 @@ def world(seed: int, orders: int = 3, nodes: int = 4) -> World:
     # Somebody has brought a unit, or what an order left alone was taken back.
     names = [each.node_id for each in shop.nodes]
     shop.left.update({(chance.choice(names), chance.choice(SKUS)): 1 for _ in range(2)})
-    capacity = limits(names, chance)
+    capacity = limits(names, chance, always=shop.full)
     stock, prices = by_number(shop.left, shop.worth, shop.numbers)
     return World(
         window=Window(
@@ -106,7 +108,20 @@ def opened(chance: random.Random, nodes: int) -> Shop:
         worth=worth,
         surcharges={name: 70 for name in names if chance.random() < 0.15},
         policy=Policy(split_minor=chance.choice((0, 60, 250)), delay_minor=5),
+        full=put_off(names, chance),
     )
+
+
+def put_off(names: list[str], chance: random.Random) -> dict[str, tuple[Capacity, ...]]:
+    """Some nodes are full today, some tomorrow too."""
+    return {
+        name: tuple(
+            Capacity(work_on=small.TODAY + timedelta(days=day), remaining=0)
+            for day in range(chance.choice((1, 1, 2)))
+        )
+        for name in names
+        if chance.random() < 0.3
+    }
 
 
 def ordered(shop: Shop, place: Destination, order_id: str, chance: random.Random) -> Waiting:
@@ -118,6 +133,7 @@ def ordered(shop: Shop, place: Destination, order_id: str, chance: random.Random
         lines=asked,
         policy=shop.policy,
         held=held(asked, stock, prices),
+        capacity=shop.full,
         surcharges=shop.surcharges,
     )
     return Waiting(
@@ -175,8 +191,10 @@ def lines(chance: random.Random) -> tuple[Line, ...]:
     )
 
 
-def limits(names: list[str], chance: random.Random) -> dict[str, tuple[Capacity, ...]]:
-    """Capacity of some nodes on the dates of their work."""
+def limits(
+    names: list[str], chance: random.Random, always: Collection[str] = ()
+) -> dict[str, tuple[Capacity, ...]]:
+    """Capacity of some nodes on the dates of their work, of those that were full `always`."""
     return {
         name: tuple(
             Capacity(
@@ -184,10 +202,10 @@ def limits(names: list[str], chance: random.Random) -> dict[str, tuple[Capacity,
                 remaining=chance.choice((0, 0, 1, 2)),
                 unit=chance.choice(("orders", "units")),
             )
-            for day in range(2)
+            for day in range(chance.choice((2, 3)))
         )
         for name in names
-        if chance.random() < 0.3
+        if chance.random() < 0.3 or name in always
     }
 
 
@@ -326,7 +344,7 @@ def priced(at: World, number: int, plan: Plan) -> int:
     problem = problem_of(at, number)
     found = {
         (option.node.node_id, option.lane.service, option.work_on): option
-        for option in options(problem)
+        for option in options(problem, every_date=True)
         if option.lane is not None
     }
     loads = {}
@@ -361,16 +379,16 @@ def cost(at: World, waiting: Waiting, loads: dict[Option, dict[str, int]]) -> in
 def ways(at: World, number: int) -> Iterator[tuple[int, Taken, Counter[tuple[str, date, str]]]]:
     """Every plan of an order that keeps its promise: price, units and capacity it takes."""
     waiting = at.window.orders[number]
-    first = [
+    offered = [
         option
-        for option in options(problem_of(at, number))
+        for option in options(problem_of(at, number), every_date=True)
         if option.lane is not None and option.node.node_id not in waiting.barred
     ]
     limits = {line_id: dates[0] for line_id, dates in promised(waiting.plan).items()}
     handed = [
         list(
             itertools.combinations_with_replacement(
-                [option for option in first if option.latest <= limits[line.line_id]],
+                [option for option in offered if option.latest <= limits[line.line_id]],
                 line.quantity,
             )
         )
