@@ -8,10 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any
-from zoneinfo import available_timezones
 
 import msgspec
 from msgspec import Meta
+
+from services.time_zones import time_zones
 
 UNITS_MAX = 1_000_000_000
 """Units of one sku at one node, or in one supply. Sums of a million such rows still fit a bigint."""
@@ -19,7 +20,6 @@ MINOR_MAX = 1_000_000_000
 TEXT_MAX = 300
 SHOWN_MAX = 60
 """Characters of an unusable value that a reason quotes."""
-TIME_ZONES = available_timezones()
 
 CLOCK_SKEW = timedelta(minutes=5)
 """By how much the clock of who counted may be ahead of the database's."""
@@ -121,7 +121,7 @@ class NodeRow(
 
     def __post_init__(self) -> None:
         """Raise `ValueError` when the columns do not go together."""
-        if self.time_zone not in TIME_ZONES:
+        if self.time_zone not in time_zones():
             raise ValueError(
                 f"time_zone is '{self.time_zone}'; it must be an IANA name such as America/Chicago"
             )

@@ -2,7 +2,6 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
-from zoneinfo import available_timezones
 
 import msgspec
 from litestar.openapi.spec import OpenAPIType, Schema
@@ -11,6 +10,7 @@ from msgspec import Meta
 
 from inventory.tables import ANY
 from services.problems import Refused
+from services.time_zones import time_zones
 
 ID_LENGTH_MAX = 100
 UNITS_MAX = 1_000_000_000
@@ -97,12 +97,10 @@ Cursor = Annotated[
     ),
 ]
 
-TIME_ZONES = available_timezones()
-
 
 def check_time_zone(name: str) -> None:
     """Raise `ValueError`, which the caller of the API gets to see, unless the zone exists."""
-    if name not in TIME_ZONES:
+    if name not in time_zones():
         raise ValueError(f"{name!r} is no time zone; use an IANA name such as America/New_York")
 
 

@@ -8,6 +8,7 @@ worked out for each order from the stock of that moment.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from math import log
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -45,8 +46,9 @@ class Sales(NamedTuple):
     rate_max: float
 
 
+@cache
 def sales_table() -> Sales:
-    """Return the table that worths are looked up in.
+    """Return the table that worths are looked up in, made once, in half a second.
 
     The mean of the lesser of demand and units u is the sum over k = 1 … u of P(demand >= k). So a
     difference of two entries is the sum of the chances that the units between them are wanted.
@@ -54,9 +56,6 @@ def sales_table() -> Sales:
     made = tail_table(RATE_MAX, UNITS_MAX)
     sums = np.cumsum(made.chances, axis=1) - made.chances[:, :1]
     return Sales(sums, log(made.class_ratio), RATE_MIN, RATE_MAX)
-
-
-SALES = sales_table()
 
 
 @atomic
@@ -251,11 +250,13 @@ def chances_of(
 def warm() -> None:
     """Have the compiled function ready, so that no order waits for the compiler."""
     arrays = Slices().arrays
+    # Of the kind of the real table, which takes its time and is made when there are prices.
+    sales = Sales(np.zeros((2, 2)), 1.0, RATE_MIN, RATE_MAX)
     none, floats = np.zeros(0, np.int64), np.zeros(0, np.float32)
     seen_of(
         (arrays.bounds, arrays.cells),
         (np.zeros(1, np.int64), np.zeros(0, np.int32), floats, floats, np.zeros(0, np.int32)),
         (none, none),
         (none, none),
-        SALES,
+        sales,
     )

@@ -12,8 +12,9 @@ from inventory.view import StockView
 from services.database import Database
 from services.polling import Poll
 from services.prices import records
-from services.prices.book import Book, Parts, grouped, in_order, warm
+from services.prices.book import Book, Parts, grouped, in_order, sales_table, warm
 from services.prices.pages import read_page
+from services.prices.terms import tails
 
 PAGES_MAX = 4
 """Pages read at a time, so that orders get their turn in between."""
@@ -87,6 +88,8 @@ class PriceFollower:
             isolation="repeatable_read", readonly=True
         ) as connection:
             book = await read_book(connection, self.view)
+        # In a thread, and before the first order that is priced by them.
+        await asyncio.gather(*(asyncio.to_thread(table) for table in (sales_table, tails)))
         self.book = book
         known.labels("walk-in").set(book.records)
         known.labels("refusal").set(book.version.refusal_cells)

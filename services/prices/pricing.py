@@ -10,7 +10,7 @@ from inventory.slices import NODE, ON_HAND, PENDING, RESERVED, UNAVAILABLE, Ints
 from inventory.view import StockView
 from services.planning.network import Network
 from services.planning.playbook import Weights
-from services.prices.book import SALES, Book, Floats, chances_of, seen_of
+from services.prices.book import Book, Floats, chances_of, sales_table, seen_of
 from services.prices.pages import Item
 from services.prices.terms import (
     Cells,
@@ -87,7 +87,7 @@ class Pricing:
             (book.starts, book.nodes, book.per_day, book.days, book.orders_minor),
             (slots, np.array(asked.units, np.int64)),
             (asked.counts, asked.numbers),
-            SALES,
+            sales_table(),
         )
         items = [book.items.get(sku, UNKNOWN) for sku in asked.skus]
         values = [

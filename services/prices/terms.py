@@ -1,12 +1,13 @@
 """The price of a unit in its parts: who else may want it, and what else the merchant loses by it."""
 
 from datetime import date
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from inventory.slices import Ints
-from routing.prices import Floats, tail_table
+from routing.prices import Floats, TailTable, tail_table
 from routing.prices_chosen import blended_minor
 from routing.prices_opportunity import broken_run_minor, markdown_minor, stockout_minor
 from services.planning.playbook import Weights
@@ -18,7 +19,6 @@ WALK_IN, ORDERS, MARKDOWN, STOCKOUT, SIZES = "walk_in", "orders", "markdown", "s
 MARKDOWN_DAYS_MAX = 91
 """A markdown further away than a season is nothing that orders of today decide."""
 RATE_MAX, UNITS_MAX = 200.0, 200
-TAILS = tail_table(RATE_MAX, UNITS_MAX)
 
 Terms = dict[str, Ints]
 """By what they are for, the parts of the price of a unit of each cell; nothing of those that are 0."""
@@ -39,6 +39,12 @@ class Cells(NamedTuple):
     """`[P]`: of those, what the order would take."""
     stores: Ints
     """`[P]`: 1 where people walk in."""
+
+
+@cache
+def tails() -> TailTable:
+    """Return the table of chances that so many units sell, made once, in a quarter of a second."""
+    return tail_table(RATE_MAX, UNITS_MAX)
 
 
 def value_minor(item: Item, unit_price_minor: int, weights: Weights) -> float:
@@ -93,7 +99,8 @@ def left_chances(cells: Cells, days: int) -> Floats:
     """Return how likely a store still has the next unit in so many days: P(demand < units there)."""
     if not 0 < days <= MARKDOWN_DAYS_MAX:
         return np.zeros(len(cells.units))
-    sold = TAILS.at(TAILS.classes(cells.per_day * days), cells.units)
+    table = tails()
+    sold = table.at(table.classes(cells.per_day * days), cells.units)
     return np.where((cells.units > 0) & (cells.stores > 0), 1 - sold, 0.0)
 
 
