@@ -195,10 +195,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Recorded orders that stand for those to come; 0 leaves prices for orders to come out."""
     prices_periods: int = 4
     """Past periods that they are taken from, each priced by itself; the mean is the price."""
+    prices_steps: int = 20
+    """Steps in which those prices are moved, each a decision of every one of these orders."""
     prices_orders_s: int = 60
     """Time for finding those prices."""
-    prices_fast_orders_min: int = 20
-    """Orders of these that ask for a sku, from which on it has such a price."""
     prices_short_minor: int = 5_000
     """What a unit that an order goes without counts at most, where prices are learned."""
     prices_replay_periods: int = 4

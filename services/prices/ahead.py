@@ -1,14 +1,13 @@
 """What stock and capacity are worth to orders to come: the orders of late stand for them.
 
 A sample of the orders that came in as many days as pass until the next replenishment is decided
-again, all together, on the stock of now. What a unit more would save them is its price, see
-`routing.prices_ahead`; only skus that are asked often have one. That is done for several past
-periods, each by itself, and the mean is the price: those of one period are those of its accidents
-(a randomized linear program: Talluri and van Ryzin, Transportation Science 33, 1999).
+again, all together, on the stock of now and what is due. What a unit more would save them is its
+price, see `routing.prices_ahead`. That is done for several past periods, each by itself, and the mean
+is the price: those of one period are those of its accidents (a randomized linear program: Talluri and
+van Ryzin, Transportation Science 33, 1999).
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -93,7 +92,7 @@ async def look_ahead(settings: Settings, database: Database, now: datetime) -> P
     days = settings.prices_replenish_days
     periods = settings.prices_periods
     bounds = [now - timedelta(days=days * n) for n in range(periods, -1, -1)]
-    found = await read_samples(database, bounds, max(1, settings.prices_orders_max // periods))
+    found = await read_samples(database, bounds, settings.prices_orders_max)
 
     async def once(
         connection: asyncpg.Connection,
@@ -113,14 +112,18 @@ def priced(
     rows: Sequence[tuple[str, str, int, int]],
     rooms: Mapping[str, float],
 ) -> Prices:
-    """Return the mean prices of samples' skus at their records, and of nodes' places."""
+    """Return the mean prices of samples' skus at their records, and of nodes' places.
+
+    `rows` are node, sku, units free now and units that are due; `rooms` are by node the fulfillments
+    that it can make, where there is a limit.
+    """
     samples = [sample for sample in found.samples if sample.orders]
     if not samples:
         return NOTHING
     index: dict[Cell, int] = {(row[0], row[1]): n for n, row in enumerate(rows)}
     units = np.array([[row[2], row[3]] for row in rows], np.int64).reshape(-1, 2)
-    fast = fast_cells(samples, index, settings.prices_fast_orders_min)
-    shelves = Shelves(index, units[:, 0], units.clip(0).sum(axis=1).astype(float), fast, rooms)
+    there = units.clip(0).sum(axis=1)
+    shelves = Shelves(index, there, settings.prices_short_minor, rooms)
     limit_s = settings.prices_orders_s / len(samples)
     solved = [solve(settings, sample, shelves, found.numbers, limit_s) for sample in samples]
     worth = np.rint(np.mean([each.worth_minor for each in solved], axis=0)).astype(np.int64)
@@ -152,7 +155,7 @@ def solve(
         Coming(decidable(order, by_sku, settings.prices_short_minor), sample.each)
         for order in sample.orders
     ]
-    return prices_ahead(coming, shelves, limit_s)
+    return prices_ahead(coming, shelves, settings.prices_steps, limit_s)
 
 
 def decidable(
@@ -169,27 +172,20 @@ def decidable(
     return ready(order.terrain, order.asked._replace(policy=bounded), by_sku)
 
 
-def fast_cells(samples: Sequence[Sample], index: Mapping[Cell, int], orders_min: int) -> np.ndarray:
-    """Return which cells are of skus that enough orders of some samples ask for."""
-    asked = Counter(
-        sku
-        for sample in samples
-        for order in sample.orders
-        for sku in {line.sku for line in order.asked.lines}
-    )
-    fast = [asked[sku] >= orders_min for _, sku in index]
-    return np.array(fast, np.bool_).reshape(-1)
+async def read_samples(database: Database, bounds: Sequence[datetime], orders_max: int) -> Samples:
+    """Return samples of the periods between bounds that follow each other, of as many orders each.
 
-
-async def read_samples(database: Database, bounds: Sequence[datetime], limit: int) -> Samples:
-    """Return samples of the periods between bounds that follow each other, of `limit` orders each."""
+    All together they have at most `orders_max`; periods without orders leave theirs to the others.
+    """
 
     async def once(connection: asyncpg.Connection) -> tuple[list[Kept], dict[bytes, bytes]]:
-        kept = []
-        for since, until in pairwise(bounds):
-            in_all = await records.count_decided(connection, since, until)
-            rows = await records.read_decided(connection, since, until, limit)
-            kept.append(Kept(since, in_all, rows))
+        periods = [*pairwise(bounds)]
+        counts = [await records.count_decided(connection, *period) for period in periods]
+        limit = max(1, orders_max // max(1, sum(count > 0 for count in counts)))
+        kept = [
+            Kept(period[0], count, await records.read_decided(connection, *period, limit))
+            for period, count in zip(periods, counts, strict=True)
+        ]
         digests = {digest_of(record) for each in kept for _, record in each.rows}
         return kept, await records.read_terrains(connection, sorted(digests)[:TERRAINS_MAX])
 

@@ -19,7 +19,7 @@ from routing.prices_ahead import Shelves
 from routing.prices_replay import Believed, Flows, Period, Weighed, chosen_weights
 from services.database import Database
 from services.prices import demand, order_records, records
-from services.prices.ahead import Sample, Samples, decidable, fast_cells, read_samples, solve
+from services.prices.ahead import Sample, Samples, decidable, read_samples, solve
 from services.prices.demand import Cells, Span
 from services.prices.order_records import Flow
 from services.prices.records import CellsRow, StoreRow
@@ -59,8 +59,7 @@ async def choose(
     if not periods or not settings.prices_orders_max:
         return None
     bounds = [now - timedelta(days=days * n) for n in range(periods + 1, -1, -1)]
-    limit = max(1, settings.prices_orders_max // periods)
-    samples = await read_samples(database, bounds, limit)
+    samples = await read_samples(database, bounds, settings.prices_orders_max)
     if sum(len(each.orders) for each in samples.samples[1:]) < settings.prices_replay_orders_min:
         return None
     history = await patiently(
@@ -108,13 +107,7 @@ def weigh(settings: Settings, history: History, bounds: Sequence[datetime]) -> W
     periods = []
     for n in range(1, len(samples)):
         opening = opening_of(history.flows, index, free, bounds[n])
-        shelves = Shelves(
-            index,
-            opening,
-            opening.astype(float),
-            fast_cells([samples[n - 1]], index, settings.prices_fast_orders_min),
-            {},
-        )
+        shelves = Shelves(index, opening, settings.prices_short_minor, {})
         limit_s = settings.prices_orders_s / len(samples)
         ahead = solve(settings, samples[n - 1], shelves, history.samples.numbers, limit_s)
         believed = Believed(wanted, values, ahead.worth_minor)

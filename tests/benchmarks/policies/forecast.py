@@ -7,11 +7,12 @@ import numpy as np
 
 from routing.prices import TailTable, tail_table
 from routing.prices_chosen import blended_minor
-from routing.prices_duals import Way
 from routing.prices_learned import learned_rates
+from routing.prices_stepwise import Stepping
 from tests.benchmarks.policies.exact import Asked
-from tests.benchmarks.policies.hindsight import Demand, priced
+from tests.benchmarks.policies.hindsight import REACH, Demand, priced
 from tests.benchmarks.policies.kinds import Kind, duals_of
+from tests.benchmarks.policies.program import Way
 from tests.benchmarks.policies.simulate import Past, Running
 from tests.benchmarks.policies.world import Floats, Ints, Network
 
@@ -88,10 +89,14 @@ class Rationing:
         """Chances are looked up for each order and never grow old."""
 
     def worth_minor(self, running: Running, asked: Asked, at_days: float) -> Floats:
-        """Chance x value, by the units of the moment and the days to the next replenishment."""
+        """Chance x value + (1 - chance) x dual, by the units and the days left of the moment."""
         chances = self.chances(running, asked, at_days)
         value: Ints = running.network.value_minor[asked.skus][:, None]
-        return blended_minor(value, chances, np.zeros(chances.shape)).astype(float)
+        return blended_minor(value, chances, self.duals(asked.skus)).astype(float)
+
+    def duals(self, skus: Ints) -> Floats:
+        """`[I, N]` or to broadcast: what units are worth to orders to come, here nothing."""
+        return np.zeros((len(skus), 1))
 
     def chances(self, running: Running, asked: Asked, at_days: float) -> Floats:
         """`[I, N]`: that walk-ins will want the last unit, times the weight, at most 1."""
@@ -138,21 +143,22 @@ class Blend(Rationing):
             self.worth = solved.prices_minor.reshape(running.stock.shape)
             self.surcharge, self.ways = np.zeros(running.room.shape), solved.ways
         elif day % max(1, running.days // RENEWALS) == 0:
-            limits, value = (running.stock, running.room), running.network.value_minor
+            limits = running.stock, running.room
+            # Walk-ins have no part here, so what they would lose has none.
+            value = np.zeros(len(running.stock), np.int64)
+            stepping = Stepping(STEPS, REACH)
             before = self.found if day else [None] * len(self.demands)
             solutions = [
-                priced(running.table, value, from_day(demand, day), limits, STEPS, first)
+                priced(running.table, value, from_day(demand, day), limits, stepping, first)
                 for demand, first in zip(self.demands, before, strict=True)
             ]
             self.found = [(each.worth, each.surcharge) for each in solutions]
             self.worth = np.mean([worth for worth, _ in self.found], axis=0)
             self.surcharge = np.mean([surcharge for _, surcharge in self.found], axis=0)
 
-    def worth_minor(self, running: Running, asked: Asked, at_days: float) -> Floats:
-        """Chance x value + (1 - chance) x dual."""
-        chances = self.chances(running, asked, at_days)
-        value: Ints = running.network.value_minor[asked.skus][:, None]
-        return blended_minor(value, chances, self.worth[asked.skus]).astype(float)
+    def duals(self, skus: Ints) -> Floats:
+        """Those of the last renewal."""
+        return self.worth[skus]
 
     def surcharge_minor(self, _running: Running) -> Floats:
         """The duals of capacity."""

@@ -1,37 +1,22 @@
 """What a period costs at least, for somebody who knows everything that will be asked.
 
-Stock and capacity are given prices, and each order and each walk-in then chooses for itself:
-
-    sum over orders of the cheapest plan in money and prices
-    + sum over walk-ins of min(price of the unit, what it costs to lose them)
-    - sum of price x stock - sum of price x capacity
-
-is at most the cost of any plan that keeps to stock and capacity, whatever the prices, in whatever
-order things happen (Lagrangian relaxation). Hindsight may refuse anybody. Prices move along what is
-taken too much. The plans of all steps, averaged with falling weights, come near to a solution of the
-linear program (the volume algorithm, Barahona and Anbil, Mathematical Programming 87, 2000), so
-besides the bound there is an estimate from above, and the distance tells whether prices have settled.
+The bound of `routing.prices_stepwise`, whatever the prices and in whatever order things happen.
+Hindsight may refuse anybody. The cheapest plan of each order is looked for among all of them
+(`exact.cheapest`), at prices of units by node and of parcels by node and day.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from routing.prices_stepwise import Chosen, Prices, Shared, Stepping, stepwise
 from tests.benchmarks.policies.exact import Asked, State, Table, cheapest, compiled, money
 from tests.benchmarks.policies.simulate import begin
 from tests.benchmarks.policies.world import UNLIMITED, Events, Floats, Ints, Network, Period, online
 
 STEPS_MAX = 60
-AVERAGED = 0.1
-"""Weight of the newest plans in the average, at least."""
 REACH = 80.0
-"""Minor units by which a price moves when it first moves; later ones are shorter, each divided by
-the root of the sum of squares of all slopes of its own (Duchi, Hazan and Singer, Journal of Machine
-Learning Research 12, 2011)."""
-CLOSER = 3.0
-"""In the last third steps are so much shorter and begin at the best prices found."""
-SENT_MINOR = 1_000
-"""What a parcel beyond capacity is taken to cost in the estimate from above."""
+"""Minor units by which a price moves when it first moves."""
 
 
 class Hindsight(NamedTuple):
@@ -66,17 +51,6 @@ class Demand(NamedTuple):
     """`[S, N]`"""
 
 
-class Chosen(NamedTuple):
-    """What all choose at some prices."""
-
-    bound_minor: float
-    money_minor: float
-    stock: Floats
-    """`[S, N]`: units taken."""
-    room: Floats
-    """`[N, D]`: parcels sent."""
-
-
 def demand_of(events: Events, skus: int, nodes: int) -> Demand:
     """The demand of a period, each order once."""
     orders = online(events)
@@ -101,7 +75,11 @@ def hindsight(network: Network, period: Period, days: int, steps_max: int = STEP
     running = begin(network, period, days)
     demand = demand_of(period.events, *period.stock.shape)
     return priced(
-        running.table, network.value_minor, demand, (running.stock, running.room), steps_max
+        running.table,
+        network.value_minor,
+        demand,
+        (running.stock, running.room),
+        Stepping(steps_max, REACH),
     )
 
 
@@ -110,100 +88,24 @@ def priced(
     value_minor: Ints,
     demand: Demand,
     limits: tuple[Ints, Ints],
-    steps_max: int,
+    stepping: Stepping,
     first: tuple[Floats, Floats] | None = None,
 ) -> Hindsight:
     """Bound and prices of a demand against stock `[S, N]` and capacity `[N, D]`."""
     stock, room = limits
-    finite = room < UNLIMITED // 2
-    value = value_minor.astype(float)[:, None]
-    most = np.maximum(value, table.shortage_minor)
-    if first is None:
-        # A unit that walk-ins want at least as many of as there are is worth what they lose.
-        wanted = demand.walk_ins >= np.maximum(stock, 1)
-        first = np.where(wanted, value, 0.0), np.zeros(room.shape)
-    prices = best = first
-    found = mean = chosen(table, value, demand, (stock, room), prices)
-    bound, estimate = found.bound_minor, np.inf
-    past = [np.full(each.shape, 1e-9) for each in prices]
-    for step in range(steps_max):
-        if step == steps_max * 2 // 3:
-            prices, found = best, chosen(table, value, demand, (stock, room), best)
-            past = [each * CLOSER**2 for each in past]
-        over = found.stock - stock, np.where(finite, found.room - room, 0.0)
-        prices = moved(prices, over, past, (value, most))
-        found = chosen(table, value, demand, (stock, room), prices)
-        mean = averaged(mean, found, step)
-        estimate = min(estimate, _estimate(table, mean, value, demand, (stock, room)))
-        if found.bound_minor > bound:
-            bound, best = found.bound_minor, prices
-    return Hindsight(bound, estimate, best[0], best[1])
-
-
-def moved(
-    prices: tuple[Floats, Floats],
-    over: tuple[Floats, Floats],
-    past: list[Floats],
-    kinks: tuple[Floats, Floats],
-) -> tuple[Floats, Floats]:
-    """Prices after a step along what is taken too much; `past` sums its squares, see `REACH`."""
-    value, most = kinks
-    made = []
-    for price, slope, squares in zip(prices, over, past, strict=True):
-        up = np.where((slope < 0) & (price <= 0), 0, slope)
-        np.add(squares, up**2, out=squares)
-        made.append(np.maximum(0, price + REACH * up / np.sqrt(squares)))
-    # At the value of a walk-in the bound has a kink, where many prices belong.
-    crossed = (made[0] - value) * (prices[0] - value) < 0
-    return np.where(crossed, value, np.minimum(made[0], most)), made[1]
-
-
-def _estimate(
-    table: Table, mean: Chosen, value: Floats, demand: Demand, limits: tuple[Ints, Ints]
-) -> float:
-    """What the averaged plans cost with what they take too much: walk-ins are refused first."""
-    over, sent = (mean.stock - limits[0]).clip(0), (mean.room - limits[1]).clip(0)
-    refused = np.minimum(over, demand.walk_ins)
-    short = float((over - refused).sum()) * table.shortage_minor
-    return (
-        mean.money_minor + float((refused * value).sum()) + short + float(sent.sum()) * SENT_MINOR
+    shared = Shared(
+        stock.astype(float),
+        np.where(room < UNLIMITED // 2, room, np.inf),
+        demand.walk_ins,
+        value_minor.astype(float)[:, None],
+        table.shortage_minor,
     )
 
+    def propose(prices: Prices) -> Chosen:
+        return Chosen(*_orders(table, demand, limits, (prices.stock, prices.room)))
 
-def averaged(mean: Chosen, found: Chosen, step: int) -> Chosen:
-    """The average of all plans, the newest counting most; the first are soon forgotten."""
-    new = max(AVERAGED, 1 / (step + 1))
-    keep = 1 - new
-    return Chosen(
-        found.bound_minor,
-        keep * mean.money_minor + new * found.money_minor,
-        keep * mean.stock + new * found.stock,
-        keep * mean.room + new * found.room,
-    )
-
-
-def chosen(
-    table: Table,
-    value: Floats,
-    demand: Demand,
-    limits: tuple[Ints, Ints],
-    prices: tuple[Floats, Floats],
-) -> Chosen:
-    """What all choose, and the bound that follows."""
-    stock, room = limits
-    worth, surcharge = prices
-    paid, spent, taken, sent = _orders(table, demand, (stock, room), prices)
-    # At the very price of losing them walk-ins are indifferent and take what orders leave.
-    served = np.where(worth < value, demand.walk_ins, 0.0)
-    served = np.where(worth == value, np.clip(stock - taken, 0, demand.walk_ins), served)
-    walked = np.minimum(value, worth) * demand.walk_ins
-    dual = float((worth * stock).sum() + (surcharge * np.where(surcharge > 0, room, 0)).sum())
-    return Chosen(
-        paid + float(walked.sum()) - dual,
-        spent + float((value * (demand.walk_ins - served)).sum()),
-        taken + served,
-        sent,
-    )
+    found = stepwise(propose, shared, stepping, None if first is None else Prices(*first))
+    return Hindsight(found.bound_minor, found.estimate_minor, found.prices.stock, found.prices.room)
 
 
 @compiled

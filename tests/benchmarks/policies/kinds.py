@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from routing.prices_duals import Duals, Way, whole_order_duals
 from routing.prices_learned import learned_rates
 from tests.benchmarks.policies.exact import Asked, State, Table, cheapest, money
 from tests.benchmarks.policies.hindsight import Demand
+from tests.benchmarks.policies.program import Duals, Way, whole_order_duals
 from tests.benchmarks.policies.world import Floats, Ints
 
 Kind = tuple[int, tuple[int, ...]]

@@ -24,6 +24,7 @@ from tests.benchmarks.policies.kinds import Kind, counted, duals_of, expected
 from tests.benchmarks.policies.omni import WORLDS, omni_world
 from tests.benchmarks.policies.optimizer import Optimizer
 from tests.benchmarks.policies.policies import Exact, Rule
+from tests.benchmarks.policies.shipped import Shipped
 from tests.benchmarks.policies.simulate import (
     Outcome,
     Policy,
@@ -58,6 +59,9 @@ NOT_SETTLED = 1e9
 """In place of a distance from above where none is known."""
 BOUND_GAP = 1e-5
 MYOPIC, BEST, TOLD = "optimum", "prices, learned", "prices, told"
+SHIPPED, SHIPPED_TOLD = "service, learned", "service, told"
+SERVED = {"omni", "towns", "online", "jasin-sinha", "traps"}
+"""Worlds in which prices as the service finds them are run beside the benchmark's."""
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -93,6 +97,7 @@ def names_of(world: str) -> list[str]:
     found = ["nearest", "fewest splits", MYOPIC]
     found += ["rationing, learned"] * (world in {"omni", "towns", "peak"})
     found += [BEST] + [TOLD] * (world in TELLING)
+    found += [SHIPPED] * (world in SERVED) + [SHIPPED_TOLD] * (world in TELLING - RECURRING)
     return found + ["window", "window at prices", "window, prices, learned"] * (world in WINDOWED)
 
 
@@ -122,6 +127,8 @@ def policies(world: World) -> dict[str, Callable[[], Policy]]:
         "rationing, learned": lambda: Optimizer(world.network, rationing),
         BEST: lambda: Optimizer(world.network, known.prices()),
         TOLD: lambda: Optimizer(world.network, told_truly(world, known).prices()),
+        SHIPPED: lambda: Optimizer(world.network, shipped(world, known)),
+        SHIPPED_TOLD: lambda: Optimizer(world.network, shipped(world, told_truly(world, known))),
         "window": lambda: Joint(world.network, Free()),
         "window at prices": lambda: Joint(world.network, Free(), known.prices()),
         "window, prices, learned": lambda: Joint(world.network, known.prices()),
@@ -161,6 +168,12 @@ def forecast(world: World, past: tuple[Period, ...]) -> Forecast:
         }
         weight = chosen_weight({0.0: free, **costs})
     return Forecast(learned(world.network, known), weight, demands[-SCENARIOS:], {})
+
+
+def shipped(world: World, known: Forecast) -> Shipped:
+    """What the service says by the same books; it knows no kinds of orders."""
+    past = (demand_of(each.events, *each.stock.shape) for each in world.past[-SCENARIOS:])
+    return Shipped(world.network, known.belief, known.weight, known.demands or tuple(past))
 
 
 def told_truly(world: World, known: Forecast) -> Forecast:

@@ -28,7 +28,6 @@ BOTH = (("MUG", 1), ("LAMP", 1))
 def tried(settings: Settings, **changes: Any) -> Settings:
     """Return settings by which a handful of orders is enough to learn from."""
     few: dict[str, Any] = {
-        "prices_fast_orders_min": 3,
         "prices_replay_periods": 1,
         "prices_replay_orders_min": 1,
     }

@@ -1,4 +1,4 @@
-"""Prices of stock and capacity for fast movers: what one unit more would save the orders to come.
+"""What few kinds of orders cost at least, and at which prices: a linear program of whole orders.
 
 The orders expected until the next replenishment are taken as a fluid: so many of each kind, each
 fulfilled in whole ways (a node or several for the whole basket), as the stock and the capacity
