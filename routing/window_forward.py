@@ -15,7 +15,7 @@ from routing.later import LATER_DATES_MAX
 from routing.window_choice import take
 from routing.window_ground import Column
 from routing.window_orders import Order, column_of
-from routing.window_pricing import Answer, cost_minor
+from routing.window_pricing import Answer, cost_of
 
 __all__ = ["forward"]
 
@@ -119,7 +119,10 @@ def _fits(slots: _Slots, slot: int, units: Ints, left: Ints, *, opens: bool) -> 
 def _minor(order: Order, slots: Ints, units: Ints) -> int:
     """What a plan costs, as an answer tells it."""
     if order.choices is not None:
-        return cost_minor(order.choices, slots, units)
+        own = order.choices
+        free = np.zeros(int(own.cells.max(initial=0)) + 1, np.int64)
+        last = max(int(own.order_rooms.max(initial=0)), int(own.unit_rooms.max(initial=0)))
+        return int(cost_of(own, slots, units, free, np.zeros(last + 1, np.int64))[0])
     if order.whole is None:
         raise ValueError(f"order {order.waiting.order_id} has no choices")
     sent = {

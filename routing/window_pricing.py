@@ -16,7 +16,7 @@ import numpy as np
 from routing.compiled import compiled
 from routing.grid import Ints
 
-__all__ = ["NEVER", "SUMS_MAX", "Answer", "Choices", "cost_minor", "priced", "sums"]
+__all__ = ["NEVER", "SUMS_MAX", "Answer", "Choices", "cost_of", "priced", "sums"]
 
 SUMS_MAX = 400_000
 """Most sums of two states for an order to be looked at, some nanoseconds each and time of asking."""
@@ -122,13 +122,13 @@ def priced(choices: Choices, worth: Ints, rooms: Ints) -> Answer:
             continue
         collision = _collision(choices, slots, units)
         if collision < 0:
-            minor, paid = _cost(choices, slots, units, worth, rooms)
+            minor, paid = cost_of(choices, slots, units, worth, rooms)
             floor = min(floor, total)
             if paid < best.paid:
                 best = Answer(NEVER, minor, paid, slots, units)
             continue
         if collision in part.slots:
-            # Of slots that take too much together one is open still: those laid down fit.
+            # Those laid down fit, so another one of the node takes too much.
             same = choices.nodes[slots] == choices.nodes[collision]
             collision = next(k for k in slots[same].tolist() if k not in part.slots)
         for each in _ways(part, collision, choices, fixed[1].sum(axis=0)):
@@ -167,7 +167,7 @@ def _priced(choices: Choices, worth: Ints, rooms: Ints) -> tuple[int, int, int, 
         least, slots, units = _parted(choices, choices.most, fixed, worth, rooms)
     if least >= NEVER or _collision(choices, slots, units) >= 0:
         return least, NEVER, NEVER, slots, units
-    minor, paid = _cost(choices, slots, units, worth, rooms)
+    minor, paid = cost_of(choices, slots, units, worth, rooms)
     return least, minor, paid, slots, units
 
 
@@ -199,13 +199,6 @@ def _parted(
         return NEVER, opened[:0], sent[:0]
     slots, units = _merged(np.concatenate((opened, slots)), np.concatenate((sent, digits[states])))
     return paid + least, slots, units
-
-
-def cost_minor(choices: Choices, slots: Ints, units: Ints) -> int:
-    """What parcels of these units `[n, I]` cost at their own prices."""
-    free = np.zeros(int(choices.cells.max(initial=0)) + 1, np.int64)
-    last = max(int(choices.order_rooms.max(initial=0)), int(choices.unit_rooms.max(initial=0)))
-    return int(_cost(choices, slots, units, free, np.zeros(last + 1, np.int64))[0])
 
 
 @compiled
@@ -376,16 +369,17 @@ def _collision(choices: Choices, slots: Ints, units: Ints) -> int:
         for n in range(len(slots)):
             if n and choices.nodes[slots[n]] != choices.nodes[slots[n - 1]]:
                 taken = 0
-            taken += units[n, i]
-            if units[n, i] > choices.most[slots[n], i]:
-                return int(slots[n])
-            if units[n, i] and taken > choices.there[slots[n], i]:
-                return int(slots[n])
+            k, own = slots[n], units[n, i]
+            taken += own
+            if own and (own > choices.most[k, i] or taken > choices.there[k, i]):
+                return int(k)
     return -1
 
 
 @compiled
-def _cost(choices: Choices, slots: Ints, units: Ints, worth: Ints, rooms: Ints) -> tuple[int, int]:
+def cost_of(
+    choices: Choices, slots: Ints, units: Ints, worth: Ints, rooms: Ints
+) -> tuple[int, int]:
     """What parcels cost at their own prices, and with those asked."""
     total = asked = 0
     waits = np.zeros(len(choices.wanted), np.int64)

@@ -70,24 +70,37 @@ async def read_rooms(
 ) -> dict[tuple[str, date], tuple[Literal["orders", "units"], int]]:
     """Return by limited node and work date what some allocations could have had of its capacity.
 
-    Of so many dates from the one before `day` on: what is free now, what these allocations hold and
-    what those made since `until` do. A maximum that was changed since counts as it is now.
+    Of so many dates from the one before `day` on: the maximum as it is now, less the work of all
+    other orders as it stood at `until`, wherever it went since. Units of that work which were lost
+    since count as room, as counters have no dates; so do holds that were not firm.
     """
     rows = await connection.fetch(
         """
         SELECT n.node_id, d.work_on, coalesce(c.unit, n.capacity_unit) AS unit,
-               coalesce(c.maximum - c.used, n.capacity_maximum) + coalesce(h.quantity, 0) AS room
+               coalesce(c.maximum, n.capacity_maximum)
+               - coalesce(CASE coalesce(c.unit, n.capacity_unit)
+                          WHEN 'orders' THEN w.orders ELSE w.units END, 0) AS room
         FROM node n
         CROSS JOIN (SELECT $1::date - 1 + generate_series(0, $3::int) AS work_on) AS d
         LEFT JOIN capacity c
             ON c.node_id = n.node_id AND c.work_on = d.work_on AND c.slot = 'day'
         LEFT JOIN (
-            SELECT h.node_id, h.work_on, sum(h.quantity) AS quantity
-            FROM capacity_hold h JOIN allocation a ON a.allocation_id = h.holder_id
-            WHERE h.active AND h.slot = 'day' AND h.work_on >= $1::date - 1
-              AND (a.created_at >= $2 OR h.holder_id = ANY ($4::uuid[]))
+            SELECT h.node_id, h.work_on, count(*) AS orders, sum(l.units) AS units
+            FROM capacity_hold h
+            JOIN fulfillment_order f ON f.allocation_id = h.holder_id
+                AND f.node_id = h.node_id AND f.work_on = h.work_on
+            CROSS JOIN LATERAL (
+                SELECT sum(quantity - rejected - cancelled) AS units,
+                       sum(shipped + collected) AS gone
+                FROM fulfillment_line l
+                WHERE l.order_id = f.order_id
+                  AND l.fulfillment_order_id = f.fulfillment_order_id
+            ) AS l
+            WHERE h.slot = 'day' AND h.work_on >= $1::date - 1 AND f.created_at < $2
+              AND (f.ended_at IS NULL OR f.ended_at >= $2 OR l.gone > 0)
+              AND h.holder_id <> ALL ($4::uuid[])
             GROUP BY h.node_id, h.work_on
-        ) AS h ON h.node_id = n.node_id AND h.work_on = d.work_on
+        ) AS w ON w.node_id = n.node_id AND w.work_on = d.work_on
         WHERE coalesce(c.maximum, n.capacity_maximum) IS NOT NULL
         """,
         day,

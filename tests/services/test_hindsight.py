@@ -2,15 +2,20 @@
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from inventory.ledger import record
 from services.database import Database
 from services.fulfillment.hindsight import look_back, look_back_on_day
+from services.fulfillment.hindsight_records import read_rooms
+from services.records import database_now
 from services.settings import Settings
 from tests.inventory.world import moved
 from tests.services.caller import Caller, basket
+from tests.services.fulfillment.rejection_calls import reject
+from tests.services.fulfillment.work_calls import confirmed, work_id
 
 EAST = {"country": "US", "postal_code": "10001"}
 WEST = {"country": "US", "postal_code": "90001"}
@@ -95,6 +100,42 @@ async def test_capacity_that_was_short_counts_in_hindsight(
     (day,) = await figures(caller)
     assert day["cost_minor"] == first + second
     assert 2 * first < day["bound_minor"] <= first + second
+
+
+async def test_capacity_is_counted_as_it_stood_at_the_end_of_the_day(
+    caller: Caller, database: Database
+) -> None:
+    """What is rejected, moved or ordered in the night changes nothing of the day before."""
+    default = {"unit": "orders", "maximum": 5}
+    for node_id in ("WH-EAST", "WH-WEST"):
+        await caller.put(f"/v1/nodes/{node_id}/capacity", {"default": default})
+    await caller.catch_up()
+    moving = await work_id(caller, basket("order-1", ("LAMP", 1), destination=EAST))
+    ending = await confirmed(caller, basket("order-2", ("LAMP", 1), destination=EAST))
+    own = await confirmed(caller, basket("order-3", ("LAMP", 1), destination=EAST))
+    async with database.connect() as connection:
+        midnight = await database_now(connection)
+    before = await used(database, midnight, own)
+    assert sorted(before.values()) == [2]
+    await reject(caller, moving)
+    await caller.post(f"/v1/allocations/{ending['allocation_id']}/cancel")
+    await firm(caller, "order-4", WEST)
+    assert await used(database, midnight, own) == before
+    async with database.connect() as connection:
+        morning = await database_now(connection)
+    after = await used(database, morning, own)
+    assert sorted(after.values()) in ([2], [1, 1])
+    assert {node_id for node_id, _ in after} == {"WH-WEST"}
+
+
+async def used(
+    database: Database, until: datetime, own: dict[str, Any]
+) -> dict[tuple[str, date], int]:
+    """Return by node and work date how much of five others had taken at an instant."""
+    holders = [UUID(own["allocation_id"])]
+    async with database.connect() as connection:
+        rooms = await read_rooms(connection, today(), until, 10, holders)
+    return {place: 5 - room for place, (_, room) in rooms.items() if room != 5}
 
 
 async def test_a_day_is_looked_back_on_once_and_an_empty_one_is_not_kept(
