@@ -5,7 +5,7 @@ sum to at least the weight. V is subadditive by construction (the union of two m
 sum of two weights), which is what makes merging shipments and dominance pruning exact.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import lru_cache
@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing.bundles import Bundle
+from routing.compiled import compiled
 from routing.plan import Cost
 from routing.problem import Bracket, Line, Node, Policy, Stock
 from routing.promise import line_days
+
+Ints = NDArray[np.int64]
 
 PARCELS_MAX = 2_000
 """Most parcels one shipment may need; `validate` refuses heavier orders."""
@@ -58,43 +61,57 @@ def parcel_steps(brackets: tuple[Bracket, ...], weight_grams: int) -> Steps:
 
 @lru_cache(maxsize=4096)
 def _steps(brackets: tuple[Bracket, ...], span_grams: int) -> Steps:
-    """Extend the staircase step by step: the price of one gram more, then its furthest weight."""
     parcels = sorted((b.price_minor, b.weight_grams_max) for b in brackets)
     if parcels[0][0] == 0:
         return NO_PARCEL
-    weights, prices = [0], [0]
-    while weights[-1] < span_grams:
-        gram = weights[-1] + 1
-        price = min(
-            p + prices[bisect_left(weights, max(0, gram - weight))] for p, weight in parcels
-        )
-        reach = max(
-            weight + weights[bisect_right(prices, price - p) - 1]
-            for p, weight in parcels
-            if p <= price
-        )
-        weights.append(reach)
-        prices.append(price)
-    return Steps(tuple(weights[1:]), tuple(prices[1:]), tuple((w, p) for p, w in parcels))
+    minor, grams = np.array(parcels, np.int64).T
+    weights, prices = _staircase(minor.copy(), grams.copy(), span_grams)
+    return Steps(tuple(weights.tolist()), tuple(prices.tolist()), tuple((w, p) for p, w in parcels))
 
 
-def saving_min(steps: Sequence[Steps], weight_grams: int) -> NDArray[np.int64]:
+@compiled
+def _staircase(minor: Ints, grams: Ints, span_grams: int) -> tuple[Ints, Ints]:
+    """Extend the staircase step by step: the price of one gram more, then its furthest weight.
+
+    `minor` and `grams` `[B]` are the parcels by price. As weights and prices rise, so do the steps
+    that what is left is looked up at, so each is found from where the one before was.
+    """
+    weights, prices = np.zeros(1024, np.int64), np.zeros(1024, np.int64)
+    rests, reached = np.zeros(len(minor), np.int64), np.zeros(len(minor), np.int64)
+    last = 0
+    while weights[last] < span_grams:
+        gram, price, reach = weights[last] + 1, np.int64(2**62), np.int64(0)
+        for b in range(len(minor)):
+            while weights[rests[b]] < gram - grams[b]:
+                rests[b] += 1
+            price = min(price, minor[b] + prices[rests[b]])
+        for b in range(len(minor)):
+            if minor[b] <= price:
+                while reached[b] < last and prices[reached[b] + 1] <= price - minor[b]:
+                    reached[b] += 1
+                reach = max(reach, grams[b] + weights[reached[b]])
+        last += 1
+        if last == len(weights):
+            weights = np.concatenate((weights, np.zeros(last, np.int64)))
+            prices = np.concatenate((prices, np.zeros(last, np.int64)))
+        weights[last], prices[last] = reach, price
+    return weights[1 : last + 1].copy(), prices[1 : last + 1].copy()
+
+
+def saving_min(steps: Sequence[Steps], weight_grams: int) -> Ints:
     """`[a, b]`: the least that sending by staircase b saves over a, at any weight of the span.
 
     Negative where b is dearer at some weight from 1 to `weight_grams`.
     """
-    limits = {weight for step in steps for weight in step.weights_grams if weight < weight_grams}
-    grid = np.array(sorted({1} | {weight + 1 for weight in limits}), np.int64)
-    prices = np.array(
-        [
-            np.array(step.prices_minor, np.int64)[
-                np.searchsorted(np.array(step.weights_grams, np.int64), grid)
-            ]
-            for step in steps
-        ]
-    )
-    saving: NDArray[np.int64] = (prices[:, None, :] - prices[None, :, :]).min(axis=2)
-    return saving
+    weights = [np.array(step.weights_grams, np.int64) for step in steps]
+    limits = np.concatenate([each[each < weight_grams] for each in weights])
+    grid = np.unique(np.concatenate([np.zeros(1, np.int64), limits])) + 1
+    prices = [
+        np.array(step.prices_minor, np.int64)[np.searchsorted(each, grid)]
+        for step, each in zip(steps, weights, strict=True)
+    ]
+    # A pair at a time: those of heavy orders have a million steps each.
+    return np.array([[(one - other).min() for other in prices] for one in prices], np.int64)
 
 
 def handling_order_minor(nodes: Sequence[Node]) -> int:

@@ -8,14 +8,11 @@ from functools import lru_cache
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from routing.cost import Steps
+from routing.cost import Ints, Steps
 from routing.instance import Assignment, Instance, node_numbers
 
 __all__ = ["Grid", "Ints", "assignment", "grid", "taken"]
-
-Ints = NDArray[np.int64]
 
 
 class Grid(msgspec.Struct, frozen=True, kw_only=True, eq=False):

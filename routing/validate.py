@@ -37,6 +37,10 @@ GOAL_PER_MAX = 10**6
 UNITS_MAX = 1_000_000
 """Most units in one order, so that every price stays far inside 64 bits."""
 
+GRAMS_MAX = 1 << 26
+"""Most grams in one order, 67 t: what it costs to send any weight up to its own is worked out, in a
+tenth of a second for so much. More is freight, not parcels."""
+
 
 def validate(problem: Problem) -> None:
     """Raise `ProblemError` with the first fault: the order's, then the network's."""
@@ -72,7 +76,7 @@ def validate_lines(lines: tuple[Line, ...], policy: Policy) -> None:
 
 def _sound_lines(lines: tuple[Line, ...]) -> bool:
     """Whether lines are plain and without fault; if not, it is worth the time to look closer."""
-    units = 0
+    units = weight_grams = 0
     for line in lines:
         grams = min(line.weight_grams, line.dimensional_grams)
         if line.quantity < 1 or grams < 0 or not line.methods:
@@ -82,7 +86,9 @@ def _sound_lines(lines: tuple[Line, ...]) -> bool:
         if not plain(line):
             return False
         units += line.quantity
-    return 0 < len({line.line_id for line in lines}) == len(lines) and units <= UNITS_MAX
+        weight_grams += line.quantity * max(line.weight_grams, line.dimensional_grams)
+    fits = units <= UNITS_MAX and weight_grams <= GRAMS_MAX
+    return fits and 0 < len({line.line_id for line in lines}) == len(lines)
 
 
 @lru_cache(maxsize=1024)
@@ -108,10 +114,17 @@ def _lines_faults(lines: tuple[Line, ...], policy: Policy) -> Iterator[str]:
         yield from _line_faults(line)
     for group in sorted({line.together for line in lines if line.together is not None}):
         yield from _group_faults(group, tuple(line for line in lines if line.together == group))
-    units = sum(needs_of(lines).values())
+    yield from size_faults(lines, sum(needs_of(lines).values()))
+    yield from _policy_faults(policy)
+
+
+def size_faults(lines: tuple[Line, ...], units: int) -> Iterator[str]:
+    """Say what of an order is too much to be planned at once; `units` count components of kits."""
     if units > UNITS_MAX:
         yield f"the order has {units} units, more than {UNITS_MAX}; split it"
-    yield from _policy_faults(policy)
+    grams = sum([each.quantity * max(each.weight_grams, each.dimensional_grams) for each in lines])
+    if grams > GRAMS_MAX:
+        yield f"the order weighs {grams} g, more than {GRAMS_MAX}; split it"
 
 
 def _policy_faults(policy: Policy) -> Iterator[str]:

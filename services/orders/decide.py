@@ -77,7 +77,7 @@ class Decider:
         self.threads = ThreadPoolExecutor(settings.solver_threads, thread_name_prefix="solver")
 
     async def quote(self, request: QuoteRequest, network: Network, zone: Zone | None) -> Decision:
-        """Return the plan an allocation would get now. Raises `unknown-sku`."""
+        """Return the plan an allocation would get now; raises what `decide` raises."""
         arrived_at = monotonic()
         found = await self.decide(request, network, zone, self.settings.decision_ms)
         if await self.reread_short(request, found.plan, arrived_at):
@@ -114,7 +114,8 @@ class Decider:
     ) -> Decision:
         """Return the best plan found within `budget_ms`, on stock less what is under way.
 
-        Raises `unknown-sku` after the database has been asked for the item.
+        Raises `unknown-sku` after the database has been asked for the item, and
+        `quantity-too-large` for an order that is too much to be planned at once.
         """
         if self.stock.is_stale or not self.view.has_items([line.sku for line in request.lines]):
             await self.reread([request])
@@ -140,7 +141,7 @@ class Decider:
         strategy: Policy,
         now: datetime,
     ) -> Basket:
-        """Return the basket with what is known of its stock, and its prices; raises `unknown-sku`."""
+        """Return the basket with what is known of its stock, and its prices; raises as `basket` does."""
         network = ground.network
         found = basket(
             request,

@@ -10,6 +10,7 @@ from inventory.view import StockView
 from routing.basket import Basket, Held
 from routing.bundles import needs_of
 from routing.problem import Component, Line, Method, Policy, Supply
+from routing.validate import size_faults
 from services.orders.request import AllocationRequest, QuoteRequest, RequestLine
 from services.planning.feed_ages import FeedRule, Stale
 from services.problems import Refused
@@ -30,14 +31,17 @@ def basket(
 ) -> Basket:
     """Return the order as routing is asked it.
 
-    Raises `unknown-sku` naming the first unknown one, and `invalid-field` for prices of components
-    that are not those of a kit.
-    `sends` says whether any node sends goods to stores, `divisor` how many cubic centimeters count
-    as a kilogram, if carriers price volume.
+    Raises `unknown-sku` naming the first unknown one, `invalid-field` for prices of components that
+    are not those of a kit, and `quantity-too-large` for an order of more units or weight than can
+    be planned at once. `sends` says whether any node sends goods to stores, `divisor` how many
+    cubic centimeters count as a kilogram, if carriers price volume.
     """
     stores = stores_of(request) if sends else ()
     lines = tuple([routing_line(line, stock, stores, divisor) for line in request.lines])
-    skus = tuple(needs_of(lines))
+    needs = needs_of(lines)
+    for fault in size_faults(lines, sum(needs.values())):
+        raise Refused("quantity-too-large", f"{fault[0].upper()}{fault[1:]}.")
+    skus = tuple(needs)
     return Basket(
         now=now,
         lines=lines,

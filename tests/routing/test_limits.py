@@ -247,7 +247,8 @@ IMPOSSIBLE: dict[str, tuple[str, Callable[[], Problem]]] = {
             ),
         ),
     ),
-    "too heavy": ("split it", lambda: with_line(quantity=999, weight_grams=31_000)),
+    "too many parcels": ("split it", lambda: with_line(quantity=999, weight_grams=31_000)),
+    "too heavy": ("more than 67108864; split it", lambda: with_line(weight_grams=2**26 + 1)),
     "supply twice": ("po of apple at one is given twice", lambda: with_supply(PO, PO)),
     "negative supply": ("negative quantity", lambda: with_supply(replace(PO, quantity=-1))),
 }

@@ -30,6 +30,7 @@ BAD_ORDERS: dict[str, tuple[dict[str, Any], int, str]] = {
     "quantity fractional": (with_line(quantity=1.5), 422, "quantity-not-whole"),
     "quantity enormous": (with_line(quantity=QUANTITY_MAX + 1), 422, "quantity-too-large"),
     "quantity beyond 64 bits": (with_line(quantity=10**30), 422, "quantity-too-large"),
+    "90 tons of sofas": (with_line(sku="SOFA", quantity=3_000), 422, "quantity-too-large"),
     "quantity in words": (with_line(quantity="two"), 422, "invalid-field"),
     "duplicate line ids": (ORDER | {"lines": ORDER["lines"] * 2}, 422, "duplicate-line"),
     "unknown field": (ORDER | {"lines_": []}, 422, "unknown-field"),
