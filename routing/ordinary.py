@@ -15,7 +15,7 @@ from routing.compiled import compiled
 from routing.gather import columns, offered
 from routing.grid import Ints
 from routing.holding import GRAMS, QUANTITY, SKU, WIDTH, Cells
-from routing.partition import PROVEN, UNPAYABLE, parting
+from routing.partition import PROVEN, SUMS_MAX, UNPAYABLE, parting
 from routing.problem import Line, Policy
 from routing.terrain import Terrain, rows_of, stairs_of
 from routing.untangle import Money
@@ -41,6 +41,8 @@ def settled(
 ) -> Settled | None:
     """A plan that is proven to be cheapest, none for an order whose cheapest parts are no plan.
 
+    None for a long order either.
+
     `lines` are in order of their ids, each sku is on one of them, and there is no supply; `beyond`
     are the prices of the cells held. Capacities and the most shipments are not looked at.
     """
@@ -54,10 +56,14 @@ def settled(
         policy.ship_complete,
         len(lines),
     ]
-    weight = 0
+    weight, sums = 0, 1
     for line in lines:
+        sums *= (line.quantity + 1) * (line.quantity + 2) // 2
         order += columns(terrain, line, held.skus.index(line.sku))
         weight += line.quantity * line.priced_grams
+    if sums > SUMS_MAX:
+        # Unless most of it is nowhere to be found, which is told later as well.
+        return None
     proven, figures, stock = _settled(
         terrain.packed,
         terrain.staircases(weight),

@@ -16,7 +16,16 @@ from routing.grid import Grid, Ints
 from routing.rules import quickest
 from routing.untangle import Money, States, cost, parcels, untangled, within_nodes
 
-__all__ = ["COLLIDE", "PROVEN", "TOO_LONG", "UNPAYABLE", "Parted", "parting", "partition"]
+__all__ = [
+    "COLLIDE",
+    "PROVEN",
+    "SUMS_MAX",
+    "TOO_LONG",
+    "UNPAYABLE",
+    "Parted",
+    "parting",
+    "partition",
+]
 
 SUMS_MAX = 1_500_000
 """Most sums of two states, of a nanosecond or two each; longer orders are left to the search."""

@@ -10,6 +10,7 @@ from routing.bonds import Bonds
 from routing.clock import reading_s
 from routing.compiled import compiled
 from routing.facts import MISSING, SLACK_MINOR, Facts, Floats, facts, objective_of
+from routing.few import few_proven
 from routing.grid import Grid, Ints
 from routing.parts import ROUNDS_SECOND, STUCK, WAITING, Parts, advance, whole
 from routing.rules import quickest
@@ -44,24 +45,32 @@ def search(
     """The cheapest plan of a grid, found and proven as far as `deadline` allows.
 
     `deadline` is a reading of `time.perf_counter`. `start` are the units `[K, I]` of a plan to
-    begin with, which stands unless there is a cheaper one; else simple rules find one. Plans keep
-    the limits of `bonds`, which bounds know nothing of.
+    begin with, which stands unless there is a cheaper one, and is proven by prices, which tell slots
+    apart; else simple rules find one, and plans of few slots are looked at first. Plans keep the
+    limits of `bonds`, which bounds know nothing of.
     """
     units, objective = _begun(grid, start, bonds)
     known = facts(grid, objective, bonds)
     best = Best(units, np.array([objective], np.int64), np.array([reading_s(deadline)]))
     if not len(known.opening) or (grid.complete and known.prices[MISSING]):
-        least = (objective,) * len(units)
-        return Found(
-            units=units,
-            objective_minor=objective,
-            bound_minor=objective,
-            slots=(),
-            least_minor=least,
-            improved=False,
-        )
+        return _proven(best, objective)
+    if start is None and few_proven(known, best):
+        return _proven(best, objective)
     parts = _explored(known, _first_prices(known, units), best)
     return _found(grid, (parts, best), int(known.prices[MISSING]), objective)
+
+
+def _proven(best: Best, before: int) -> Found:
+    """The incumbent where no plan is cheaper."""
+    objective = int(best.objective[0])
+    return Found(
+        units=best.units,
+        objective_minor=objective,
+        bound_minor=objective,
+        slots=(),
+        least_minor=(objective,) * len(best.units),
+        improved=objective < before,
+    )
 
 
 def bounded(grid: Grid, units: Ints, ceiling_minor: int) -> tuple[int, ...]:

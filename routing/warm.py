@@ -32,6 +32,8 @@ def warm() -> None:
         plan_basket(terrain, basket, 1_000)
         gathered = gather(terrain, seen(terrain, basket), basket.lines, basket.policy)
         found = search(gathered.grid, clock.perf_counter() + SEARCH_S)
+        # With a plan to begin with it does not stop at plans of few slots.
+        search(gathered.grid, clock.perf_counter() + SEARCH_S, found.units)
         bounded(gathered.grid, found.units, found.objective_minor)
     plan_basket(terrain, _basket(9, 2), 1_000)
     basket = _basket(2, 1)

@@ -1,0 +1,413 @@
+"""Plans that open few slots: all that could be cheapest are looked at, where more cost too much.
+
+A parcel carries grams at a price, so many parcels for one weight cost more than few. Where that
+alone proves that four slots or three cost as much as the incumbent, nothing is left but pairs and
+triples, of which few hold all that is wanted (see Few parcels in README.md).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from routing.compiled import compiled
+from routing.facts import MISSING, REAL, SLACK_MINOR, SPLIT, Facts, Floats
+from routing.grid import Ints
+from routing.settle import settle
+from routing.sharing import Best, ascending, beaten, late
+
+__all__ = ["few_proven"]
+
+BITS_MAX = 62
+"""Units, or else lines, that are told apart by bits."""
+
+CAPS_MAX = 24
+"""Weights told apart; a price step between two of them counts as carrying the upper one."""
+
+SETS_MAX = 2_048
+"""Sets of slots that could be cheaper; with more of them the search is the quicker way."""
+
+LOOKED_MAX, PRICED_MAX = 2_000_000, 60_000
+"""Sets of slots looked at, and those of them that hold all, for the same reason: the former take a
+nanosecond or two each, the latter ten for two slots and about three times as much for three."""
+
+CLOSING = 100
+"""Parts looked at to share units among a set of slots."""
+
+
+class Steps(NamedTuple):
+    """What prices of sets are made of, in few arrays: each takes time where it is handed on."""
+
+    starts: Ints
+    limits: Floats
+    parcels: Floats
+    """As in the facts: the steps of slot k from `starts[k]` on, their grams and prices."""
+    opening: Floats
+    """`[K]`"""
+    dearer: Floats
+    """`[K]`: how much dearer all units are at least, were they all of this slot."""
+
+
+FOUND, LOOKED, PRICED = range(3)
+
+
+class Carriage(NamedTuple):
+    """What it costs at least to carry grams, whichever slots do."""
+
+    caps: Floats
+    """`[T]`: grams, ascending; the last are all."""
+    one: Floats
+    """`[T]`: the least price of one slot that carries so much, with what opens it."""
+    base: float
+    """The least that units cost, with those that no plan finds, less the first split."""
+    weight: float
+    """Grams of all that is wanted."""
+    steps: Steps
+
+
+class Held(NamedTuple):
+    """What slots hold as bits; two hold all where the lower of one and the upper of the other do."""
+
+    lower: Ints
+    """`[K]`: for each line the lowest bits, as many as units."""
+    upper: Ints
+    """`[K]`: the highest ones."""
+    whole: int
+    """All that is wanted."""
+    single: bool
+    """Whether there is only one bit for each line, set where there is any of it."""
+
+
+class Sets(NamedTuple):
+    """Sets of slots that hold all that is wanted."""
+
+    slots: Ints
+    """`[S, 3]`: slots, ascending; -1 for none."""
+    least: Floats
+    """`[S]`: no plan that opens them has a smaller objective."""
+    counts: Ints
+    """`[3]`: how many there are, how many were looked at, and how many of these priced."""
+
+
+@compiled
+def few_proven(facts: Facts, best: Best) -> bool:
+    """Look at all plans of few slots; whether that proves that no plan beats the incumbent then.
+
+    It may be a new one in any case. Plans that leave units out for their price are not looked at.
+    """
+    slots, lines = len(facts.opening), len(facts.wanted)
+    if slots > facts.prices[REAL] or slots < 1 or lines > BITS_MAX:
+        return False
+    carriage = _carriage(facts)
+    if not _by_size(facts, best, carriage, 2):
+        return False
+    if beaten(best, carriage.base + min(_by_three(carriage), _many(carriage, 4))):
+        return True
+    if not beaten(best, carriage.base + _many(carriage, 4)):
+        return False
+    return _by_size(facts, best, carriage, 3)
+
+
+@compiled
+def _carriage(facts: Facts) -> Carriage:
+    """The least prices of grams over all slots."""
+    weight, units = (facts.wanted * facts.grams).sum(), facts.wanted.sum()
+    least = np.full(len(facts.wanted), 1e300)
+    for n in range(len(facts.lines)):
+        least[facts.lines[n]] = min(least[facts.lines[n]], facts.costs[n])
+    base = float(facts.prices[MISSING] - facts.prices[SPLIT])
+    for i in range(len(least)):
+        if facts.wanted[i] > 0:
+            base += facts.wanted[i] * least[i]
+    dearer = np.full(len(facts.opening), 1e300)
+    for k in range(len(dearer)):
+        for n in range(facts.starts[k], facts.starts[k + 1]):
+            dearer[k] = min(dearer[k], units * (facts.costs[n] - least[facts.lines[n]]))
+    caps = _caps(facts, weight)
+    steps = Steps(facts.limit_starts, facts.limits, facts.parcels, facts.opening, dearer)
+    return Carriage(caps, _least_minor(facts, caps, weight), base, weight, steps)
+
+
+@compiled
+def _least_minor(facts: Facts, caps: Floats, weight: float) -> Floats:
+    """The least price of one slot that carries so much, with what opens it."""
+    least = np.full(len(caps), 1e300)
+    for k in range(len(facts.opening)):
+        place = 0
+        for step in range(facts.step_starts[k], facts.step_starts[k + 1]):
+            grams = min(weight, float(facts.step_grams[step]))
+            while caps[place] < grams:
+                place += 1
+            least[place] = min(least[place], facts.opening[k] + facts.step_minor[step])
+            if grams == weight:
+                break
+    for place in range(len(caps) - 2, -1, -1):
+        least[place] = min(least[place], least[place + 1])
+    return least
+
+
+@compiled
+def _caps(facts: Facts, weight: float) -> Floats:
+    """The weights of price steps that are told apart, ascending, all grams last."""
+    caps = np.empty(CAPS_MAX)
+    caps[0], count = weight, 1
+    for step in range(len(facts.step_grams)):
+        grams = float(facts.step_grams[step])
+        if grams < weight and count < CAPS_MAX:
+            place = 0
+            while caps[place] < grams:
+                place += 1
+            if caps[place] > grams:
+                for after in range(count, place, -1):
+                    caps[after] = caps[after - 1]
+                caps[place] = grams
+                count += 1
+    return caps[:count].copy()
+
+
+@compiled
+def _by_one(carriage: Carriage, grams: float) -> float:
+    """The least price at which one slot carries so much."""
+    place = 0
+    while place < len(carriage.caps) - 1 and carriage.caps[place] < grams:
+        place += 1
+    return float(carriage.one[place])
+
+
+@compiled
+def _by_two(carriage: Carriage, grams: float) -> float:
+    """The least price at which two slots carry so much."""
+    caps, one, least = carriage.caps, carriage.one, 1e300
+    other = len(caps) - 1
+    for place in range(len(caps)):
+        while other > 0 and caps[place] + caps[other - 1] >= grams:
+            other -= 1
+        least = min(least, one[place] + one[other])
+    return float(least)
+
+
+@compiled
+def _by_three(carriage: Carriage) -> float:
+    """The least price at which three slots carry all."""
+    least = 1e300
+    for place in range(len(carriage.caps)):
+        left = carriage.weight - carriage.caps[place]
+        least = min(least, carriage.one[place] + _by_two(carriage, left))
+    return float(least)
+
+
+@compiled
+def _many(carriage: Carriage, least: int) -> float:
+    """A bound on the price at which so many slots or more carry all.
+
+    Under a straight line below all prices, each slot costs its height and each gram its slope.
+    """
+    caps, one = carriage.caps, carriage.one
+    found = least * one[0]
+    for low in range(len(caps)):
+        for high in range(low + 1, len(caps)):
+            slope = (one[high] - one[low]) / (caps[high] - caps[low])
+            height = one[0] - slope * caps[0]
+            for place in range(1, len(caps)):
+                height = min(height, one[place] - slope * caps[place])
+            if height >= 0:
+                found = max(found, least * height + slope * carriage.weight)
+    return float(found)
+
+
+@compiled
+def _by_size(facts: Facts, best: Best, carriage: Carriage, size: int) -> bool:
+    """Look at the plans that open at most two slots, or exactly three; whether that was all of them."""
+    near = _worthwhile(facts, best, carriage, size)
+    ceiling = best.objective[0] - 1 + SLACK_MINOR - carriage.base
+    sets = _sets(facts, carriage, near, size, ceiling)
+    if _too_many(sets):
+        return False
+    ended = True
+    for number in ascending(sets.least[: sets.counts[FOUND]]):
+        if late(best):
+            return False
+        if beaten(best, carriage.base + sets.least[number]):
+            break
+        chosen = sets.slots[number]
+        lowest, _ = settle(facts, chosen[chosen >= 0], best, CLOSING)
+        ended &= beaten(best, lowest)
+    return ended
+
+
+@compiled
+def _worthwhile(facts: Facts, best: Best, carriage: Carriage, size: int) -> Ints:
+    """The slots that could be among so many of a cheaper plan."""
+    found = np.empty(len(facts.opening), np.int64)
+    count = 0
+    for k in range(len(found)):
+        least = 1e300
+        for step in range(facts.limit_starts[k], facts.limit_starts[k + 1]):
+            left = carriage.weight - facts.limits[step]
+            price = facts.parcels[step]
+            if size > 2:
+                price += _by_two(carriage, left)
+            elif left > 0:
+                price += _by_one(carriage, left)
+            least = min(least, price)
+        if not beaten(best, carriage.base + facts.opening[k] + least):
+            found[count] = k
+            count += 1
+    return found[:count]
+
+
+@compiled
+def _sets(facts: Facts, carriage: Carriage, near: Ints, size: int, ceiling: float) -> Sets:
+    """The sets of at most two slots, or of three, that hold all and cost at most `ceiling`."""
+    sets = Sets(np.empty((SETS_MAX, 3), np.int64), np.empty(SETS_MAX), np.zeros(3, np.int64))
+    units = np.zeros((len(near), len(facts.wanted)), np.int64)
+    for a in range(len(near)):
+        for n in range(facts.starts[near[a]], facts.starts[near[a] + 1]):
+            units[a, facts.lines[n]] = int(facts.most[n])
+    held, wanted = _held(facts, units), facts.wanted.astype(np.int64)
+    chosen, bounds = np.empty(3, np.int64), (carriage.weight, ceiling)
+    for a in range(len(near)):
+        if _too_many(sets):
+            return sets
+        chosen[0] = near[a]
+        if size == 2:
+            if held.lower[a] == held.whole:
+                _note(carriage.steps, sets, chosen[:1], bounds)
+            _completed(carriage.steps, sets, (held, near), (a, held.lower[a], chosen[:2]), bounds)
+            continue
+        for b in range(a + 1, len(near)):
+            chosen[1] = near[b]
+            both = _lower(wanted, units[a] + units[b], held.single)
+            _completed(carriage.steps, sets, (held, near), (b, both, chosen), bounds)
+            if _too_many(sets):
+                break
+    if held.single:
+        _sift(facts, sets)
+    return sets
+
+
+@compiled
+def _too_many(sets: Sets) -> bool:
+    """Whether not all sets were looked at, or will be."""
+    looked, priced = sets.counts[LOOKED] > LOOKED_MAX, sets.counts[PRICED] > PRICED_MAX
+    return bool(looked or priced or sets.counts[FOUND] == SETS_MAX)
+
+
+@compiled
+def _completed(
+    steps: Steps,
+    sets: Sets,
+    known: tuple[Held, Ints],
+    begun: tuple[int, int, Ints],
+    bounds: tuple[float, float],
+) -> None:
+    """Note the sets that a slot after those chosen completes.
+
+    `begun` are the place of the last one chosen, what they hold as bits, and the set to complete;
+    `bounds` the grams of all and the ceiling.
+    """
+    held, near = known
+    last, lower, chosen = begun
+    sets.counts[LOOKED] += len(near) - last
+    for other in range(last + 1, len(near)):
+        if lower | held.upper[other] == held.whole:
+            chosen[len(chosen) - 1] = near[other]
+            _note(steps, sets, chosen, bounds)
+
+
+@compiled
+def _held(facts: Facts, units: Ints) -> Held:
+    """What slots hold as bits: one for each unit, or where these are too many, for each line."""
+    single = facts.wanted.sum() > BITS_MAX
+    lower, upper = np.zeros(len(units), np.int64), np.zeros(len(units), np.int64)
+    wanted = facts.wanted.astype(np.int64)
+    whole = _lower(wanted, wanted, single)
+    for a in range(len(units)):
+        lower[a] = _lower(wanted, units[a], single)
+        # The units that the others have to bring, where this slot brings all that it has.
+        left = np.empty(len(wanted), np.int64)
+        for i in range(len(left)):
+            left[i] = 0 if single and units[a, i] else wanted[i] - units[a, i]
+        upper[a] = whole & ~_lower(wanted, left, single)
+    return Held(lower, upper, int(whole), single)
+
+
+@compiled
+def _lower(wanted: Ints, units: Ints, single: bool) -> int:
+    """As many bits of each line as there are units of it, at most those wanted; the lowest ones."""
+    found, place = np.int64(0), 0
+    for i in range(len(units)):
+        width, count = wanted[i], units[i]
+        if single:
+            width, count = min(width, 1), min(count, 1)
+        found |= ((np.int64(1) << min(width, count)) - 1) << place
+        place += width
+    return int(found)
+
+
+@compiled
+def _note(steps: Steps, sets: Sets, slots: Ints, bounds: tuple[float, float]) -> None:
+    """Note slots that could be cheaper."""
+    grams, ceiling = bounds
+    number, opening, dearer = sets.counts[FOUND], 0.0, 1e300
+    if number == SETS_MAX:
+        return
+    for k in slots:
+        opening += steps.opening[k]
+        dearer = min(dearer, steps.dearer[k])
+    sets.counts[PRICED] += 3 if len(slots) > 2 else 1
+    least = opening + dearer
+    if least <= ceiling:
+        least += _carried(steps, slots, grams)
+    if least <= ceiling:
+        sets.slots[number] = -1
+        sets.slots[number, : len(slots)] = slots
+        sets.least[number] = least
+        sets.counts[FOUND] = number + 1
+
+
+@compiled
+def _sift(facts: Facts, sets: Sets) -> None:
+    """Leave only sets noted that hold all units, not only some of all lines."""
+    kept = 0
+    for number in range(sets.counts[FOUND]):
+        left = facts.wanted.copy()
+        for k in sets.slots[number]:
+            if k >= 0:
+                for n in range(facts.starts[k], facts.starts[k + 1]):
+                    left[facts.lines[n]] -= facts.most[n]
+        if left.max() <= 0:
+            sets.slots[kept], sets.least[kept] = sets.slots[number], sets.least[number]
+            kept += 1
+    sets.counts[FOUND] = kept
+
+
+@compiled
+def _carried(steps: Steps, slots: Ints, grams: float) -> float:
+    """The least price of parcels that carry so much between up to three slots."""
+    if len(slots) == 1:
+        return _between(steps, -1, slots[0], grams)
+    if len(slots) == 2:
+        return _between(steps, slots[0], slots[1], grams)
+    least = 1e300
+    for step in range(steps.starts[slots[0]], steps.starts[slots[0] + 1]):
+        rest = _between(steps, slots[1], slots[2], grams - steps.limits[step])
+        least = min(least, steps.parcels[step] + rest)
+    return least
+
+
+@compiled
+def _between(steps: Steps, a: int, b: int, grams: float) -> float:
+    """The same between two slots, or by the second alone where there is no first."""
+    least, low = 1e300, steps.starts[b]
+    other = steps.starts[b + 1] - 1
+    if a < 0:
+        while other > low and steps.limits[other - 1] >= grams:
+            other -= 1
+        return float(steps.parcels[other]) if steps.limits[other] >= grams else least
+    for step in range(steps.starts[a], steps.starts[a + 1]):
+        left = grams - steps.limits[step]
+        while other > low and steps.limits[other - 1] >= left:
+            other -= 1
+        if steps.limits[other] >= left:
+            least = min(least, steps.parcels[step] + steps.parcels[other])
+    return float(least)
