@@ -24,6 +24,7 @@ SECRET_BYTES = 24
 SESSION = "nom_session_"
 """How the secret of a session of staff begins."""
 CACHE_KEYS_MAX = 10_000
+NAME_LENGTH_MAX = 100
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -52,6 +53,11 @@ class Principal(msgspec.Struct, frozen=True):
         return f"{self.role}:{self.key_id}" if self.staff is None else f"staff:{self.staff}"
 
 
+def is_name(text: str) -> bool:
+    """Tell whether a text can be the id of a node or a partner."""
+    return 0 < len(text.strip()) == len(text) <= NAME_LENGTH_MAX and text.isprintable()
+
+
 def digest(secret: str) -> bytes:
     """Return what is stored of a secret.
 
@@ -72,12 +78,17 @@ async def create(
     """Create a key and return its secret, which cannot be shown again.
 
     With `scopes` it may do only that of what its role may. Raises `ValueError` when the role and
-    the nodes or the partner do not belong together, and for a scope that does not exist.
+    the nodes or the partner do not belong together or are no names, and for a scope that
+    does not exist.
     """
     if role not in ROLES:
         raise ValueError(f"There is no role {role!r}; choose one of {', '.join(ROLES)}.")
     if (role == "store") != bool(node_ids):
         raise ValueError("A store key needs --node NODE, and only a store key takes one.")
+    if not all(
+        is_name(each) for each in (*node_ids, *([] if partner_id is None else [partner_id]))
+    ):
+        raise ValueError(f"A node or partner has 1 to {NAME_LENGTH_MAX} characters to be printed.")
     if (role == "partner") != (partner_id is not None):
         raise ValueError("A partner key needs --partner PARTNER, and only a partner key takes one.")
     unknown = sorted(set(scopes) - SCOPES)

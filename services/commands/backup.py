@@ -23,9 +23,7 @@ def command(file: Path) -> None:
     unfinished = file.with_name(f"{file.name}.unfinished")
     with plain_errors():
         settings = Settings.from_environment(os.environ)
-        unfinished.unlink(missing_ok=True)
-        # It holds every order and the hashes of all keys, so nobody else may read it.
-        unfinished.touch(mode=0o600)
+        make_empty(unfinished)
         try:
             with database_url(settings) as url:
                 program(
@@ -38,3 +36,14 @@ def command(file: Path) -> None:
         finally:
             unfinished.unlink(missing_ok=True)
     click.echo(f"Wrote {file}, {file.stat().st_size / 1e6:,.1f} MB.")
+
+
+def make_empty(file: Path) -> None:
+    """Make a file that nobody else may read: it will hold every order and the hashes of all keys."""
+    try:
+        file.unlink(missing_ok=True)
+        file.touch(mode=0o600)
+    except OSError as error:
+        raise click.ClickException(
+            f"The copy cannot be written to {file.parent}: {error.strerror}."
+        ) from error

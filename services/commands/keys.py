@@ -7,7 +7,7 @@ import asyncpg
 import click
 
 from services import keys, records
-from services.commands.session import with_database
+from services.commands.session import warn_of_unknown, with_database
 from services.database import Database
 from services.scopes import SCOPES
 
@@ -46,12 +46,16 @@ def create(
 ) -> None:
     """Create a key and print it, alone; it cannot be shown again."""
     end = None if expires_at is None else expires_at.replace(tzinfo=UTC)
+    if end is not None and end <= datetime.now(UTC):
+        raise click.UsageError(f"A key that stopped working on {end:%Y-%m-%d %H:%M} is no use.")
 
     async def work(database: Database) -> str:
         try:
-            return await keys.create(database, role, nodes, partner, scopes=scopes, expires_at=end)
+            made = await keys.create(database, role, nodes, partner, scopes=scopes, expires_at=end)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
+        await warn_of_unknown(database, nodes)
+        return made
 
     click.echo(with_database(work))
 

@@ -10,6 +10,9 @@ from services.database import plain_url
 from services.embedded import EmbeddedError, program
 from services.settings import Settings
 
+BROKEN = "input file"
+"""What pg_restore says is wrong when a file is something else, or broken off."""
+
 
 @click.command("restore")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -32,6 +35,10 @@ def command(file: Path) -> None:
                     str(file.resolve()),
                 )
             except EmbeddedError as error:
+                if BROKEN in str(error):
+                    raise click.ClickException(
+                        f"{file} is no whole copy that `nom backup` has written: {error}"
+                    ) from error
                 if "already exists" not in str(error):
                     raise
                 raise click.ClickException(

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
@@ -11,7 +11,8 @@ import asyncpg
 import click
 import structlog
 
-from services.database import Database, migrate
+from inventory.nodes import get_nodes
+from services.database import Database, DatabaseAwayError, migrate
 from services.embedded import EmbeddedError, database_of, running_url
 from services.settings import Settings, SettingsError
 
@@ -32,6 +33,8 @@ def plain_errors() -> Iterator[None]:
         yield
     except (EmbeddedError, SettingsError) as error:
         raise click.ClickException(str(error)) from error
+    except DatabaseAwayError as error:
+        raise click.ClickException(str(error)) from error
     except (asyncpg.PostgresConnectionError, asyncpg.InvalidCatalogNameError, OSError) as error:
         raise click.ClickException(f"The database cannot be reached: {error}") from error
 
@@ -50,6 +53,14 @@ def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
             if alone:
                 migrate(url)
             return asyncio.run(work_at(url, settings, work))
+
+
+async def warn_of_unknown(database: Database, node_ids: Sequence[str]) -> None:
+    """Say on standard error which of these nodes there are not, perhaps only not yet."""
+    async with database.connect() as connection:
+        known = {node.node_id for node in await get_nodes(connection, sorted(set(node_ids)))}
+    for node_id in sorted(set(node_ids) - known):
+        click.echo(f"Warning: there is no node {node_id} yet.", err=True)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from services.commands.session import with_database
+from services.commands.session import warn_of_unknown, with_database
 from services.database import Database
 from services.people import records, staff
 
@@ -23,7 +23,12 @@ def command() -> None:
 def add(name: str, role: staff.Role, nodes: tuple[str, ...]) -> None:
     """Let NAME sign in; the password is asked for, or read from standard input."""
     password = asked_password()
-    attempt(lambda database: staff.add(database, name, role, nodes, password))
+
+    async def work(database: Database) -> None:
+        await staff.add(database, name, role, nodes, password)
+        await warn_of_unknown(database, nodes)
+
+    attempt(work)
     click.echo(f"{name} can sign in.")
 
 

@@ -18,7 +18,7 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from services.database import Database
 from services.ids import new_id
-from services.keys import SECRET_BYTES, SESSION, digest
+from services.keys import SECRET_BYTES, SESSION, digest, is_name
 from services.people import records
 from services.problems import Refused
 from services.records import Event, database_now, insert_events, lock_names
@@ -72,6 +72,8 @@ async def add(
         raise ValueError(f"Staff has one of the roles {', '.join(ROLES)}.")
     if (role == "store") != bool(node_ids):
         raise ValueError("Staff of a store needs --node NODE, and only that does.")
+    if not all(is_name(each) for each in node_ids):
+        raise ValueError("A node has 1 to 100 characters that can be printed.")
     verify_password(password)
     password_hash = await asyncio.to_thread(hasher.hash, password)
     async with database.transaction() as connection:
