@@ -22,6 +22,7 @@ from services.fulfillment.states import (
 from services.fulfillment.tables import LIVE_STATES
 from services.fulfillment.work_slots import WorkSlotAnswer, slots_of_works
 from services.keys import Role
+from services.orders import lifecycle
 from services.orders.answers import AllocationAnswer, CostAnswer, PromiseAnswer
 
 KNOWS_CODE: tuple[Role, ...] = ("checkout", "operator")
@@ -134,6 +135,8 @@ class WorkBrief(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     request_state: RequestState
     version: int
+    work_on: date
+    promise: Annotated[PromiseAnswer, Meta(description="As it is now, after all moves.")]
     outcome: Annotated[
         Outcome | None,
         Meta(
@@ -145,9 +148,14 @@ class WorkBrief(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AllocationWithWork(AllocationAnswer, frozen=True, kw_only=True):
-    """An allocation and the work that it is for its nodes."""
+    """An allocation as it was promised, and the work that it is for its nodes now."""
 
-    fulfillment_orders: tuple[WorkBrief, ...]
+    fulfillment_orders: Annotated[
+        tuple[WorkBrief, ...],
+        Meta(
+            description="None before it is confirmed; work that moved is there with what it became."
+        ),
+    ]
 
 
 def standing(order: FulfillmentOrder) -> Standing:
@@ -157,13 +165,24 @@ def standing(order: FulfillmentOrder) -> Standing:
 
 def brief(order: FulfillmentOrder, outcome: Outcome | None = None) -> WorkBrief:
     """Return a fulfillment order in short."""
-    names = WorkBrief.__struct_fields__[:-1]
-    return WorkBrief(**{name: getattr(order, name) for name in names}, outcome=outcome)
+    names = [name for name in WorkBrief.__struct_fields__ if name not in ("promise", "outcome")]
+    return WorkBrief(
+        **{name: getattr(order, name) for name in names},
+        promise=PromiseAnswer(order.promise_earliest, order.promise_latest),
+        outcome=outcome,
+    )
 
 
 def with_work(body: AllocationAnswer, briefs: Sequence[WorkBrief]) -> AllocationWithWork:
     """Return an allocation together with its work."""
     return AllocationWithWork(**msgspec.structs.asdict(body), fulfillment_orders=tuple(briefs))
+
+
+async def find_with_work(connection: asyncpg.Connection, allocation_id: UUID) -> AllocationWithWork:
+    """Return an allocation with its work as it stands; raises `not-found`."""
+    body = lifecycle.told(await lifecycle.find(connection, allocation_id))
+    works = await records.find_of_allocation(connection, allocation_id)
+    return with_work(body, [brief(work.order) for work in works])
 
 
 async def told(

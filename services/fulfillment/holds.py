@@ -17,6 +17,7 @@ from services.fulfillment import records
 from services.fulfillment.answers import FulfillmentOrderAnswer, told
 from services.fulfillment.create import submit
 from services.fulfillment.records import OrderHold, Work
+from services.fulfillment.rights import takes_part
 from services.fulfillment.tables import LIVE_STATES
 from services.ids import new_id
 from services.keys import Principal
@@ -70,7 +71,7 @@ async def find_order(
     """
     states = await records.find_allocations_of_order(connection, order_id)
     rows = [await lifecycle.find(connection, each) for each in states]
-    seen = [row for row in rows if lifecycle.may_see(principal, row)]
+    seen = [row for row in rows if await takes_part(connection, row, principal)]
     if not seen:
         raise unknown(order_id)
     visible = {row.allocation_id for row in seen}

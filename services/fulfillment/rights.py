@@ -10,6 +10,8 @@ import asyncpg
 from services.fulfillment import records
 from services.fulfillment.steps import unknown
 from services.keys import Principal
+from services.orders import lifecycle
+from services.orders.records import AllocationRow
 from services.problems import Refused
 
 
@@ -39,6 +41,28 @@ async def verify_own(
     found = await records.find_nodes_of(connection, fulfillment_order_id)
     if not any(may_act(principal, each["node_id"], each["partner_id"]) for each in found):
         raise unknown(fulfillment_order_id)
+
+
+async def verify_part(
+    connection: asyncpg.Connection, allocation_id: UUID, principal: Principal
+) -> None:
+    """Raise `not-found` unless the key made the allocation or one of its nodes takes part.
+
+    The same as for an id that does not exist, so that nobody can probe for other people's orders.
+    """
+    if not await takes_part(connection, await lifecycle.find(connection, allocation_id), principal):
+        raise lifecycle.unknown(allocation_id)
+
+
+async def takes_part(
+    connection: asyncpg.Connection, row: AllocationRow, principal: Principal
+) -> bool:
+    """Tell whether an allocation concerns a key, by what was promised or by its work as it is now."""
+    if lifecycle.may_see(principal, row):
+        return True
+    works = await records.find_of_allocation(connection, row.allocation_id)
+    nodes = {node_id for work in works for node_id in (work.order.node_id, work.order.pickup_node)}
+    return not nodes.isdisjoint(principal.node_ids)
 
 
 async def verify_end(

@@ -14,8 +14,8 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 
 from services.fulfillment import cancel as called_off
-from services.fulfillment import create
-from services.fulfillment.answers import AllocationWithWork
+from services.fulfillment import create, rights
+from services.fulfillment.answers import AllocationWithWork, find_with_work
 from services.http.access import IDEMPOTENCY_KEY, Caller, allow, guard_idempotency
 from services.http.answers import BODY, WRITE, Write, raises, respond
 from services.keys import Principal
@@ -97,7 +97,7 @@ async def guard_own_allocation(
     if principal.is_bound:
         database = connection.app.state.runtime.database
         async with database.connect() as driver:
-            await lifecycle.verify_own(driver, connection.path_params["allocation_id"], principal)
+            await rights.verify_part(driver, connection.path_params["allocation_id"], principal)
 
 
 async def plan(runtime: Runtime, _caller: Caller, data: QuoteRequest) -> Answer:
@@ -174,11 +174,15 @@ async def allocate(
     responses=raises("not-found"),
     tags=["checkout"],
 )
-async def get_allocation(allocation_id: FromPath[UUID], state: State) -> AllocationAnswer:
-    """Show an allocation as it stands."""
+async def get_allocation(allocation_id: FromPath[UUID], state: State) -> AllocationWithWork:
+    """Show an allocation: what was promised, and where its work stands now.
+
+    `fulfillments` are the plan that the customer was told. Once it is confirmed, work may move to
+    other nodes or dates: `fulfillment_orders` are that, with the promise of each.
+    """
     runtime: Runtime = state.runtime
     async with runtime.database.connect() as connection:
-        return lifecycle.told(await lifecycle.find(connection, allocation_id))
+        return await find_with_work(connection, allocation_id)
 
 
 @get(

@@ -57,19 +57,8 @@ async def find(connection: asyncpg.Connection, allocation_id: UUID) -> Allocatio
     return row
 
 
-async def verify_own(
-    connection: asyncpg.Connection, allocation_id: UUID, principal: Principal
-) -> None:
-    """Raise `not-found` unless the key made the allocation or one of its nodes takes part.
-
-    The same as for an id that does not exist, so that nobody can probe for other people's orders.
-    """
-    if not may_see(principal, await find(connection, allocation_id)):
-        raise unknown(allocation_id)
-
-
 def may_see(principal: Principal, row: AllocationRow) -> bool:
-    """Tell whether an allocation concerns a key: a bound one's must be its own or at its nodes."""
+    """Tell whether an allocation as promised concerns a key: a bound one made it or is to work on it."""
     if not principal.is_bound or row.actor == principal.actor:
         return True
     return not {each.node for each in told(row).fulfillments}.isdisjoint(principal.node_ids)
