@@ -40,6 +40,8 @@ def warm() -> None:
     twice = tuple(msgspec.structs.replace(line, sku="sku-0") for line in basket.lines)
     one = held(twice, {"sku-0": (basket.held.numbers[:3], basket.held.units[:3])})
     plan_basket(terrain, msgspec.structs.replace(basket, lines=twice, held=one), 1_000)
+    few = Policy(shipments_max=2, nodes_per_line_max=2)
+    plan_basket(terrain, msgspec.structs.replace(_basket(3, 1), policy=few), 1_000)
 
 
 def warm_windows() -> None:
