@@ -27,6 +27,7 @@ from routing.terrain import Destination, Terrain, rows_of
 
 Numbers = NDArray[np.int32] | NDArray[np.int64]
 Bytes = NDArray[np.uint8]
+Units = NDArray[np.int32]
 
 
 class Held(NamedTuple):
@@ -44,6 +45,15 @@ class Held(NamedTuple):
     """`[P]`: what a unit may be worth at the node otherwise; or empty for nothing anywhere."""
     risk: Ints = NOTHING.risk
     """`[P]`: expected cost of the node refusing a unit; or empty."""
+
+
+class Found(NamedTuple):
+    """Stock of a basket by rows of a terrain."""
+
+    rows: Ints
+    """`[P]`: the row of each cell, -1 where the terrain does not have its node."""
+    table: Units
+    """`[S, R + 1]`: see `tabled`."""
 
 
 class Basket(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -171,76 +181,84 @@ def by_row(packed: Ints, held: tuple[Ints, Ints, Ints], needs: Ints) -> tuple[In
 
 
 @compiled
-def noted(cells: tuple[Ints, Ints, Ints], needs: Ints, nodes: int) -> Bytes:
-    """Stock by row as a record keeps it: which rows have any of each sku, and how many.
+def rows_and_table(row_of: Ints, held: tuple[Ints, Ints, Ints], needs: Ints, nodes: int) -> Found:
+    """The row of each cell as `by_row` tells it, and all units by row, at most those ordered."""
+    counts, numbers, units = held
+    rows, table = np.empty(len(numbers), np.int64), np.zeros((len(counts), nodes + 1), np.int32)
+    first, known, last = 0, np.uint64(len(row_of)), np.uint64(nodes)
+    for sku in range(len(counts)):
+        own, need = table[sku], needs[sku]
+        for cell in range(first, first + counts[sku]):
+            number = np.uint64(numbers[cell])
+            row = row_of[number] if number < known else np.int64(-1)
+            rows[cell] = row
+            # What is of no row goes where nobody reads: -1 without a sign is more than any row.
+            own[min(np.uint64(row), last)] = max(0, min(units[cell], need))
+        first += counts[sku]
+    return Found(rows, table)
+
+
+@compiled
+def tabled(counts: Ints, rows: Ints, units: Ints, nodes: int) -> Units:
+    """`[S, nodes + 1]`: the units of each sku by row, 0 where it has none; the last is nobody's."""
+    table = np.zeros((len(counts), nodes + 1), np.int32)
+    first, last = 0, np.uint64(nodes)
+    for sku in range(len(counts)):
+        for cell in range(first, first + counts[sku]):
+            table[sku, min(np.uint64(rows[cell]), last)] = max(0, units[cell])
+        first += counts[sku]
+    return table
+
+
+@compiled
+def noted(table: Units, needs: Ints) -> Bytes:
+    """Stock by row, see `tabled`, as a record keeps it: which have any of each sku, and how many.
 
     First `[S, nodes / 8]` as bits; then, in order of sku and row, the units of skus of which more
     than one is ordered, each in as many bytes as the largest number ordered takes.
     """
-    counts, rows, units = cells
+    skus, nodes = len(table), table.shape[1] - 1
     width = 1 if needs.max() < 1 << 8 else 2 if needs.max() < 1 << 16 else 4
     each = (nodes + 7) // 8
-    found = np.zeros(len(counts) * each + width * (len(rows) + 1), np.uint8)
-    first, end = 0, len(counts) * each
-    for sku in range(len(counts)):
-        own = slice(first, first + counts[sku])
-        bits = found[sku * each : (sku + 1) * each]
-        ascending = _note(bits, rows[own], units[own])
+    counted = (needs > 1).sum()
+    found = np.zeros(skus * each + width * (counted * nodes + 1), np.uint8)
+    end = skus * each
+    for sku in range(skus):
+        _note(found[sku * each : (sku + 1) * each], table[sku, :nodes])
         if needs[sku] > 1:
-            given = units[own] if ascending else _by_place(rows[own], units[own], nodes)
-            end += _note_units(found[end:], given, width)
-        first += counts[sku]
+            end += _note_units(found[end:], table[sku, :nodes], width)
     return found[:end].copy()
 
 
 @compiled
-def _note(bits: Bytes, rows: Ints, units: Ints) -> bool:
-    """Note the rows that have any of a sku; whether its cells are known rows in their order."""
-    before, byte, known = -1, 0, 0
-    for cell in range(len(rows)):
-        row = rows[cell]
-        if units[cell] > 0:
-            if row <= before:
-                bits[:] = 0
-                _note_any(bits, rows, units)
-                return False
-            before = row
-            # Bits of a byte are gathered first: to read back what was just written takes time.
-            known = (known if row >> 3 == byte else 0) | 1 << (row & 7)
-            byte = row >> 3
-            bits[byte] = np.uint8(known)
-    return True
+def _note(bits: Bytes, units: Units) -> None:
+    """Note the rows that have any of a sku."""
+    whole = len(units) // 8
+    for byte in range(whole):
+        # In full, so that eight rows are compared at once.
+        known = 0
+        for bit in range(8):
+            known |= (units[np.uint64(8 * byte + bit)] > 0) << bit
+        bits[np.uint64(byte)] = known
+    for row in range(8 * whole, len(units)):
+        bits[whole] |= np.uint8((units[row] > 0) << (row & 7))
 
 
 @compiled
-def _note_any(bits: Bytes, rows: Ints, units: Ints) -> None:
-    """Note the rows that have any of a sku, in any order."""
-    for cell in range(len(rows)):
-        row = rows[cell]
-        if row >= 0 and units[cell] > 0:
-            bits[row >> 3] |= np.uint8(1 << (row & 7))
-
-
-@compiled
-def _by_place(rows: Ints, units: Ints, nodes: int) -> Ints:
-    """The units of each row, 0 where it has none."""
-    found = np.zeros(nodes, np.int64)
-    for cell in range(len(rows)):
-        if rows[cell] >= 0:
-            found[rows[cell]] = units[cell]
-    return found
-
-
-@compiled
-def _note_units(found: Bytes, units: Ints, width: int) -> int:
+def _note_units(found: Bytes, units: Units, width: int) -> int:
     """Write the units above 0, one after another; how many bytes that took."""
-    end = 0
-    for cell in range(len(units)):
-        # Without a branch, which would be guessed wrong too often.
+    end = np.uint64(0)
+    if width == 1:
+        for row in range(len(units)):
+            # Without a branch, which would be guessed wrong too often.
+            found[end] = units[np.uint64(row)]
+            end += np.uint64(units[np.uint64(row)] > 0)
+        return int(end)
+    for row in range(len(units)):
         for byte in range(width):
-            found[end + byte] = np.uint8((units[cell] >> (8 * byte)) & 255)
-        end += width if units[cell] > 0 else 0
-    return end
+            found[end + np.uint64(byte)] = np.uint8((units[row] >> (8 * byte)) & 255)
+        end += np.uint64(width if units[row] > 0 else 0)
+    return int(end)
 
 
 def limited(terrain: Terrain, basket: Basket, there: Seen) -> Seen:

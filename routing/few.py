@@ -9,8 +9,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from routing.carriage import (
+    Carriage,
+    Steps,
+    by_many,
+    by_one,
+    by_three,
+    by_two,
+    carriage_of,
+    carried,
+)
 from routing.compiled import compiled
-from routing.facts import MISSING, REAL, SLACK_MINOR, SPLIT, Facts, Floats
+from routing.facts import REAL, SLACK_MINOR, Facts, Floats
 from routing.grid import Ints
 from routing.settle import settle
 from routing.sharing import Best, ascending, beaten, late
@@ -19,9 +29,6 @@ __all__ = ["few_proven"]
 
 BITS_MAX = 62
 """Units, or else lines, that are told apart by bits."""
-
-CAPS_MAX = 24
-"""Weights told apart; a price step between two of them counts as carrying the upper one."""
 
 SETS_MAX = 2_048
 """Sets of slots that could be cheaper; with more of them the search is the quicker way."""
@@ -34,34 +41,7 @@ CLOSING = 100
 """Parts looked at to share units among a set of slots."""
 
 
-class Steps(NamedTuple):
-    """What prices of sets are made of, in few arrays: each takes time where it is handed on."""
-
-    starts: Ints
-    limits: Floats
-    parcels: Floats
-    """As in the facts: the steps of slot k from `starts[k]` on, their grams and prices."""
-    opening: Floats
-    """`[K]`"""
-    dearer: Floats
-    """`[K]`: how much dearer all units are at least, were they all of this slot."""
-
-
 FOUND, LOOKED, PRICED = range(3)
-
-
-class Carriage(NamedTuple):
-    """What it costs at least to carry grams, whichever slots do."""
-
-    caps: Floats
-    """`[T]`: grams, ascending; the last are all."""
-    one: Floats
-    """`[T]`: the least price of one slot that carries so much, with what opens it."""
-    base: float
-    """The least that units cost, with those that no plan finds, less the first split."""
-    weight: float
-    """Grams of all that is wanted."""
-    steps: Steps
 
 
 class Held(NamedTuple):
@@ -97,121 +77,14 @@ def few_proven(facts: Facts, best: Best) -> bool:
     slots, lines = len(facts.opening), len(facts.wanted)
     if slots > facts.prices[REAL] or slots < 1 or lines > BITS_MAX:
         return False
-    carriage = _carriage(facts)
+    carriage = carriage_of(facts)
     if not _by_size(facts, best, carriage, 2):
         return False
-    if beaten(best, carriage.base + min(_by_three(carriage), _many(carriage, 4))):
+    if beaten(best, carriage.base + min(by_three(carriage), by_many(carriage, 4))):
         return True
-    if not beaten(best, carriage.base + _many(carriage, 4)):
+    if not beaten(best, carriage.base + by_many(carriage, 4)):
         return False
     return _by_size(facts, best, carriage, 3)
-
-
-@compiled
-def _carriage(facts: Facts) -> Carriage:
-    """The least prices of grams over all slots."""
-    weight, units = (facts.wanted * facts.grams).sum(), facts.wanted.sum()
-    least = np.full(len(facts.wanted), 1e300)
-    for n in range(len(facts.lines)):
-        least[facts.lines[n]] = min(least[facts.lines[n]], facts.costs[n])
-    base = float(facts.prices[MISSING] - facts.prices[SPLIT])
-    for i in range(len(least)):
-        if facts.wanted[i] > 0:
-            base += facts.wanted[i] * least[i]
-    dearer = np.full(len(facts.opening), 1e300)
-    for k in range(len(dearer)):
-        for n in range(facts.starts[k], facts.starts[k + 1]):
-            dearer[k] = min(dearer[k], units * (facts.costs[n] - least[facts.lines[n]]))
-    caps = _caps(facts, weight)
-    steps = Steps(facts.limit_starts, facts.limits, facts.parcels, facts.opening, dearer)
-    return Carriage(caps, _least_minor(facts, caps, weight), base, weight, steps)
-
-
-@compiled
-def _least_minor(facts: Facts, caps: Floats, weight: float) -> Floats:
-    """The least price of one slot that carries so much, with what opens it."""
-    least = np.full(len(caps), 1e300)
-    for k in range(len(facts.opening)):
-        place = 0
-        for step in range(facts.step_starts[k], facts.step_starts[k + 1]):
-            grams = min(weight, float(facts.step_grams[step]))
-            while caps[place] < grams:
-                place += 1
-            least[place] = min(least[place], facts.opening[k] + facts.step_minor[step])
-            if grams == weight:
-                break
-    for place in range(len(caps) - 2, -1, -1):
-        least[place] = min(least[place], least[place + 1])
-    return least
-
-
-@compiled
-def _caps(facts: Facts, weight: float) -> Floats:
-    """The weights of price steps that are told apart, ascending, all grams last."""
-    caps = np.empty(CAPS_MAX)
-    caps[0], count = weight, 1
-    for step in range(len(facts.step_grams)):
-        grams = float(facts.step_grams[step])
-        if grams < weight and count < CAPS_MAX:
-            place = 0
-            while caps[place] < grams:
-                place += 1
-            if caps[place] > grams:
-                for after in range(count, place, -1):
-                    caps[after] = caps[after - 1]
-                caps[place] = grams
-                count += 1
-    return caps[:count].copy()
-
-
-@compiled
-def _by_one(carriage: Carriage, grams: float) -> float:
-    """The least price at which one slot carries so much."""
-    place = 0
-    while place < len(carriage.caps) - 1 and carriage.caps[place] < grams:
-        place += 1
-    return float(carriage.one[place])
-
-
-@compiled
-def _by_two(carriage: Carriage, grams: float) -> float:
-    """The least price at which two slots carry so much."""
-    caps, one, least = carriage.caps, carriage.one, 1e300
-    other = len(caps) - 1
-    for place in range(len(caps)):
-        while other > 0 and caps[place] + caps[other - 1] >= grams:
-            other -= 1
-        least = min(least, one[place] + one[other])
-    return float(least)
-
-
-@compiled
-def _by_three(carriage: Carriage) -> float:
-    """The least price at which three slots carry all."""
-    least = 1e300
-    for place in range(len(carriage.caps)):
-        left = carriage.weight - carriage.caps[place]
-        least = min(least, carriage.one[place] + _by_two(carriage, left))
-    return float(least)
-
-
-@compiled
-def _many(carriage: Carriage, least: int) -> float:
-    """A bound on the price at which so many slots or more carry all.
-
-    Under a straight line below all prices, each slot costs its height and each gram its slope.
-    """
-    caps, one = carriage.caps, carriage.one
-    found = least * one[0]
-    for low in range(len(caps)):
-        for high in range(low + 1, len(caps)):
-            slope = (one[high] - one[low]) / (caps[high] - caps[low])
-            height = one[0] - slope * caps[0]
-            for place in range(1, len(caps)):
-                height = min(height, one[place] - slope * caps[place])
-            if height >= 0:
-                found = max(found, least * height + slope * carriage.weight)
-    return float(found)
 
 
 @compiled
@@ -245,9 +118,9 @@ def _worthwhile(facts: Facts, best: Best, carriage: Carriage, size: int) -> Ints
             left = carriage.weight - facts.limits[step]
             price = facts.parcels[step]
             if size > 2:
-                price += _by_two(carriage, left)
+                price += by_two(carriage, left)
             elif left > 0:
-                price += _by_one(carriage, left)
+                price += by_one(carriage, left)
             least = min(least, price)
         if not beaten(best, carriage.base + facts.opening[k] + least):
             found[count] = k
@@ -357,7 +230,7 @@ def _note(steps: Steps, sets: Sets, slots: Ints, bounds: tuple[float, float]) ->
     sets.counts[PRICED] += 3 if len(slots) > 2 else 1
     least = opening + dearer
     if least <= ceiling:
-        least += _carried(steps, slots, grams)
+        least += carried(steps, slots, grams)
     if least <= ceiling:
         sets.slots[number] = -1
         sets.slots[number, : len(slots)] = slots
@@ -379,35 +252,3 @@ def _sift(facts: Facts, sets: Sets) -> None:
             sets.slots[kept], sets.least[kept] = sets.slots[number], sets.least[number]
             kept += 1
     sets.counts[FOUND] = kept
-
-
-@compiled
-def _carried(steps: Steps, slots: Ints, grams: float) -> float:
-    """The least price of parcels that carry so much between up to three slots."""
-    if len(slots) == 1:
-        return _between(steps, -1, slots[0], grams)
-    if len(slots) == 2:
-        return _between(steps, slots[0], slots[1], grams)
-    least = 1e300
-    for step in range(steps.starts[slots[0]], steps.starts[slots[0] + 1]):
-        rest = _between(steps, slots[1], slots[2], grams - steps.limits[step])
-        least = min(least, steps.parcels[step] + rest)
-    return least
-
-
-@compiled
-def _between(steps: Steps, a: int, b: int, grams: float) -> float:
-    """The same between two slots, or by the second alone where there is no first."""
-    least, low = 1e300, steps.starts[b]
-    other = steps.starts[b + 1] - 1
-    if a < 0:
-        while other > low and steps.limits[other - 1] >= grams:
-            other -= 1
-        return float(steps.parcels[other]) if steps.limits[other] >= grams else least
-    for step in range(steps.starts[a], steps.starts[a + 1]):
-        left = grams - steps.limits[step]
-        while other > low and steps.limits[other - 1] >= left:
-            other -= 1
-        if steps.limits[other] >= left:
-            least = min(least, steps.parcels[step] + steps.parcels[other])
-    return float(least)

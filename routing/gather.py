@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from routing.basket import Seen
+from routing.basket import Seen, tabled
 from routing.compiled import compiled
 from routing.filters import RATE
 from routing.grid import Grid, Ints
@@ -87,7 +87,8 @@ def gather(
     waits = policy.delay_minor, policy.lateness_minor, terrain.ordered_on.toordinal(), nodes_max
     weight = sum(line.quantity * line.priced_grams for line in lines)
     dates = np.array(waits, np.int64)
-    cells = Cells(there.rows, there.units, there.counts, table, dates, there.beyond)
+    units = tabled(there.counts, there.rows, there.units, len(terrain.row_of))
+    cells = Cells(there.rows, there.units, there.counts, table, dates, there.beyond, units)
     slots = _unpacked(terrain.packed, cells, terrain.staircases(weight), int(pruned))
     grid = Grid(
         units_max=slots.units_max,

@@ -3,11 +3,14 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from routing.beyond import Beyond
 from routing.compiled import compiled
 from routing.grid import Ints
 from routing.terrain import PICKUP, SEND, SHIP, Rows
+
+Units = NDArray[np.int32]
 
 QUANTITY, GRAMS, SKU, NEEDS, SHIPS, PICKUP_ROW, SENT_ROW, REQUESTED_ON, WIDTH = range(9)
 """Columns of what is known of a line; `NEEDS` are abilities as bits, dates are ordinals. The rows are
@@ -32,6 +35,8 @@ class Cells(NamedTuple):
     may share a line, 0 for any number."""
     beyond: Beyond
     """Prices of the cells and of the terrain's rows."""
+    table: Units
+    """`[S, R + 1]`: units by row, at most all that is ordered, see `basket.tabled`."""
 
 
 class Tables(NamedTuple):
@@ -75,45 +80,45 @@ def cells_of(counts: Ints, sku: int) -> tuple[int, int]:
 def held_by(rows: Rows, cells: Cells, near: Ints) -> Tables:
     """What some rows, ascending, can give of an order."""
     count, width = len(near), len(cells.lines)
-    place = np.full(len(rows.abilities), -1, np.int64)
-    for n in range(count):
-        place[near[n]] = n
     ship = np.zeros((count, width), np.int64)
     pickup = np.zeros((count, width), np.int64)
     sent = np.zeros((count if (cells.lines[:, SENT_ROW] >= 0).any() else 0, width), np.int64)
-    priced = len(cells.beyond.worth) > 0
-    beyond_minor = np.zeros((count if priced else 0, width), np.int64)
     for i in range(width):
         line = cells.lines[i]
         to_ship, to_collect = line[NEEDS] | SHIP, line[NEEDS] | PICKUP
-        first, last = cells_of(cells.counts, line[SKU])
-        for found in _of_rows(cells.rows[first:last], cells.units[first:last], place):
-            cell = first + found
-            row, units = cells.rows[cell], min(cells.units[cell], line[QUANTITY])
-            n, able, lane = place[row], rows.abilities[row], rows.lane_starts[row]
+        has = cells.table[line[SKU]]
+        for n in range(count):
+            row = near[n]
+            units = min(np.int64(has[row]), line[QUANTITY])
+            able, lane = rows.abilities[row], rows.lane_starts[row]
             # Lanes to the destination are the first of a row.
             delivers = lane < rows.lane_starts[row + 1] and rows.lane_to[lane] < 0
             if line[SHIPS] and delivers and able & to_ship == to_ship:
                 ship[n, i] = units
             if row == line[PICKUP_ROW] and able & to_collect == to_collect:
                 pickup[n, i] = units
-            if len(sent) and _sends(rows, row, line):
+            if len(sent) and units and _sends(rows, row, line):
                 sent[n, i] = units
-            if priced:
-                beyond_minor[n, i] = cells.beyond.worth[cell] + cells.beyond.risk[cell]
-    return Tables(ship, pickup, sent, beyond_minor)
+    return Tables(ship, pickup, sent, _beyond_of(cells, near, len(rows.abilities)))
 
 
 @compiled
-def _of_rows(rows: Ints, units: Ints, place: Ints) -> Ints:
-    """The cells with units, of rows that have a place."""
-    found = np.empty(len(rows), np.int64)
-    count = 0
-    for cell in range(len(rows)):
-        if rows[cell] >= 0 and place[rows[cell]] >= 0 and units[cell] > 0:
-            found[count] = cell
-            count += 1
-    return found[:count]
+def _beyond_of(cells: Cells, near: Ints, nodes: int) -> Ints:
+    """`[N, I]`: worth and risk of a unit at some rows; `[0, I]` where the cells have none."""
+    priced, width = len(cells.beyond.worth) > 0, len(cells.lines)
+    found = np.zeros((len(near) if priced else 0, width), np.int64)
+    if not priced:
+        return found
+    place = np.full(nodes, -1, np.int64)
+    for n in range(len(near)):
+        place[near[n]] = n
+    for i in range(width):
+        first, last = cells_of(cells.counts, cells.lines[i, SKU])
+        for cell in range(first, last):
+            row = cells.rows[cell]
+            if row >= 0 and place[row] >= 0 and cells.units[cell] > 0:
+                found[place[row], i] = cells.beyond.worth[cell] + cells.beyond.risk[cell]
+    return found
 
 
 @compiled

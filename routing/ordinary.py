@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from routing.basket import Bytes, Held, by_row, noted
+from routing.basket import Bytes, Held, noted, rows_and_table
 from routing.beyond import NOTHING, Beyond, beyond_of, packed_beyond
 from routing.billed import OBJECTIVE, bill
 from routing.compiled import compiled
@@ -92,10 +92,11 @@ def _settled(
     needs = np.zeros(count, np.int64)
     for i in range(count):
         needs[lines[i, SKU]] = lines[i, QUANTITY]
-    rows, most = by_row(packed, (counts, numbers, units), needs)
+    nodes = len(known.abilities)
+    rows, table = rows_and_table(known.row_of, (counts, numbers, units), needs, nodes)
     waits = order[DELAY : NODES_MAX + 1]
     shortage = np.full(count, order[SHORTAGE])
-    cells = Cells(rows, most, counts, lines, waits, beyond_of(order[end:]))
+    cells = Cells(rows, units, counts, lines, waits, beyond_of(order[end:]), table)
     slots = offered(known, cells, stairs_of(stairs), 1)
     money = Money(
         slots.time_minor,
@@ -115,5 +116,5 @@ def _settled(
     if outcome != PROVEN:
         return False, order[:0], np.zeros(0, np.uint8)
     figures = bill(known, cells, slots, chosen, (order[SPLIT], shortage))
-    stock = noted((counts, rows, most), needs, len(known.abilities))
+    stock = noted(table, needs)
     return figures[OBJECTIVE] == minor, figures, stock

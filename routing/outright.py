@@ -21,7 +21,6 @@ from routing.holding import (
     SHIPS,
     SKU,
     Cells,
-    cells_of,
 )
 from routing.survey import Bools
 from routing.terrain import PICKUP, SEND, SHIP, Rows, Stairs
@@ -106,29 +105,10 @@ def outright(
 
 @compiled
 def _searchable(rows: Rows, cells: Cells, wanted: Ints) -> bool:
-    """Whether the cells of some lines can be searched in, as they are in order of row.
-
-    Where few nodes may share a line, rows may have to stay although they are replaced.
-    """
+    """Whether such a row makes others needless: not where few nodes may share a line."""
     if cells.waits[NODES_MAX] or len(cells.lines) > LAST or len(rows.kind_starts) == 0:
         return False
-    if len(wanted) == 0:
-        return False
-    for i in wanted:
-        first, last = cells_of(cells.counts, cells.lines[i, SKU])
-        if not _in_order(cells.rows[first:last]):
-            return False
-    return True
-
-
-@compiled
-def _in_order(rows: Ints) -> bool:
-    """Whether the known rows of cells ascend."""
-    before, ascend = -1, True
-    for row in rows:
-        ascend &= row > before or row < 0
-        before = max(before, row)
-    return ascend
+    return len(wanted) > 0
 
 
 @compiled
@@ -172,26 +152,11 @@ def _first_full(
 
 @compiled
 def _fills(cells: Cells, wanted: Ints, row: int) -> bool:
-    """Whether a row holds all of some lines, whose cells are in order of row."""
+    """Whether a row holds all of some lines."""
+    full = True
     for i in wanted:
-        low, end = cells_of(cells.counts, cells.lines[i, SKU])
-        high = end
-        while low < high:
-            middle = (low + high) // 2
-            known = middle
-            while known < high and cells.rows[known] < 0:
-                known += 1
-            if known < high and cells.rows[known] < row:
-                low = known + 1
-            else:
-                high = middle
-        while low < end and cells.rows[low] < 0:
-            low += 1
-        if low >= end or cells.rows[low] != row:
-            return False
-        if cells.units[low] < cells.lines[i, QUANTITY]:
-            return False
-    return True
+        full &= cells.table[cells.lines[i, SKU], row] >= cells.lines[i, QUANTITY]
+    return bool(full)
 
 
 @compiled

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from routing.basket import Basket, Seen, noted, problem_of
+from routing.basket import Basket, Seen, noted, problem_of, tabled
 from routing.beyond import NOTHING, Bools, noted_beyond, read_beyond
 from routing.bundles import needs_of, plain
 from routing.explain import PRICING_LIMIT_MS, Decision, decision_on, with_feeds
@@ -116,8 +116,8 @@ class Sight(NamedTuple):
 
 def sight(there: Seen, nodes: int) -> Sight:
     """What is kept of what was seen of so many nodes."""
-    cells = there.counts, there.rows, there.units
-    stock = noted(cells, np.array(there.needs, np.int64), nodes)
+    table = tabled(there.counts, there.rows, there.units, nodes)
+    stock = noted(table, np.array(there.needs, np.int64))
     return Sight(stock.tobytes(), there.supply, there.capacity, prices_seen(there, nodes))
 
 
