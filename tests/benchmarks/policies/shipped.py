@@ -19,6 +19,10 @@ from tests.benchmarks.policies.optimizer import NOW, Ground, ground, line_of
 from tests.benchmarks.policies.simulate import Running
 from tests.benchmarks.policies.world import UNLIMITED, Floats, Ints, Network
 
+ORDERS_MAX = 500
+"""Orders between two renewals, about; at least `RENEWALS` times a period prices are found anew. The
+service does so every hour."""
+
 
 class Shipped(Rationing):
     """Rationing for walk-ins, and what the service says of orders to come.
@@ -34,11 +38,13 @@ class Shipped(Rationing):
         self.ground = ground(network)
         self.settings = settings_of(network)
         self.demands = demands
+        orders = float(np.mean([len(each.zone) for each in demands]))
+        self.renewals = max(RENEWALS, int(orders / ORDERS_MAX))
         self.worth: Floats = np.zeros((0, 0))
 
     def renew(self, running: Running, day: int) -> None:
         """Prices for the rest of the period, on what is left."""
-        if day % max(1, running.days // RENEWALS) == 0:
+        if day % max(1, running.days // self.renewals) == 0:
             found = found_by(self.settings, self.ground, running, self.demands, day)
             self.worth = worth_of(found, self.ground, running)
 

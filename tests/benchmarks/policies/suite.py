@@ -60,7 +60,7 @@ NOT_SETTLED = 1e9
 BOUND_GAP = 1e-5
 MYOPIC, BEST, TOLD = "optimum", "prices, learned", "prices, told"
 SHIPPED, SHIPPED_TOLD = "service, learned", "service, told"
-SERVED = {"omni", "towns", "online", "jasin-sinha", "traps"}
+SERVED = {"omni", "towns", "online", "jasin-sinha", "traps", "year"}
 """Worlds in which prices as the service finds them are run beside the benchmark's."""
 
 
