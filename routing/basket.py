@@ -50,7 +50,7 @@ class Held(NamedTuple):
 class Found(NamedTuple):
     """Stock of a basket by rows of a terrain."""
 
-    rows: Ints
+    rows: Units
     """`[P]`: the row of each cell, -1 where the terrain does not have its node."""
     table: Units
     """`[S, R + 1]`: see `tabled`."""
@@ -184,7 +184,7 @@ def by_row(packed: Ints, held: tuple[Ints, Ints, Ints], needs: Ints) -> tuple[In
 def rows_and_table(row_of: Ints, held: tuple[Ints, Ints, Ints], needs: Ints, nodes: int) -> Found:
     """The row of each cell as `by_row` tells it, and all units by row, at most those ordered."""
     counts, numbers, units = held
-    rows, table = np.empty(len(numbers), np.int64), np.zeros((len(counts), nodes + 1), np.int32)
+    rows, table = np.empty(len(numbers), np.int32), np.zeros((len(counts), nodes + 1), np.int32)
     first, known, last = 0, np.uint64(len(row_of)), np.uint64(nodes)
     for sku in range(len(counts)):
         own, need = table[sku], needs[sku]

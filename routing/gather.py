@@ -88,7 +88,8 @@ def gather(
     weight = sum(line.quantity * line.priced_grams for line in lines)
     dates = np.array(waits, np.int64)
     units = tabled(there.counts, there.rows, there.units, len(terrain.row_of))
-    cells = Cells(there.rows, there.units, there.counts, table, dates, there.beyond, units)
+    rows = there.rows.astype(np.int32)
+    cells = Cells(rows, there.units, there.counts, table, dates, there.beyond, units)
     slots = _unpacked(terrain.packed, cells, terrain.staircases(weight), int(pruned))
     grid = Grid(
         units_max=slots.units_max,

@@ -22,8 +22,8 @@ DELAY, LATENESS, ORDERED_ON, NODES_MAX = range(4)
 class Cells(NamedTuple):
     """A basket: P cells of stock, sku after sku, and I lines in order of their ids."""
 
-    rows: Ints
-    """`[P]`: row in the terrain, -1 for nodes it does not know."""
+    rows: Units
+    """`[P]`: row in the terrain, -1 for nodes it does not know; in few bytes, as there are many."""
     units: Ints
     """`[P]`"""
     counts: Ints

@@ -23,6 +23,7 @@ from routing.holding import (
     QUANTITY,
     SKU,
     Cells,
+    Units,
     cells_of,
 )
 from routing.outright import (
@@ -175,7 +176,7 @@ def _marked(
 
 @compiled
 def _beyond_minor(
-    lines: Ints, counts: Ints, known: tuple[Ints, Ints], prices: tuple[Ints, Ints], nodes: int
+    lines: Ints, counts: Ints, known: tuple[Units, Ints], prices: tuple[Ints, Ints], nodes: int
 ) -> Ints:
     """`[R, I]`: worth and risk of a unit; `[0, 0]` where the cells have none.
 
@@ -197,7 +198,7 @@ def _beyond_minor(
 @compiled
 def _mark(
     marks: tuple[Bits, Bits, Bytes, Ints],
-    cells: tuple[Ints, Ints],
+    cells: tuple[Units, Ints],
     kinds: tuple[Ints, Bools],
     bits: tuple[int, int],
     asked: tuple[int, int, int],
@@ -225,7 +226,7 @@ def _mark(
 
 
 @compiled
-def _collected(abilities: Ints, lines: Ints, counts: Ints, known: tuple[Ints, Ints]) -> Bools:
+def _collected(abilities: Ints, lines: Ints, counts: Ints, known: tuple[Units, Ints]) -> Bools:
     """`[I]`: whether the node where a line may be collected has any of it.
 
     `known` are the rows and the units of the cells.
