@@ -191,7 +191,7 @@ RATIOS = [
         name="optimizer 5000/500 everywhere",
         says="the same where every node holds every sku",
         over=("optimizer", "growth_everywhere"),
-        lower=True,
+        at_most=2,
     ),
     Ratio(
         name="optimizer/cp-sat",
