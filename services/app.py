@@ -38,6 +38,7 @@ from services.http import (
 from services.http.access import KeyMiddleware, guard_role, name_scopes
 from services.http.docs import PAGE, documentation
 from services.http.door import Door
+from services.http.parameters import guard_parameters
 from services.observe import Journal, configure_logging
 from services.problems import Refused, handle
 from services.runtime import Runtime, prepare
@@ -90,7 +91,7 @@ def framework(body_bytes_max: int) -> Litestar:
     return Litestar(
         route_handlers=[*HANDLERS, *documentation(HANDLERS)],
         lifespan=[lifespan],
-        guards=[guard_role],
+        guards=[guard_role, guard_parameters],
         middleware=[
             DefineMiddleware(
                 KeyMiddleware, exclude=[f"^{PAGE}"], exclude_from_auth_key="exclude_from_auth"

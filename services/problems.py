@@ -17,6 +17,7 @@ from litestar.exceptions import (
     SerializationException,
     ValidationException,
 )
+from litestar.handlers import HTTPRouteHandler
 
 from services.database import DatabaseAwayError, PoolTimeoutError
 
@@ -132,6 +133,7 @@ class Refused(Exception):  # noqa: N818 - an answer, not a failure
         self.detail = detail
         self.extra = extra
         self.retry_after_s = RETRY_AFTER_S
+        self.headers: dict[str, str] = {}
 
     @property
     def status(self) -> int:
@@ -157,7 +159,7 @@ def answer(refused: Refused) -> Response[dict[str, object]]:
         document(refused),
         status_code=refused.status,
         media_type=MEDIA_TYPE,
-        headers=headers_of(refused.status, refused.retry_after_s),
+        headers=headers_of(refused.status, refused.retry_after_s) | refused.headers,
     )
 
 
@@ -181,6 +183,9 @@ def from_validation(error: ValidationException) -> Refused:
         return Refused("invalid-parameter", f"{path}: {message}.", field=path)
     if path == "data" and message == "'data'":
         return Refused("malformed-json", "The body is empty; send a JSON object.")
+    if path == "data":
+        # So the framework calls the whole body.
+        path = ""
     for at, says, kind in FIELD_RULES:
         if at.search(path) and says.search(message):
             return Refused(kind, f"{path or 'The body'}: {message}.", field=path)
@@ -196,6 +201,13 @@ def from_http(error: HTTPException) -> Refused:
     if isinstance(error, InternalServerException) and error.detail == HUNG_UP:
         # Nobody reads this answer; but the log must not say that the service failed.
         return Refused("malformed-json", "The connection ended before the body did.")
+    if error.status_code == 404:
+        return Refused("not-found", "No call has this address; all of them are shown at /docs/.")
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("allow", "")
+        refused = Refused("method-not-allowed", f"This address takes {allowed or 'no method'}.")
+        refused.headers = {"Allow": allowed}
+        return refused
     kind = STATUS_KINDS.get(error.status_code, "internal-error")
     return Refused(kind, f"{error.detail or KINDS[kind].title}.")
 
@@ -245,4 +257,18 @@ def refused_for(error: Exception, path: str, request_id: bytes) -> Refused:
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, object]]:
     """Answer any exception as `problem+json`."""
     request_id: bytes = request.scope["state"]["request_id"]
-    return answer(refused_for(error, request.url.path, request_id))
+    refused = refused_for(error, request.url.path, request_id)
+    return answer(as_written(refused, request.scope.get("route_handler")))
+
+
+def as_written(refused: Refused, handler: object) -> Refused:
+    """Name a parameter as the caller has written it, where the function has another name for it."""
+    field = refused.extra.get("field")
+    if refused.kind != "invalid-parameter" or not isinstance(handler, HTTPRouteHandler):
+        return refused
+    definition = handler.parsed_fn_signature.parameters.get(str(field))
+    name = getattr(definition and definition.kwarg_definition, "name", None)
+    if name is None:
+        return refused
+    detail = refused.detail.removeprefix(f"{field}: ")
+    return Refused(refused.kind, f"{name}: {detail}", **{**refused.extra, "field": name})

@@ -55,7 +55,7 @@ def chosen(
             raise Refused(
                 "too-many-units",
                 f"Line {each.line_id} has {room(line)} left to {left_to}, and {each.quantity} were "
-                f"named; send at most {room(line)}.",
+                f"named; {f'send at most {room(line)}' if room(line) else 'leave the line out'}.",
                 line_id=line.line_id,
                 part=line.part,
                 left=room(line),

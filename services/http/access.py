@@ -55,6 +55,11 @@ def allow(*roles: Role) -> dict[str, Any]:
     return {"roles": roles}
 
 
+def a_key(role: Role) -> str:
+    """Return how a sentence begins that is about a key of a role."""
+    return f"{'An' if role == 'operator' else 'A'} {role} key"
+
+
 async def guard_role(
     connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
 ) -> None:
@@ -70,7 +75,7 @@ async def guard_role(
     if principal.role not in roles:
         raise Refused(
             "forbidden",
-            f"A {principal.role} key may not make this call; it is for {', '.join(roles)}.",
+            f"{a_key(principal.role)} may not make this call; it is for {', '.join(roles)}.",
         )
     if not has_scope(principal, handler.opt):
         raise Refused(

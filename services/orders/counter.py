@@ -228,7 +228,10 @@ async def extend(
             f"Units can be held until {latest:%Y-%m-%dT%H:%M:%SZ} at most, {total_s} s in all.",
         )
     if not await resolve.extend(connection, holder, until):
-        raise Refused("illegal-state", f"The reservation is {current.status}; hold the units anew.")
+        became = f" and has become order {current.order_id}" if current.order_id else ""
+        raise Refused(
+            "illegal-state", f"The reservation is {current.status}{became}; hold the units anew."
+        )
     await tell(connection, "reservation.extended", [current], actor)
     return await find(connection, holder)
 

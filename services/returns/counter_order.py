@@ -90,6 +90,13 @@ async def plan(means: Means, found: ReservationAnswer, asked: Asked) -> Found:
 
 def verify_here(found: ReservationAnswer) -> None:
     """Raise `illegal-state` unless a reservation is held and its units are in one place."""
+    if found.order_id is not None:
+        raise Refused(
+            "illegal-state",
+            f"The reservation has become order {found.order_id} already.",
+            state=found.status,
+            allowed=(),
+        )
     if found.status != "held" or found.in_transit:
         where = f", {found.in_transit} units in transit" if found.in_transit else ""
         raise Refused(

@@ -120,6 +120,17 @@ async def test_what_cannot_be_is_refused_and_the_reservation_stays(
     await assert_all_agrees(database)
 
 
+async def test_a_colleague_who_comes_too_late_is_told_of_the_order(caller: Caller) -> None:
+    """Two tills, one customer: "released" alone would send somebody looking for the units."""
+    path = await reserved(caller)
+    await ordered(caller, path)
+    second = await caller.post(f"{path}/order", {"order_id": "o-2"}, role="store")
+    assert problem_type(second) == "illegal-state"
+    assert second.json()["detail"] == "The reservation has become order o-1 already."
+    longer = await caller.post(f"{path}/extend", {"hold_for": "P1D"}, role="store")
+    assert "has become order o-1" in longer.json()["detail"]
+
+
 async def test_why_an_order_of_a_counter_has_no_decision_record_is_said(caller: Caller) -> None:
     """The answer names where the record would be, so asking there must not be a mistake."""
     done = await ordered(caller, await reserved(caller))
