@@ -27,7 +27,8 @@ service does so every hour."""
 class Shipped(Rationing):
     """Rationing for walk-ins, and what the service says of orders to come.
 
-    Without what it says of places: it looks at how full a day is, and not at the days after it.
+    A place of a node has one price on all days of a period, in full: how full a day is, which the
+    service weighs it by, is left out.
     """
 
     def __init__(
@@ -41,16 +42,23 @@ class Shipped(Rationing):
         orders = float(np.mean([len(each.zone) for each in demands]))
         self.renewals = max(RENEWALS, int(orders / ORDERS_MAX))
         self.worth: Floats = np.zeros((0, 0))
+        self.places: Floats = np.zeros(0)
 
     def renew(self, running: Running, day: int) -> None:
         """Prices for the rest of the period, on what is left."""
         if day % max(1, running.days // self.renewals) == 0:
             found = found_by(self.settings, self.ground, running, self.demands, day)
             self.worth = worth_of(found, self.ground, running)
+            names = running.network.names
+            self.places = np.array([found.rooms.get(name, 0) for name in names], float)
 
     def duals(self, skus: Ints) -> Floats:
         """Those of the last renewal."""
         return self.worth[skus]
+
+    def surcharge_minor(self, running: Running) -> Floats:
+        """What a parcel costs beyond its money, `[N, D]`."""
+        return np.repeat(self.places[:, None], running.room.shape[1], axis=1)
 
 
 def settings_of(network: Network) -> Settings:

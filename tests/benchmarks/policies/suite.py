@@ -60,8 +60,6 @@ NOT_SETTLED = 1e9
 BOUND_GAP = 1e-5
 MYOPIC, BEST, TOLD = "optimum", "prices, learned", "prices, told"
 SHIPPED, SHIPPED_TOLD = "service, learned", "service, told"
-SERVED = {"omni", "towns", "online", "jasin-sinha", "traps", "year"}
-"""Worlds in which prices as the service finds them are run beside the benchmark's."""
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -97,7 +95,7 @@ def names_of(world: str) -> list[str]:
     found = ["nearest", "fewest splits", MYOPIC]
     found += ["rationing, learned"] * (world in {"omni", "towns", "peak"})
     found += [BEST] + [TOLD] * (world in TELLING)
-    found += [SHIPPED] * (world in SERVED) + [SHIPPED_TOLD] * (world in TELLING - RECURRING)
+    found += [SHIPPED] + [SHIPPED_TOLD] * (world in TELLING - RECURRING)
     return found + ["window", "window at prices", "window, prices, learned"] * (world in WINDOWED)
 
 
