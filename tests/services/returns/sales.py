@@ -55,10 +55,10 @@ async def ship(caller: Caller, work_id: str) -> None:
 
 
 async def events(database: Database, subject: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the kinds and payloads of a subject's events, in order."""
+    """Return the kinds and payloads of a subject's events, in the order they were written."""
     async with database.connect() as connection:
         rows = await connection.fetch(
-            "SELECT kind, payload FROM event WHERE subject = $1 ORDER BY created_at, event_id",
+            "SELECT kind, payload FROM event WHERE subject = $1 ORDER BY created_at, ctid",
             subject,
         )
     return [(row["kind"], json.loads(row["payload"])) for row in rows]
