@@ -35,7 +35,7 @@ async def test_a_basket_of_the_web_is_finished_at_the_till(
     async with database.connect() as connection:
         row = await connection.fetchrow("SELECT channel, actor FROM allocation")
         told = await connection.fetch(
-            "SELECT kind FROM event WHERE kind LIKE 'allocation.%' ORDER BY created_at, ctid"
+            "SELECT kind FROM event WHERE kind LIKE 'allocation.%' ORDER BY ordinal"
         )
     assert row is not None
     assert (row["channel"], row["actor"].partition(":")[0]) == ("till", "store")

@@ -59,7 +59,7 @@ async def test_a_store_gets_goods_from_another_in_two_legs(
     await assert_audit_is_silent(database)
     async with database.connect() as connection:
         kinds = await connection.fetch(
-            "SELECT kind, payload ->> 'node_id' FROM event ORDER BY created_at, ctid"
+            "SELECT kind, payload ->> 'node_id' FROM event ORDER BY ordinal"
         )
     assert [tuple(row) for row in kinds] == [
         ("transfer.opened", "ST-WEST"),

@@ -58,7 +58,7 @@ async def events(database: Database, subject: str) -> list[tuple[str, dict[str, 
     """Return the kinds and payloads of a subject's events, in the order they were written."""
     async with database.connect() as connection:
         rows = await connection.fetch(
-            "SELECT kind, payload FROM event WHERE subject = $1 ORDER BY created_at, ctid",
+            "SELECT kind, payload FROM event WHERE subject = $1 ORDER BY ordinal",
             subject,
         )
     return [(row["kind"], json.loads(row["payload"])) for row in rows]
