@@ -49,6 +49,8 @@ SERVER_OPTIONS: Mapping[str, str] = {
     "shared_buffers": "256MB",
     "max_wal_size": "2GB",
     "wal_compression": "on",
+    # Writing zeros into each new 16 MB of log first holds up every commit for 30 to 100 ms.
+    "wal_init_zero": "off",
     # Allocations are short and many: a plan compiled for one of them never pays for itself.
     "jit": "off",
     # One file per day of the week, each emptied when its day comes again.

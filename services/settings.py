@@ -209,7 +209,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Pause between two such trials."""
     import_chunk_rows: int = 2_000
     """Rows of a file that `nom import` locks and applies in one transaction."""
-    import_chunk_ms: int = 100
+    import_chunk_ms: int = 50
     """Time one such transaction may take; beyond it the next one gets fewer rows."""
     lock_timeout_ms: int = 2_000
     statement_timeout_ms: int = 10_000

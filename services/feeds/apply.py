@@ -17,6 +17,7 @@ from inventory.ledger import SnapshotRecord, apply_snapshot
 from inventory.nodes import Node, put_nodes
 from inventory.supply import Supply, put_supply
 from services.feeds import records
+from services.feeds.pace import Pace
 from services.feeds.records import Progress, Staged
 from services.feeds.rejects import Rejected, RejectsFile
 from services.feeds.rows import RowError, StockRow
@@ -93,7 +94,7 @@ async def apply_staged(
     what else the database raises; every chunk before that stays applied.
     """
     total = max(await records.count_staged(connection), 1)
-    effect, after, size = Effect(), begun.key, chunks.rows_max
+    effect, after, size, pace = Effect(), begun.key, chunks.rows_max, Pace()
     while rows := (
         await records.next_group(connection, after)
         if chunks.together
@@ -101,9 +102,13 @@ async def apply_staged(
     ):
         started = perf_counter()
         effect += await apply_bisected(connection, chunks, rows, rejects)
+        took_s = perf_counter() - started
         after = rows[-1].key
-        size = next_size(chunks, len(rows), perf_counter() - started)
+        size = next_size(chunks, len(rows), took_s)
         watch("applying", min((begun.rows_applied + effect.rows) / total, 1))
+        # Orders are too unlike each other, and so short that nobody waits for one.
+        if not chunks.together:
+            await asyncio.sleep(pace.pause_s(len(rows), took_s))
     return effect
 
 

@@ -1,8 +1,10 @@
 """One import from file to finish: read and check, stage, look references up, apply by chunks."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
+from time import perf_counter
 from uuid import UUID, uuid5
 
 import asyncpg
@@ -10,6 +12,7 @@ import msgspec
 
 from services.feeds import records
 from services.feeds.apply import Apply, Chunks, Effect, Watch, apply_staged
+from services.feeds.pace import Pace
 from services.feeds.readers import content_hash, read_batches
 from services.feeds.records import BEFORE_ALL, Found, Progress
 from services.feeds.rejects import Rejected, RejectsFile
@@ -30,7 +33,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     rejects: Path
     strict: bool = False
     chunk_rows: int = 2_000
-    chunk_ms: int = 100
+    chunk_ms: int = 50
     lock_timeout_ms: int = 2_000
     apply: Apply | None = None
     """How to apply rows that this package has no function for."""
@@ -138,7 +141,8 @@ async def stage_file(
 ) -> int:
     """Read the file, stage its good rows and write down its bad ones; return the rows read."""
     encode = msgspec.msgpack.Encoder().encode
-    kind, rows = order.kind, 0
+    kind, rows, pace = order.kind, 0, Pace()
+    started = perf_counter()
     for batch in read_batches(order.path, order.form, kind):
         staged: list[tuple[object, ...]] = []
         for line in batch.lines:
@@ -151,6 +155,8 @@ async def stage_file(
         await records.stage(connection, staged)
         rows += len(batch.lines)
         watch("reading", batch.share)
+        await asyncio.sleep(pace.pause_s(max(len(batch.lines), 1), perf_counter() - started))
+        started = perf_counter()
     return rows
 
 

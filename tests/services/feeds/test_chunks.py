@@ -17,6 +17,7 @@ from inventory.reserve import reserve
 from inventory.resolve import release
 from services.feeds.apply import ROWS_MIN, Chunks, next_size
 from services.feeds.imports import Outcome, import_file
+from services.feeds.pace import FORGETTING, Pace
 from services.feeds.rows import FileError
 from tests.services.feeds.conftest import demand, order, read_rejects, stock
 
@@ -275,6 +276,16 @@ def test_chunks_shrink_on_a_slow_machine(rows: int, seconds: float, expected: in
     )
 
     assert next_size(chunks, rows, seconds) == expected
+
+
+def test_an_import_leaves_others_the_time_that_they_took_from_it() -> None:
+    """Alone it never pauses; beside checkouts that double its time it pauses for half of that."""
+    pace = Pace()
+
+    assert pace.pause_s(100, 1.0) == 0
+    assert pace.pause_s(100, 2.0) == pytest.approx(2.0 - FORGETTING)
+    assert pace.pause_s(50, 0.4) == 0
+    assert pace.pause_s(100, 0.8) == 0
 
 
 async def test_a_killed_import_reaches_the_same_end(
