@@ -19,6 +19,7 @@ from litestar.exceptions import (
 )
 from litestar.handlers import HTTPRouteHandler
 
+from services.allowed_values import allowed_values
 from services.database import DatabaseAwayError, PoolTimeoutError
 
 log = structlog.get_logger()
@@ -258,13 +259,31 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[dict[s
     """Answer any exception as `problem+json`."""
     request_id: bytes = request.scope["state"]["request_id"]
     refused = refused_for(error, request.url.path, request_id)
-    return answer(as_written(refused, request.scope.get("route_handler")))
+    handler = request.scope.get("route_handler")
+    if isinstance(handler, HTTPRouteHandler):
+        refused = as_written(with_choices(refused, handler), handler)
+    return answer(refused)
 
 
-def as_written(refused: Refused, handler: object) -> Refused:
+def with_choices(refused: Refused, handler: HTTPRouteHandler) -> Refused:
+    """Tell which values a field or a parameter takes, where it takes only those in a list."""
+    if "Invalid enum value" not in refused.detail:
+        return refused
+    parameters = handler.parsed_fn_signature.parameters
+    field = str(refused.extra.get("field", ""))
+    in_body = refused.kind == "invalid-field" and "data" in parameters
+    definition = parameters.get("data" if in_body else field)
+    found = allowed_values(definition.annotation, field if in_body else "") if definition else ()
+    if not found:
+        return refused
+    detail = f"{refused.detail} Send one of: {', '.join(found)}."
+    return Refused(refused.kind, detail, **refused.extra)
+
+
+def as_written(refused: Refused, handler: HTTPRouteHandler) -> Refused:
     """Name a parameter as the caller has written it, where the function has another name for it."""
     field = refused.extra.get("field")
-    if refused.kind != "invalid-parameter" or not isinstance(handler, HTTPRouteHandler):
+    if refused.kind != "invalid-parameter":
         return refused
     definition = handler.parsed_fn_signature.parameters.get(str(field))
     name = getattr(definition and definition.kwarg_definition, "name", None)

@@ -55,7 +55,7 @@ SAID: dict[str, str] = {
     "version-mismatch": "The fulfillment order is at version 3; read it and decide again.",
     "body-too-large": "Request Entity Too Large.",
     "unsupported-media-type": "Send the body as application/json.",
-    "invalid-field": "lines[0].method: Invalid enum value 'teleport'.",
+    "invalid-field": "lines[0].method: Invalid enum value 'teleport'. Send one of: any, pickup, ship.",
     "unknown-field": "lines[0]: Object contains unknown field `note`.",
     "quantity-not-positive": "lines[0].quantity: Expected `int` >= 1.",
     "quantity-not-whole": "lines[0].quantity: Expected `int`, got `float`.",

@@ -205,3 +205,16 @@ async def test_the_api_document_is_open_to_anyone(caller: Caller) -> None:
     for path in ("/docs", "/docs/openapi.json", "/docs/assets/stylesheets/swagger-ui.css"):
         response = await caller.client.get(path, follow_redirects=True)
         assert response.status_code == 200, path
+
+
+async def test_a_value_outside_a_list_is_told_the_list(caller: Caller) -> None:
+    """Whoever reads the refusal need not look the values up."""
+    of_a_line = await caller.post("/v1/allocations", with_line(method="teleport"))
+    of_a_parameter = await caller.get("/v1/exceptions?state=lost", role="planner")
+
+    assert of_a_line.json()["detail"] == (
+        "lines[0].method: Invalid enum value 'teleport'. Send one of: any, pickup, ship."
+    )
+    assert of_a_parameter.json()["detail"] == (
+        "state: Invalid enum value 'lost'. Send one of: dismissed, open, resolved."
+    )
