@@ -163,6 +163,15 @@ def read_cells(bounds: Any, cells: Any, slot: int) -> Any:
     return cells[start : start + bounds[slot, 1]].copy()
 
 
+@atomic
+def are_stamped(bounds: Any, slots: Any, stamps: Any) -> bool:
+    """Tell whether each of these slots has its stamp."""
+    for s in range(slots.size):  # noqa: SIM110 - this is compiled
+        if bounds[slots[s], 3] != stamps[s]:
+            return False
+    return True
+
+
 class Arrays:
     """One generation of arrays; when they are full a larger generation takes their place.
 
@@ -259,6 +268,16 @@ class Slices:
         """Give every slot a new stamp."""
         self.arrays.bounds[:, STAMP] += 1
 
+    def stamps(self, slots: Ints) -> Ints:
+        """Return the stamp of each of these slots."""
+        found: Ints = self.arrays.bounds[slots, STAMP]
+        return found
+
+    def have_stamps(self, slots: Ints, stamps: Ints) -> bool:
+        """Tell whether nothing about these slots has changed since they had these stamps."""
+        found: bool = are_stamped(self.arrays.bounds, slots, stamps)
+        return found
+
     def free(self, slot: int, kept: Ints) -> tuple[Numbers, Ints]:
         """Return the numbers of nodes with free units, rising, and their units beyond `kept`."""
         arrays = self.arrays
@@ -310,3 +329,4 @@ def compile_all() -> None:
     slices.free(0, np.zeros(1, np.int64))
     slices.free_of(*np.zeros((3, 1), np.int64))
     slices.cells(0)
+    slices.have_stamps(*np.zeros((2, 1), np.int64))

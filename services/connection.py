@@ -18,13 +18,15 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from services.http.answers import raw_headers
+from services.http.answers import JSON_HEADER, raw_headers
 from services.http.door import Door
 from services.orders.idempotency import Answer
 from services.settings import Settings
 
 CONTINUE = b"HTTP/1.1 100 "
 """How an answer begins that only asks for the body."""
+PLAIN = STATUS_LINE[200] + b"%s: %s\r\ncontent-length: " % JSON_HEADER
+"""How an answer 200 begins."""
 
 
 class Joined:
@@ -60,14 +62,14 @@ class Joined:
         return self.transport.is_closing()
 
 
-class Refused:
-    """Stands for a request that was refused from its head: nothing is left to do for it."""
+class Settled:
+    """Stands for a request that is answered from its head: nothing is left to do for it."""
 
     response_complete = True
     message_event = asyncio.Event()
 
 
-REFUSED = Refused()
+SETTLED = Settled()
 
 
 class Connection(HttpToolsProtocol):
@@ -129,11 +131,14 @@ class Connection(HttpToolsProtocol):
         self.arriving = True
 
     def on_headers_complete(self) -> None:
-        """Stop counting; bodies have a limit of their own. Refuse what there is no room for."""
+        """Stop counting; bodies have a limit of their own.
+
+        Refuse what there is no room for, and answer what takes no waiting.
+        """
         self.in_head = False
         # A request that was sent ahead comes after the answer to the one before it.
         self.send_refusal()
-        if self.refuse():
+        if self.refuse() if self.config.loaded_app.crowded else self.answer():
             return
         super().on_headers_complete()
         if self.scope["method"] != "HEAD":
@@ -153,7 +158,7 @@ class Connection(HttpToolsProtocol):
     def refuse(self) -> bool:
         """Refuse a request from its head where there is no room for it; tell whether that is so."""
         door: Door = self.config.loaded_app
-        if not door.crowded or not self.is_plain:
+        if not self.is_plain:
             return False
         path = self.url.partition(b"?")[0].decode("latin-1")
         given = door.refuse(self.parser.get_method().decode(), path, dict(self.headers))
@@ -161,7 +166,7 @@ class Connection(HttpToolsProtocol):
             return False
         answer, request_id = given
         self.refusal = written(answer, request_id, self.server_state.default_headers)
-        self.cycle = cast("RequestResponseCycle", REFUSED)
+        self.cycle = cast("RequestResponseCycle", SETTLED)
         if len(self.held) < self.held_max:
             self.held.add(self)
             # What else comes stays with the caller until then.
@@ -169,6 +174,27 @@ class Connection(HttpToolsProtocol):
             self.pause = self.loop.call_later(self.refusal_s, self.send_refusal)
         else:
             self.send_refusal()
+        return True
+
+    def answer(self) -> bool:
+        """Answer a request from its head where that takes no waiting; tell whether that is so."""
+        path, _, query = self.url.partition(b"?")
+        door: Door = self.config.loaded_app
+        if (
+            path not in door.quick
+            or b"#" in query
+            or self.app is not door
+            or self.parser.get_method() != b"GET"
+            or not self.is_plain
+        ):
+            return False
+        given = door.answer(path.decode(), query, self.headers)
+        if given is None:
+            return False
+        answer, request_id = given
+        self.cycle = cast("RequestResponseCycle", SETTLED)
+        self.transport.write(plain(answer.body, request_id, self.server_state.default_headers))
+        self.on_response_complete()
         return True
 
     @property
@@ -221,6 +247,13 @@ def written(answer: Answer, request_id: bytes, common: list[tuple[bytes, bytes]]
     """Return an answer as it is sent; `common` are headers that every answer has."""
     lines = b"".join(b"%s: %s\r\n" % line for line in common)
     return b"%s%sx-request-id: %s\r\n\r\n%s" % (start(answer), lines, request_id, answer.body)
+
+
+def plain(body: bytes, request_id: bytes, common: list[tuple[bytes, bytes]]) -> bytes:
+    """Return an answer 200 with a body in JSON as it is sent."""
+    lines = [b"%s: %s\r\n" % line for line in common]
+    head = b"%d\r\n%sx-request-id: %s\r\n\r\n" % (len(body), b"".join(lines), request_id)
+    return b"".join((PLAIN, head, body))
 
 
 def connection_with(settings: Settings) -> Any:

@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reads_max: int = 512
     """Quotes and questions about availability under way in one worker; beyond it 429."""
     answers_kept_bytes_max: int = 64_000_000
-    """Memory of one worker for parts of answers about availability, to be used again; 0 for none."""
+    """Memory of one worker for answers about availability and parts of them; 0 keeps none."""
     connections_max: int = 1_000
     """Connections of callers that one worker holds; beyond it a request is answered 503."""
     decision_ms: int = 50

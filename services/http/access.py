@@ -92,11 +92,12 @@ def has_scope(principal: Principal, opt: Mapping[str, Any]) -> bool:
 
 def may_call(principal: Principal, opt: Mapping[str, Any]) -> bool:
     """Tell whether somebody may make a handler's call, and has not made too many."""
-    return (
-        principal.role in opt["roles"]
-        and has_scope(principal, opt)
-        and (principal.bucket is None or principal.bucket.take())
-    )
+    return is_for(principal, opt) and (principal.bucket is None or principal.bucket.take())
+
+
+def is_for(principal: Principal, opt: Mapping[str, Any]) -> bool:
+    """Tell whether a handler's call is one that somebody may make."""
+    return principal.role in opt["roles"] and has_scope(principal, opt)
 
 
 def too_often(bucket: Bucket) -> Refused:

@@ -26,6 +26,7 @@ from services.orders.idempotency import Answer
 from services.orders.request import Destination, resolve
 from services.planning.availability import Query
 from services.planning.availability_answer import AvailabilityAnswer
+from services.planning.network import Network
 from services.problems import Refused
 from services.runtime import Runtime
 
@@ -51,7 +52,11 @@ class AvailabilityRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 async def answer(request: AvailabilityRequest, runtime: Runtime) -> Answer:
     """Return what can be sold; raises what `availability` does, and `unknown-destination`."""
-    network = runtime.network.current
+    return Answer(200, await runtime.shelf.look(query_of(request, runtime.network.current)))
+
+
+def query_of(request: AvailabilityRequest, network: Network) -> Query:
+    """Return what a request asks of a network; raises `unknown-destination`."""
     if request.on is not None:
         check_planned("on", request.on, utc_now(), "invalid-parameter")
     destination = request.destination
@@ -61,7 +66,7 @@ async def answer(request: AvailabilityRequest, runtime: Runtime) -> Answer:
         place = (zone.latitude, zone.longitude)
         if destination.latitude is not None and destination.longitude is not None:
             place = (destination.latitude, destination.longitude)
-    query = Query(
+    return Query(
         skus=request.skus,
         channel=request.channel,
         node_ids=request.node_ids,
@@ -71,7 +76,6 @@ async def answer(request: AvailabilityRequest, runtime: Runtime) -> Answer:
         matrix=request.matrix,
         columns=request.columns,
     )
-    return Answer(200, await runtime.shelf.look(query))
 
 
 def destination_of(

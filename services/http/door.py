@@ -3,7 +3,8 @@
 The framework costs several times what such a call should cost in all. So a request for one of
 `CALLS` that is plainly in order is checked, read, decoded, answered and written down here, with the
 same functions that the framework's handler of the call uses. Anything else goes on to that handler
-untouched: it refuses in the words of the API document, and nothing is worded twice.
+untouched: it refuses in the words of the API document, and nothing is worded twice. What is asked
+of memory alone is answered sooner still, by the connection, from the head of the request.
 
 Overload is refused here too, before a body is read: reads first, orders when their queue is full.
 """
@@ -22,9 +23,9 @@ from litestar.types import HTTPScope, Receive, ReceiveMessage, Scope, Send
 
 from services.database import DatabaseAwayError, PoolTimeoutError
 from services.http import availability, checkout
-from services.http.access import IDEMPOTENCY_KEY_LENGTH_MAX, Caller, may_call
+from services.http.access import IDEMPOTENCY_KEY_LENGTH_MAX, Caller, is_for, may_call
 from services.http.answers import raw_headers
-from services.http.query import availability_request
+from services.http.query import at_hand, availability_request
 from services.keys import Principal
 from services.observe import UNROUTED, Journal, Observed, known_method
 from services.orders.idempotency import Answer, refusal
@@ -32,6 +33,9 @@ from services.orders.queue import too_many
 from services.orders.request import AllocationRequest, QuoteRequest
 from services.problems import Refused, refused_for
 from services.runtime import Runtime
+
+Lines = list[tuple[bytes, bytes]]
+"""Headers as they came."""
 
 BEARER = frozenset({b"Bearer", b"bearer"})
 JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
@@ -58,6 +62,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it changes nothing: it needs no idempotency key, and so many at once are enough."""
     yields: bool = False
     """Whether it makes room for orders before their queue is full."""
+    at_hand: Callable[[Runtime, bytes], Answer | None] | None = None
+    """Answers the query of a GET where nothing has to be waited for, and has nothing to say else."""
 
 
 async def look(runtime: Runtime, _caller: Caller, data: availability.AvailabilityRequest) -> Answer:
@@ -83,6 +89,7 @@ CALLS = (
         work=look,
         is_read=True,
         yields=True,
+        at_hand=at_hand,
     ),
     Call(
         handler=availability.post_availability,
@@ -102,6 +109,11 @@ class Door(Observed):
         super().__init__(app, journal)
         self.runtime = runtime
         self.calls = {address(call.handler): call for call in CALLS}
+        """By method and path."""
+        self.quick = frozenset(
+            address(call.handler)[1].encode() for call in CALLS if call.at_hand is not None
+        )
+        """Paths of calls that the connection may answer."""
         self.reads = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -180,6 +192,32 @@ class Door(Observed):
         if caller is None:
             return None
         at = (method, path, given.status_code)
+        self.journal.write(at, started_s, caller.request_id, caller.facts)
+        return given, caller.request_id
+
+    def answer(self, path: str, query: bytes, lines: Lines) -> tuple[Answer, bytes] | None:
+        """Answer a GET from what is at hand; return the answer and its id.
+
+        Nothing where it has to be waited for, or is not plainly in order: then the request takes
+        the usual way, as one does that fails here. The caller has seen that there is room.
+        """
+        call = self.calls.get(("GET", path))
+        if call is None or call.at_hand is None:
+            return None
+        started_s = perf_counter()
+        headers = dict(lines)
+        seen = self.runtime.keyring.trusted(secret_of(headers))
+        principal = seen.principal if seen and len(headers) == len(lines) else None
+        if principal is None or not is_for(principal, call.handler.opt):
+            return None
+        try:
+            given = call.at_hand(self.runtime, query)
+        except Exception:  # noqa: BLE001 - it fails again on the usual way, which has words for it
+            return None
+        caller = self.caller(call, headers, principal) if given else None
+        if given is None or caller is None:
+            return None
+        at = ("GET", path, given.status_code)
         self.journal.write(at, started_s, caller.request_id, caller.facts)
         return given, caller.request_id
 

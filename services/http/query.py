@@ -1,17 +1,33 @@
-"""The address of a question about availability, read in one pass."""
+"""The address of a question about availability, read in one pass, or once and for all."""
 
 import re
 from urllib.parse import unquote_plus
 
 import msgspec
 
-from services.http.availability import AvailabilityRequest
+from services.http.availability import AvailabilityRequest, query_of
 from services.http.fields import SKUS_MAX
+from services.orders.idempotency import Answer
+from services.runtime import Runtime
 
 PLAIN_SKUS = re.compile(r"sku=[\w.~-]{1,100}(?:&sku=[\w.~-]{1,100})*(?:&|$)", re.ASCII)
 """Skus at the start of a query that need no further look: no escapes, nothing too long."""
 LISTS = {"sku": "skus", "node_id": "node_ids"}
 DESTINATION = frozenset({"country", "postal_code", "latitude", "longitude"})
+
+
+def at_hand(runtime: Runtime, query: bytes) -> Answer | None:
+    """Return the answer to what the query of an address asks, when no row has to be read for it.
+
+    What came before is not read again. Raises what `availability_request`, `query_of` and
+    `Shelf.at_hand` raise.
+    """
+    shelf = runtime.shelf
+    told = shelf.again(query)
+    if told is None:
+        request = availability_request(query)
+        told = shelf.first(query, query_of(request, runtime.network.current))
+    return None if told is None else Answer(200, told)
 
 
 def availability_request(query: bytes) -> AvailabilityRequest:

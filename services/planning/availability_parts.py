@@ -74,3 +74,7 @@ class Parts:
         young[sku] = part
         if self.young_bytes * 2 > self.bytes_max:
             self.old, self.young, self.young_bytes = self.young, {}, 0
+
+    def forget(self) -> None:
+        """Forget all."""
+        self.young, self.old, self.young_bytes = {}, {}, 0

@@ -1,68 +1,32 @@
 """What can be sold, answered from the view of a worker without asking the database."""
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from itertools import pairwise
+from math import ceil
 from time import monotonic
+from typing import NamedTuple
+from weakref import ref
 
 import msgspec
 import numpy as np
 
-from inventory.availability import Cell, SupplyCell
-from inventory.buffers import PRECEDENCE
-from inventory.slices import Ints
-from inventory.view import NO_SUPPLY, NOTHING_KEPT, ItemFacts, StockView
 from services.database import Database
-from services.planning.availability import (
-    Dates,
-    Query,
-    availability,
-    judge_sku,
-    matrix_cell,
-    sku_columns,
-    verified_date,
-    verify_size,
-)
+from services.planning.availability import Query, availability, verified_date
 from services.planning.availability_parts import Parts
-from services.planning.kits import kit_cells
-from services.planning.network import NetworkCache
+from services.planning.availability_question import NO_MATRIX, Buffer, Question
+from services.planning.familiar import Familiar, Questions, Whole
+from services.planning.network import Network, NetworkCache
 from services.planning.playbook import Traits
 from services.planning.prospects import Prospect, Prospects
 from services.planning.stock_view import StockFollower
-from services.planning.written import (
-    BEST_MAX,
-    ENTRY_BYTES,
-    KEPT_FROM,
-    KEPT_STEP,
-    NEEDS,
-    NO_RULE,
-    NUMBER_BYTES,
-    RULE_STARTS,
-    RULES,
-    SKU_COLUMNS,
-    SLOT,
-    STANDING,
-    TEXT_FROM,
-    TEXT_TO,
-    Asked,
-    Out,
-    Places,
-    Stock,
-    joined,
-    write_cells,
-    write_columns,
-    write_skus,
-)
 
-Buffer = bytes | memoryview
 
-NO_MATRIX: tuple[Buffer, ...] = (b',"matrix":null,"columns":null}',)
-"""How an answer ends without either."""
-RULE_PLACES = {name: place for place, (name, _) in enumerate(PRECEDENCE)}
-NUMBERS_MAX = 8
-"""Numbers in the widest entry."""
-NOTHING: Ints = np.zeros(0, np.int64)
-UNRULED: Ints = np.full(1, NO_RULE, np.int64)
+class Written(NamedTuple):
+    """An answer but for how old it is."""
+
+    pieces: tuple[Buffer, ...]
+    skus: list[str]
+    lasts: bool
+    """Whether others may have the same until a stamp changes."""
 
 
 class Shelf:
@@ -73,13 +37,16 @@ class Shelf:
     ) -> None:
         """Answer from `stock` while it is young enough, else from the database.
 
-        About `kept_bytes_max` bytes of what was answered are kept, to be used again.
+        About `kept_bytes_max` bytes of what was answered are kept, to be used again: half of them
+        for the texts of skus, half for whole answers.
         """
         self.database = database
         self.network = network
         self.stock = stock
+        self.shown = network.current
         self.prospects = Prospects()
-        self.parts = Parts(kept_bytes_max)
+        self.parts = Parts(kept_bytes_max // 2)
+        self.questions = Questions(kept_bytes_max // 2)
 
     async def open(self) -> None:
         """Have everything compiled, so that no question waits for the compiler."""
@@ -96,32 +63,92 @@ class Shelf:
         Raises as `availability` does. Rows are read where the view is stale or does not know what
         is asked for: it may have been added a moment ago.
         """
-        network, view = self.network.current, self.stock.view
-        node_ids = query.node_ids or ()
-        if not self.stock.is_stale and all(node_id in network.places for node_id in node_ids):
-            for node_id in node_ids:
-                view.number(node_id)
-            now = datetime.now(UTC)
-            prospect = self.prospects.find(network, query.zone, view.node_ids, now)
-            found = self.from_view(self.without_stale(query, now), prospect, now)
-            if found is not None:
-                return found
+        found = self.at_hand(query)
+        if found is not None:
+            return found
         query = self.without_stale(query, datetime.now(UTC))
-        return msgspec.json.encode(await availability(self.database, network, query))
+        return msgspec.json.encode(await availability(self.database, self.network.current, query))
+
+    def first(self, address: bytes, query: Query) -> bytes | None:
+        """Answer as `at_hand` does, and remember the question by its address for the next time."""
+        self.follow()
+        if is_common(query):
+            self.questions.add(address, Familiar(query))
+        return self.at_hand(query)
+
+    def again(self, address: bytes) -> bytes | None:
+        """Answer the question of an address as `at_hand` does; nothing where it never came."""
+        self.follow()
+        known = self.questions.find(address)
+        return None if known is None else self.at_hand(known.query, known)
+
+    def at_hand(self, query: Query, known: Familiar | None = None) -> bytes | None:
+        """Return the answer to a query from memory; nothing where rows have to be read.
+
+        Raises `date-in-past`, and `invalid-parameter` for a matrix that is too large. The whole
+        answer to a question that is `known` is kept.
+        """
+        network, view = self.follow(), self.stock.view
+        node_ids = query.node_ids or ()
+        if self.stock.is_stale or not all(node_id in network.places for node_id in node_ids):
+            return None
+        for node_id in node_ids:
+            view.number(node_id)
+        now = datetime.now(UTC)
+        asked = self.without_stale(query, now)
+        if asked is not query:
+            known = None
+        prospect = self.prospects.find(network, query.zone, view.node_ids, now)
+        whole = known.whole if known else None
+        if whole is not None and whole.holds(prospect, now.date(), view):
+            return b"".join((self.age, whole.rest))
+        written = self.from_view(asked, prospect, now)
+        if written is None:
+            return None
+        if known is not None and written.lasts:
+            self.keep(known, prospect, now.date(), written)
+        return b"".join((self.age, *written.pieces))
+
+    def keep(self, known: Familiar, prospect: Prospect, today: date, written: Written) -> None:
+        """Keep what was written for a question a moment ago."""
+        view = self.stock.view
+        slots = np.array([view.slots[sku] for sku in written.skus], np.int64)
+        whole = Whole(
+            ref(prospect), today, slots, view.slices.stamps(slots), b"".join(written.pieces)
+        )
+        self.questions.keep(known, whole)
+
+    def follow(self) -> Network:
+        """Return the network of now; nothing is kept of one before."""
+        network = self.network.current
+        if network is not self.shown:
+            self.shown = network
+            self.prospects.forget()
+            self.parts.forget()
+            self.questions.forget()
+        return network
+
+    @property
+    def age(self) -> bytes:
+        """How an answer from the view begins: with the time since the last look, rounded up."""
+        return b'{"age_ms":%d' % ceil(self.stock.view.seen_age_s(monotonic()) * 1000)
 
     def without_stale(self, query: Query, now: datetime) -> Query:
         """Return a query that leaves the nodes out whose feed its strategy finds too old."""
+        playbook = self.network.current.playbook
+        if not playbook.feeds:
+            return query
         zone = query.zone
         traits = Traits(
             channel=query.channel,
             country=zone.country if zone else None,
             zone_id=zone.zone_id if zone else None,
         )
-        rule = self.network.current.playbook.feed_rule(traits)
+        rule = playbook.feed_rule(traits)
         stale = self.stock.feeds.left_out(rule, now, self.stock.view)
         return msgspec.structs.replace(query, stale=frozenset(stale)) if stale else query
 
-    def from_view(self, query: Query, prospect: Prospect, now: datetime) -> bytes | None:
+    def from_view(self, query: Query, prospect: Prospect, now: datetime) -> Written | None:
         """Return the answer as the view has it; nothing where it does not know a sku.
 
         Only what has changed since it was last asked for is written anew. Raises `date-in-past`,
@@ -136,24 +163,26 @@ class Shelf:
         if len(items) < len(missing):
             return None
         verified_date(query, now)
-        end, written = NO_MATRIX, {}
+        end, written, lasts = NO_MATRIX, {}, common
         if missing:
             question = Question(query, items, view, prospect, now)
             end = question.end()
             written = question.summaries()
             if common:
-                for sku in question.lasting:
+                lasting = question.lasting
+                lasts = len(lasting) == len(missing)
+                for sku in lasting:
                     self.parts.keep(scene, sku, written[sku], view)
         listed = b",".join([text or written[sku] for sku, text in zip(skus, texts, strict=True)])
-        head = msgspec.json.encode(
+        about = msgspec.json.encode(
             {
-                "age_ms": round(view.seen_age_s(monotonic()) * 1000),
                 "channel": query.channel,
                 "on": query.on or now.date(),
                 "zone_id": query.zone.zone_id if query.zone else None,
             }
         )
-        return b"".join((head[:-1], b',"skus":[', listed, b"]", *end))
+        pieces = (b",", about[1:-1], b',"skus":[', listed, b"]", *end)
+        return Written(pieces, skus, lasts)
 
 
 def is_common(query: Query) -> bool:
@@ -167,192 +196,3 @@ def is_common(query: Query) -> bool:
     return query.place is None or (
         zone is not None and query.place == (zone.latitude, zone.longitude)
     )
-
-
-class Question:
-    """Some of the skus of one query, with all that the answer follows from."""
-
-    def __init__(
-        self,
-        query: Query,
-        items: Mapping[str, ItemFacts],
-        view: StockView,
-        prospect: Prospect,
-        now: datetime,
-    ) -> None:
-        """Put the skus of `items` into arrays.
-
-        Those with expected supply, and those that pools have a right to, are left for the rules.
-        """
-        self.query = query
-        self.items = items
-        self.view = view
-        self.prospect = prospect
-        self.now = now
-        self.on: date = query.on or now.date()
-        self.skus = list(items)
-        self.expected = {
-            sku: found
-            for sku in self.skus
-            if sku in view.supplies and (found := view.supply(sku, now.date()))
-        }
-        shared = view.quotas.by_sku.keys() & items
-        self.expected.update((sku, NO_SUPPLY) for sku in shared - self.expected.keys())
-        # What a kit comes to changes with its components, which have stamps of their own.
-        self.expected.update((sku, NO_SUPPLY) for sku in self.skus if items[sku].components)
-        self.plain = [sku for sku in self.skus if sku not in self.expected]
-        numbers = [view.numbers[each] for each in query.node_ids] if query.node_ids else None
-        table = prospect.among(numbers, [view.number(each) for each in query.stale])
-        self.places = Places(table, prospect.tenths_km(query.place), prospect.texts)
-        arrays = view.slices.arrays
-        self.arrays = Stock(arrays.bounds, arrays.cells)
-        self.asked = self.ask()
-        rows = self.asked.skus
-        longest = (rows[:, TEXT_TO] - rows[:, TEXT_FROM]).max(initial=0)
-        self.text_bytes = prospect.text_bytes + int(longest)
-        self.expected_cells = {sku: self.cells(sku, found) for sku, found in self.expected.items()}
-
-    @property
-    def records(self) -> int:
-        """How many stock records the skus have."""
-        return sum(self.view.slices.length(self.view.slots[sku]) for sku in self.skus)
-
-    @property
-    def lasting(self) -> list[str]:
-        """The skus of which the answer stays the same until their stamp changes."""
-        # What is expected counts from a date on, whether or not anything changes.
-        return [sku for sku in self.plain if not self.view.supplies.get(sku)]
-
-    def summaries(self) -> dict[str, bytes]:
-        """Return totals and best nodes of each sku as JSON."""
-        entry = ENTRY_BYTES + self.text_bytes + NUMBERS_MAX * NUMBER_BYTES
-        out = self.out(entry * (BEST_MAX + 2) * len(self.plain))
-        write_skus(self.arrays, self.asked, self.places, out)
-        found = dict(zip(self.plain, cut(out), strict=True))
-        if self.expected:
-            dates = Dates(self.prospect.network, self.query, self.now)
-            for sku, cells in self.expected_cells.items():
-                requires = self.items[sku].requires
-                found[sku] = msgspec.json.encode(judge_sku(sku, requires, cells, dates, on=self.on))
-        return found
-
-    def end(self) -> tuple[Buffer, ...]:
-        """Return the rest of an answer about these skus, from the matrix on, in parts.
-
-        Raises `invalid-parameter` for a matrix that is too large.
-        """
-        query = self.query
-        if not query.matrix and not query.columns:
-            return NO_MATRIX
-        verify_size(query, self.records)
-        matrix = self.matrix() if query.matrix else (b"null",)
-        columns = self.columns() if query.columns else (b"null",)
-        return (b',"matrix":', *matrix, b',"columns":', *columns, b"}")
-
-    def ask(self) -> Asked:
-        """Return the plain skus as arrays, with the buffers of their records."""
-        view, items, needs = self.view, self.items, self.prospect.needs
-        encoded = [msgspec.json.encode(sku) for sku in self.plain]
-        texts, starts = joined(encoded)
-        rows = np.zeros((len(self.plain), SKU_COLUMNS), np.int64)
-        rows[:, SLOT] = [view.slots[sku] for sku in self.plain]
-        rows[:, NEEDS] = [
-            needs(requires) if (requires := items[sku].requires) else 0 for sku in self.plain
-        ]
-        rows[:, TEXT_FROM], rows[:, TEXT_TO] = starts[:-1], starts[1:]
-        if not view.rules.by_sku:
-            return Asked(rows, NOTHING_KEPT, UNRULED, texts, RULES, RULE_STARTS)
-        kept = [view.kept(sku, self.query.channel) for sku in self.plain]
-        sizes = np.array([units.size for units in kept], np.int64)
-        rows[:, KEPT_FROM] = np.cumsum(sizes) - sizes
-        rows[:, KEPT_STEP] = sizes > 1
-        rules = [self.rules(sku, units.size) for sku, units in zip(self.plain, kept, strict=True)]
-        units, places = np.concatenate([NOTHING, *kept]), np.concatenate([NOTHING, *rules])
-        return Asked(rows, units, places, texts, RULES, RULE_STARTS)
-
-    def rules(self, sku: str, size: int) -> Ints:
-        """Return which rule set each buffer of a sku; only the matrix tells."""
-        if not self.query.matrix:
-            return np.full(size, NO_RULE, np.int64)
-        node_ids = [self.view.node_ids[cell[0]] for cell in self.view.cells(sku).tolist()]
-        names = [self.view.buffer(sku, each, self.query.channel)[1] for each in node_ids[:size]]
-        places = [NO_RULE if name is None else RULE_PLACES[name] for name in names]
-        return np.array(places or [NO_RULE], np.int64)
-
-    def matrix(self) -> tuple[Buffer, ...]:
-        """Return every record of every sku."""
-        entry = ENTRY_BYTES + self.text_bytes + NUMBERS_MAX * NUMBER_BYTES
-        out = self.out(entry * self.records)
-        write_cells(self.arrays, self.asked, self.places, out)
-        others = {
-            sku: b",".join(msgspec.json.encode(matrix_cell(cell, self.on)) for cell in own)
-            for sku, own in self.expected_cells.items()
-        }
-        return (b"[", self.pieces(out, others), b"]")
-
-    def columns(self) -> tuple[Buffer, ...]:
-        """Return every record of every sku as columns."""
-        per_record = NUMBERS_MAX * (NUMBER_BYTES + 1)
-        size = per_record * self.records
-        out = self.out(size + (ENTRY_BYTES + self.text_bytes) * len(self.skus))
-        write_columns(self.arrays, self.asked, self.places, out)
-        numbers = np.flatnonzero(self.places.table[:, STANDING]).tolist()
-        node_ids = [self.view.node_ids[number] for number in numbers]
-        places = {node_id: place for place, node_id in enumerate(node_ids)}
-        others = {
-            sku: msgspec.json.encode(sku_columns(sku, own, places, self.on))
-            for sku, own in self.expected_cells.items()
-        }
-        listed = self.pieces(out, others)
-        return (b'{"node_ids":', msgspec.json.encode(node_ids), b',"skus":[', listed, b"]}")
-
-    def cells(self, sku: str, supply: Mapping[str, tuple[SupplyCell, ...]]) -> list[Cell]:
-        """Return the records of a sku at open nodes as the rules take them, of a kit as kits."""
-        parts = self.items[sku].components if sku in self.items else ()
-        if parts:
-            today = self.now.date()
-            own = {part: self.cells(part, self.view.supply(part, today)) for part, _ in parts}
-            return kit_cells(sku, parts, own)
-        found = []
-        for number, on_hand, reserved, unavailable, pending in self.view.cells(sku).tolist():
-            if not self.places.table[number, STANDING]:
-                continue
-            node_id = self.view.node_ids[number]
-            buffer, rule = self.view.buffer(sku, node_id, self.query.channel)
-            free = on_hand - reserved - unavailable - pending
-            protected = self.view.quotas.protected(sku, node_id, self.query.channel, free - buffer)
-            found.append(
-                Cell(
-                    sku=sku,
-                    node_id=node_id,
-                    on_hand=on_hand,
-                    reserved=reserved + pending,
-                    unavailable=unavailable,
-                    shortage=max(-free, 0),
-                    buffer=buffer,
-                    buffer_rule=rule,
-                    available=max(free - buffer - protected, 0),
-                    supply=supply.get(node_id, ()),
-                    protected=protected,
-                )
-            )
-        return found
-
-    def pieces(self, out: Out, others: Mapping[str, bytes]) -> Buffer:
-        """Return the parts of all skus in the order asked for, commas between them."""
-        if not others:
-            # As it was written: copied once, into the answer.
-            return out.bytes[: max(out.end - 1, 0)].data
-        found = {**dict(zip(self.plain, cut(out), strict=True)), **others}
-        return b",".join(part for sku in self.skus if (part := found[sku]))
-
-    def out(self, size: int) -> Out:
-        """Return room for an answer; what is not written to costs nothing."""
-        return Out(np.empty(size, np.uint8), np.zeros(len(self.plain), np.int64))
-
-
-def cut(out: Out) -> list[bytes]:
-    """Return what was written for each sku, without the comma after it."""
-    written = out.bytes[: out.end].tobytes()
-    ends = out.ends.tolist()
-    return [written[start : end - 1] for start, end in pairwise([0, *ends])]

@@ -47,7 +47,7 @@ class Outlook(NamedTuple):
     pickup_on: date | None
 
 
-class Prospect(msgspec.Struct, frozen=True, eq=False):
+class Prospect(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """What to expect of every node, by number, for one destination."""
 
     network: Network
@@ -138,6 +138,10 @@ class Prospects:
                 del self.kept[next(iter(self.kept))]
             found = self.kept[zone_id] = build(network, zone, node_ids, now)
         return found
+
+    def forget(self) -> None:
+        """Forget all: they hold the network they were made from."""
+        self.kept.clear()
 
 
 def build(network: Network, zone: Zone | None, node_ids: Sequence[str], now: datetime) -> Prospect:

@@ -13,10 +13,14 @@ from services import keys
 from services.app import framework, furnished
 from services.database import Database
 from services.http.door import Door
+from services.planning.availability_view import Shelf
+from services.planning.network import NetworkCache
+from services.planning.stock_view import StockFollower
 from services.settings import Settings
 from tests.services.caller import Caller
 from tests.services.place import furnish
 
+KEPT_BYTES = 1_000_000
 one_framework = lru_cache(framework)
 """Reading what 140 handlers take and answer costs most of a short test; no test changes it."""
 
@@ -25,6 +29,19 @@ one_framework = lru_cache(framework)
 def app(settings: Settings) -> Door:
     """Return the application; whoever asks for a caller gets it running."""
     return furnished(one_framework(settings.body_bytes_max), settings)
+
+
+@pytest.fixture
+async def shelf(database: Database) -> AsyncIterator[Shelf]:
+    """Yield a shelf on a furnished network that follows only when a test says so."""
+    await furnish(database)
+    network = NetworkCache(database, poll_ms=60_000)
+    follower = StockFollower(database, poll_ms=60_000)
+    await network.open()
+    await follower.open()
+    yield Shelf(database, network, follower, KEPT_BYTES)
+    await follower.close()
+    await network.close()
 
 
 @pytest.fixture

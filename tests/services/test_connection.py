@@ -1,15 +1,18 @@
 """Refusals from the head of a request: what they say, how long they wait, and what they cost others."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from uvicorn.server import ServerState
 
 from services.connection import Connection
 from services.http.door import Door
+from services.limits import Bucket
 from services.server import configuration
 from services.settings import Settings
 from tests.services.caller import Caller
@@ -208,3 +211,137 @@ async def test_a_stranger_is_told_so_before_anything_else(listening: Listening) 
     async with listening.connect() as line:
         line.writer.write(listening.question().replace(b"Bearer nom_", b"Bearer nobody_"))
         assert (await line.answer())[0].startswith(b"HTTP/1.1 401 ")
+
+
+# --- answers from the head of a request
+
+
+@pytest.fixture
+def roomy(listening: Listening, app: Door) -> Listening:
+    """Return the same with room for reads."""
+    app.reads = 0
+    return listening
+
+
+def without_id(head: bytes) -> list[bytes]:
+    """Return the lines of a head but its id and its length."""
+    lines = head.split(b"\r\n")
+    return sorted(each for each in lines if not each.startswith((b"x-request-id", b"content-len")))
+
+
+def without_age(body: bytes) -> object:
+    """Return what an answer says but how old it is."""
+    return json.loads(body) | {"age_ms": 0}
+
+
+async def test_what_is_at_hand_is_answered_from_the_head(
+    roomy: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task for what takes no waiting costs as much as all the rest; the answer is the same."""
+    tasks: list[object] = []
+    begin = Connection._start_asgi_task
+
+    def counted(*given: Any) -> None:
+        tasks.append(given)
+        begin(*given)
+
+    monkeypatch.setattr(Connection, "_start_asgi_task", counted)
+    async with roomy.connect() as line:
+        line.writer.write(roomy.question("Expect: 100-continue"))
+        head, body = await line.answer()
+        assert len(tasks) == 1
+        for _ in range(3):
+            line.writer.write(roomy.question("X-Request-Id: mine"))
+            quick, told = await line.answer()
+            assert b"x-request-id: mine" in quick
+            assert without_id(quick) == without_id(head)
+            assert without_age(told) == without_age(body)
+        assert len(tasks) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "status"),
+    [
+        (b"HTTP/1.1", b"HTTP/1.0", b"200"),
+        (b"Host: nom", b"Host: nom\r\nConnection: close", b"200"),
+        (b"Host: nom", b"Host: nom\r\nVia: a\r\nVia: b", b"200"),
+        (b"?sku=MUG", b"?sku=MUG#sku=NOTHING", b"200"),
+        (b"?sku=MUG", b"?sku=NOTHING", b"422"),
+        (b"?sku=MUG", b"?color=red", b"400"),
+        (b"?sku=MUG", b"", b"400"),
+        (b"/availability", b"/avail%61bility", b"200"),
+        (b"GET", b"HEAD", b"405"),
+        (b"Bearer nom_", b"Bearer nobody_", b"401"),
+    ],
+)
+async def test_what_is_not_plainly_in_order_takes_the_usual_way(
+    roomy: Listening, before: bytes, after: bytes, status: bytes
+) -> None:
+    """Each of these has its answer in words that stand in one place."""
+    async with roomy.connect() as line:
+        for _ in range(2):
+            if line.reader.at_eof():
+                break
+            line.writer.write(roomy.question().replace(before, after, 1))
+            head = await line.reader.readuntil(b"\r\n\r\n")
+            assert head[9:12] == status
+            if after == b"HEAD":
+                break
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+            await line.reader.readexactly(length)
+            await asyncio.sleep(0.01)
+
+
+async def test_a_role_that_may_not_ask_is_told_so(roomy: Listening, caller: Caller) -> None:
+    """What is at hand is not for everybody."""
+    await caller.get("/v1/availability?sku=MUG", role="partner")
+    roomy.secret = caller.keys["partner"]
+    async with roomy.connect() as line:
+        line.writer.write(roomy.question())
+        assert (await line.answer())[0].startswith(b"HTTP/1.1 403 ")
+
+
+async def test_questions_sent_ahead_are_answered_in_their_order(roomy: Listening) -> None:
+    """Those that take no waiting must not overtake those that do."""
+    lamp = roomy.question().replace(b"sku=MUG", b"sku=LAMP")
+    async with roomy.connect() as line:
+        line.writer.write(LIVE + lamp + roomy.question() + LIVE + roomy.question() + lamp)
+        bodies = [(await line.answer())[1] for _ in range(6)]
+    skus = [[sku for sku in (b'"MUG"', b'"LAMP"') if sku in body] for body in bodies]
+    assert skus == [[], [b'"LAMP"'], [b'"MUG"'], [], [b'"MUG"'], [b'"LAMP"']]
+
+
+async def test_the_body_of_a_question_in_an_address_is_let_go(roomy: Listening) -> None:
+    """The next request begins where it ends."""
+    async with roomy.connect() as line:
+        line.writer.write(roomy.question("Content-Length: 9"))
+        assert (await line.answer())[0].startswith(b"HTTP/1.1 200 ")
+        line.writer.write(b"x" * 9 + LIVE)
+        assert json.loads((await line.answer())[1]) == {"status": "ok"}
+
+
+async def test_one_connection_too_many_is_turned_away_however_it_asks(
+    roomy: Listening, settings: Settings
+) -> None:
+    """A limit that the quickest questions pass by is none."""
+    async with roomy.connect() as line:
+        line.connection.app = line.connection.config.loaded_app.turn_away
+        line.writer.write(roomy.question())
+        assert (await line.answer())[0].startswith(b"HTTP/1.1 503 ")
+
+
+async def test_a_key_with_a_rate_pays_once_for_each_question(
+    roomy: Listening, caller: Caller
+) -> None:
+    """Of two ways to an answer only the one that gives it may count."""
+    keyring = caller.runtime.keyring
+    seen = keyring.seen[roomy.secret]
+    assert seen.principal is not None
+    bucket = Bucket(0.001, 3)
+    keyring.seen[roomy.secret] = replace(seen, principal=replace(seen.principal, bucket=bucket))
+    async with roomy.connect() as line:
+        statuses = []
+        for _ in range(4):
+            line.writer.write(roomy.question())
+            statuses.append((await line.answer())[0][9:12])
+    assert statuses == [b"200", b"200", b"200", b"429"]

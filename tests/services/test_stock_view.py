@@ -3,9 +3,8 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import product
 from time import monotonic
 from typing import Any
 
@@ -21,7 +20,6 @@ from services.database import Database
 from services.planning import masterdata, records
 from services.planning.availability import Query, availability
 from services.planning.availability_view import Shelf
-from services.planning.network import NetworkCache
 from services.planning.stock_view import STALE_S, StockFollower
 from services.planning.written import SOONEST
 from services.problems import Refused
@@ -29,21 +27,7 @@ from services.retention import CHANGES_KEPT, forget_changes
 from tests.services.caller import Caller, basket
 from tests.services.place import PLACES, SUPPLY_ON, furnish, lanes, node, stock
 
-KEPT_BYTES = 1_000_000
 SKUS = ("MUG", "LAMP", "SOFA", "RUG", 'é"sku')
-
-
-@pytest.fixture
-async def shelf(database: Database) -> AsyncIterator[Shelf]:
-    """Yield a shelf on a furnished network that follows only when a test says so."""
-    await furnish(database)
-    network = NetworkCache(database, poll_ms=60_000)
-    follower = StockFollower(database, poll_ms=60_000)
-    await network.open()
-    await follower.open()
-    yield Shelf(database, network, follower, KEPT_BYTES)
-    await follower.close()
-    await network.close()
 
 
 async def told(shelf: Shelf, query: Query) -> dict[str, Any]:
@@ -316,75 +300,3 @@ async def test_a_load_during_traffic_loses_nothing(shelf: Shelf, database: Datab
     assert view.held("MUG", "web")[1].tolist().count(100) == 2
     await shelf.stock.poll()
     assert view.held("MUG", "web")[1].tolist().count(100) == 1
-
-
-async def change_something(shelf: Shelf, database: Database, chance: random.Random) -> None:
-    """Change one thing that an answer could follow from, so that the view has heard of it."""
-    view, sku = shelf.stock.view, chance.choice(SKUS)
-    kind = chance.randrange(7)
-    if kind == 0:
-        await stock(database, {(sku, f"ST-{chance.randrange(30)}"): chance.randint(0, 9)})
-    elif kind == 1:
-        view.take([("MUG", "WH-EAST", chance.randint(1, 3))])
-    elif kind == 2:
-        rule = Buffer(sku=chance.choice([*SKUS, "*"]), quantity=chance.randint(0, 3))
-        await masterdata.put_buffers(database, [rule], [])
-    elif kind == 3:
-        requires = chance.choice([(), ("fragile",)])
-        await masterdata.put_items(database, [Item(sku=sku, weight_grams=1, requires=requires)])
-    elif kind == 4:
-        expected_on = SUPPLY_ON - timedelta(days=chance.randrange(3))
-        supply = Supply(
-            sku="RUG", supply_id="PO-3", node_id="ST-2", expected_on=expected_on, quantity=2
-        )
-        async with database.transaction() as connection:
-            await put_supply(connection, [supply])
-    elif kind == 5:
-        await masterdata.switch_node(database, "ST-7", enabled=chance.random() < 0.5)
-        await shelf.network.refresh()
-    else:
-        await shelf.stock.load()
-    await shelf.stock.poll()
-
-
-async def test_what_is_kept_of_answers_is_never_out_of_date(
-    shelf: Shelf, database: Database
-) -> None:
-    """A page that shows stock which was sold while it was in a cache sells it twice."""
-    chance = random.Random(5)
-    await furnish_more(database, chance)
-    await shelf.network.refresh()
-    await shelf.stock.poll()
-    forgetful = Shelf(database, shelf.network, shelf.stock, 0)
-    zones = [None, *shelf.network.current.zones.values()]
-    reused = 0
-    for _ in range(80):
-        for zone, channel in product(zones, ("web", "till")):
-            place = (zone.latitude, zone.longitude) if zone else None
-            skus = chance.sample(SKUS, 3)
-            query = Query(skus=skus, channel=channel, zone=zone, place=place)
-            found = shelf.prospects.find(
-                shelf.network.current, zone, shelf.stock.view.node_ids, datetime.now(UTC)
-            )
-            kept = shelf.parts.find((found, channel), skus, shelf.stock.view)
-            reused += sum(text is not None for text in kept)
-            anew = await told(forgetful, query) | {"age_ms": 0}
-            assert await told(shelf, query) | {"age_ms": 0} == anew
-        await change_something(shelf, database, chance)
-    assert reused > 100
-    assert not forgetful.parts.young
-
-
-async def test_no_more_is_kept_of_answers_than_is_allowed(shelf: Shelf) -> None:
-    """Every channel that callers think of is a scene of its own; memory must not follow them."""
-    view, bytes_max = shelf.stock.view, 100_000
-    small = Shelf(shelf.database, shelf.network, shelf.stock, bytes_max)
-    for number in range(200):
-        await small.look(Query(skus=["MUG"], channel=f"channel {number}"))
-    held = [*small.parts.old.items(), *small.parts.young.items()]
-    assert 2 < len(held) < 200
-    texts = sum(len(part[2]) for _, parts in held for part in parts.values())
-    assert texts + sum(scene[0].bytes for scene, _ in held) < bytes_max
-    assert small.parts.find(held[0][0], ["MUG"], view) != [None]
-    assert "MUG" in small.parts.young[held[0][0]]
-    assert "MUG" not in small.parts.old.get(held[0][0], {})
