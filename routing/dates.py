@@ -17,6 +17,14 @@ class First(NamedTuple):
     ship_by: datetime
 
 
+class Start(NamedTuple):
+    """A date on which a node could do its work for an order."""
+
+    work_on: date
+    latest: tuple[date, ...]
+    """By service, and last for who collects it there: when it would be promised, at the latest."""
+
+
 class Dates:
     """Dates of nodes for one destination at one instant, each distinct rule computed once.
 
@@ -39,6 +47,8 @@ class Dates:
         self._starts: dict[tuple[object, ...], date | None] = {}
         self._dispatches: dict[tuple[object, ...], tuple[date, datetime] | None] = {}
         self._deliveries: dict[tuple[object, ...], Promise | None] = {}
+        self.starts: dict[tuple[object, ...], tuple[Start, ...]] = {}
+        """What `putting_off.starts_of` has worked out, each distinct rule once."""
 
     def calendar(self, node: Node) -> Calendar:
         """The node's calendar. Raises `ProblemError` when the problem has no such calendar."""

@@ -225,6 +225,7 @@ def explain(
     plan, voice = decision.plan, voice or Voice()
     changes, goals = what_if(decision, node_id), what_if_goals(decision)
     said = sentences.told(plan, decision.runner_up, decision.runner_up_without, voice)
+    said += sentences.dated(plan, decision.problem.nodes, decision.stale, voice)
     made_of = terms_of(plan, decision.problem.lines, decision.terms)
     said += sentences.parted(made_of, voice)
     said += [each for every in changes for each in sentences.changed(plan, every, voice)]

@@ -5,7 +5,7 @@ node has to be no more than any date there would cost: the price of the date, an
 order waits at least for one. The proof is in README.md, "Hindsight".
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import msgspec
 from routing import cost
 from routing.bundles import bundles, needs_of
 from routing.dates import First
-from routing.later import LATER_DATES_MAX, following
+from routing.later import starts
 from routing.problem import CapacityUnit
 from routing.record import Asked
 from routing.terrain import Terrain
@@ -89,7 +89,7 @@ def toll(
         return Toll(place)
     pieces = _pieces(asked)
     best: tuple[int, bool, Place] | None = None
-    for n, day in enumerate(_starts(terrain, row, start)):
+    for n, day in enumerate(starts(terrain, row)):
         at = node.node_id, day.work_on
         there = rooms.get(at)
         if there is not None and not there.remaining:
@@ -107,18 +107,6 @@ def toll(
     if room.unit == "orders":
         return Toll(at, order_minor=minor, first=not waits)
     return Toll(at, unit_minor=minor, first=not waits)
-
-
-def _starts(terrain: Terrain, row: int, start: First) -> Iterator[First]:
-    """The starts that a node offers, see `later.with_room`."""
-    node, day = terrain.destination.nodes[row], start
-    yield day
-    for _ in range(LATER_DATES_MAX):
-        later = following(terrain.dates, node, day)
-        if later is None:
-            return
-        day = later
-        yield day
 
 
 def _on_one_date(terrain: Terrain, asked: Asked, row: int) -> bool:

@@ -1,6 +1,6 @@
 """Nodes that are full on their first work date start later: the terrain as one order finds it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import time, timedelta
 
 import msgspec
@@ -73,6 +73,16 @@ def following(
         return None
     dispatched = dates.dispatch(node, day, collected)
     return First(day, *dispatched) if dispatched else None
+
+
+def starts(terrain: Terrain, row: int) -> Iterator[First]:
+    """The starts that a node offers, its first one first; none where it never works."""
+    day = terrain.dispatches[row]
+    for _ in range(LATER_DATES_MAX + 1):
+        if day is None:
+            return
+        yield day
+        day = following(terrain.dates, terrain.destination.nodes[row], day)
 
 
 def _moved(terrain: Terrain, moved: Mapping[int, First | None]) -> Terrain | None:

@@ -8,28 +8,22 @@ prices blends them with the chance that one of these comes first (`prices_chosen
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import NamedTuple
 
 import numpy as np
 
-from routing.decided_again import Again, Cell, decided, taken_of
+from routing.decided_again import Cell, decided, taken_of
 from routing.grid import Ints
+from routing.prices_places import Coming, Rooms, minor_by_date, offers_of
 from routing.prices_stepwise import Chosen, Prices, Shared, Stepping, reach_minor, stepwise
 
-__all__ = ["Ahead", "Coming", "Shelves", "prices_ahead"]
+__all__ = ["Ahead", "Coming", "Rooms", "Shelves", "prices_ahead"]
 
 ORDER_LIMIT_MS = 20
 """Time for one decision; nearly all are proven in a fraction of it."""
 REACH_ORDERS = 100
 """Orders whose costs say how far a step goes."""
-
-
-class Coming(NamedTuple):
-    """An order that stands for some of those to come."""
-
-    again: Again
-    expected: float
-    """How many like it are expected."""
 
 
 class Shelves(NamedTuple):
@@ -41,9 +35,8 @@ class Shelves(NamedTuple):
     """`[C]`: units until the next replenishment, those of now and those that come in."""
     short_minor: int
     """What a unit costs at most that an order goes without."""
-    rooms: Mapping[str, float]
-    """By node, fulfillments that it can make until then; leave out nodes without a limit. Not by day:
-    an order that can wait for tomorrow would look as scarce as if it had to go today."""
+    rooms: Mapping[str, Rooms]
+    """By node; leave out those without a limit."""
 
 
 class Ahead(NamedTuple):
@@ -51,8 +44,8 @@ class Ahead(NamedTuple):
 
     worth_minor: Ints
     """`[C]`: of a unit of each cell."""
-    room_minor: Mapping[str, int]
-    """By node of `Shelves.rooms`, of one more fulfillment; nodes without a price are left out."""
+    room_minor: Mapping[str, Mapping[date, int]]
+    """By node of `Shelves.rooms` and date, of one more fulfillment; what has no price is left out."""
     gap: float
     """How far what the orders cost, estimated from above, and its bound are apart, as a share of the
     bound; at most 1, which says nothing."""
@@ -67,7 +60,7 @@ def prices_ahead(
     The first of the orders say how far a step goes, so draw them by lot. Without orders everything
     is free, and where the time is over before all were decided once.
     """
-    rooms = np.array([*shelves.rooms.values()], float)
+    rooms = np.array([each for known in shelves.rooms.values() for each in known.places], float)
     shared = Shared(
         stock=shelves.units.astype(float),
         room=rooms,
@@ -80,10 +73,9 @@ def prices_ahead(
     stepping = Stepping(steps_max, reach_minor(_costs(orders[:REACH_ORDERS], shelves)), whole=True)
     propose = _proposing(orders, shelves, time.perf_counter() + limit_s)
     found = stepwise(propose, shared, stepping)
-    prices = zip(shelves.rooms, found.prices.room.astype(np.int64).tolist(), strict=True)
     return Ahead(
         found.prices.stock.astype(np.int64),
-        {node_id: minor for node_id, minor in prices if minor},
+        minor_by_date(shelves.rooms, found.prices.room.astype(np.int64)),
         min(1.0, found.gap),
         found.steps,
     )
@@ -95,7 +87,7 @@ def _costs(orders: Sequence[Coming], shelves: Shelves) -> list[int]:
         decided(
             order, shelves.units[order.cells], np.zeros_like(order.cells), ORDER_LIMIT_MS
         ).cost.total_minor
-        for order, _ in orders
+        for order, *_ in orders
     ]
 
 
@@ -103,26 +95,27 @@ def _proposing(
     orders: Sequence[Coming], shelves: Shelves, deadline: float
 ) -> Callable[[Prices], Chosen | None]:
     """What all orders choose at whole prices, one decision each; none after the deadline."""
-    room_of = {node_id: n for n, node_id in enumerate(shelves.rooms)}
+    offers = offers_of(orders, shelves.rooms, shelves.short_minor)
 
     def propose(prices: Prices) -> Chosen | None:
-        worth, minor = prices.stock.astype(np.int64), prices.room.astype(np.int64).tolist()
-        surcharges = {node_id: minor[n] for node_id, n in room_of.items() if minor[n]}
+        worth, minor = prices.stock.astype(np.int64), prices.room.astype(np.int64)
         taken, sent = np.zeros(len(worth)), np.zeros(len(minor))
         priced = money = 0.0
-        for order, expected in orders:
+        for (order, expected, _), offer in zip(orders, offers, strict=True):
             if time.perf_counter() > deadline:
                 return None
             units = shelves.units[order.cells]
-            plan = decided(order, units, worth[order.cells], ORDER_LIMIT_MS, surcharges)
+            taking = offer.taking(minor)
+            plan = decided(order, units, worth[order.cells], ORDER_LIMIT_MS, taking.tolls)
             paid = plan.prices.worth_minor + plan.prices.surcharge_minor
             priced += expected * plan.objective_minor
             money += expected * (plan.objective_minor - paid)
             for cell, count in taken_of(plan, order.asked, shelves.places).items():
                 taken[cell] += expected * count
             for part in plan.fulfillments:
-                if part.node_id in room_of:
-                    sent[room_of[part.node_id]] += expected
+                if part.node_id in taking.places:
+                    sent[taking.places[part.node_id]] += expected
+                    money += expected * taking.waits_minor[part.node_id]
         return Chosen(priced, money, taken, sent)
 
     return propose

@@ -75,6 +75,8 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     work_on: date
     remaining: int
     unit: CapacityUnit = "orders"
+    kept: int = 0
+    """More that is left, and kept for orders that cannot wait: the node is to start later."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):

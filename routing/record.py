@@ -62,6 +62,19 @@ _PLAIN = _Line.__struct_fields__.index("components")
 """Fields of a line that is nothing special."""
 
 
+class _Limit(msgspec.Struct, frozen=True, array_like=True):
+    """The fields of `Capacity` in its order."""
+
+    work_on: date
+    remaining: int
+    unit: CapacityUnit
+    kept: int = 0
+
+
+_FULL = _Limit.__struct_fields__.index("kept")
+"""Fields of a limit of which nothing is kept back."""
+
+
 class _Part(msgspec.Struct, frozen=True, array_like=True):
     """A fulfillment: the row of its node, the service, the work date, units by line and source.
 
@@ -88,7 +101,7 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
     units: bytes
     """How many, where that is not all that is ordered of a sku ordered once."""
     supply: tuple[tuple[int, int, tuple[tuple[str, date, int], ...]], ...]
-    capacity: tuple[tuple[int, tuple[tuple[date, int, CapacityUnit], ...]], ...]
+    capacity: tuple[tuple[int, tuple[_Limit, ...]], ...]
     status: Status
     found_by: str
     objective_minor: int
@@ -153,7 +166,10 @@ def write(terrain: Terrain, basket: Basket, policy: Policy, seen: Sight, plan: P
             seen.stock[:bits],
             seen.stock[bits:],
             [[row, s, [_astuple(each) for each in rows]] for row, s, rows in seen.supply],
-            [[row, [_astuple(each) for each in rows]] for row, rows in seen.capacity],
+            [
+                [row, [_astuple(each)[: None if each.kept else _FULL] for each in rows]]
+                for row, rows in seen.capacity
+            ],
             plan.status,
             plan.found_by,
             plan.objective_minor,
@@ -338,7 +354,7 @@ def _seen(read: _Record, lines: tuple[Line, ...], nodes: int) -> Seen:
             for row, s, rows in read.supply
         ),
         capacity=tuple(
-            (row, tuple(Capacity(work_on=on, remaining=n, unit=unit) for on, n, unit in rows))
+            (row, tuple(Capacity(**msgspec.structs.asdict(each)) for each in rows))
             for row, rows in read.capacity
         ),
         beyond=read_beyond(read.beyond, there),

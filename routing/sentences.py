@@ -1,10 +1,11 @@
 """Sentences a store manager can read about a decision."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 
 from routing.instance import Reason, Verdict
 from routing.plan import Fulfillment, Plan
+from routing.problem import Node
 from routing.voice import Voice, between, counted, listed, on
 from routing.whatif import Change, Changes
 from routing.whatif_goals import GoalChange, GoalChanges
@@ -84,6 +85,27 @@ def _weighed(plan: Plan, voice: Voice) -> list[str]:
     )
     parts = [f"{voice.money(minor)} {what}" for minor, what in named if minor]
     return [f"Beyond money it weighed {', '.join(parts)}."] if parts else []
+
+
+def dated(plan: Plan, nodes: Iterable[Node], stale: Collection[str], voice: Voice) -> list[str]:
+    """What work weighs on its dates beyond money, and which dates its nodes keep for others.
+
+    Of nodes with a `stale` feed it is not said, as that may be what it weighs.
+    """
+    used = {f.node_id: f for f in plan.fulfillments}
+    found = []
+    for node in (each for each in nodes if each.node_id in used):
+        name, work_on = voice.node(node.node_id), used[node.node_id].work_on
+        if node.surcharge_minor and node.node_id not in stale:
+            price = voice.money(node.surcharge_minor)
+            found.append(f"Work on {on(work_on)} at {name} weighs {price}, as places are scarce.")
+        for limit in node.capacity:
+            if limit.kept and limit.work_on < work_on:
+                there = counted(limit.kept, "place" if limit.unit == "orders" else "unit")
+                found.append(
+                    f"{name} keeps {there} on {on(limit.work_on)} for orders that cannot wait."
+                )
+    return found
 
 
 def parted(terms: Mapping[str, int], voice: Voice) -> list[str]:

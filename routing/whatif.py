@@ -286,7 +286,9 @@ def _capacity(asker: Asker, node_id: str) -> Change | None:
     node = next(each for each in problem.nodes if each.node_id == node_id)
     units = sum(needs_of(problem.lines).values())
     found: list[tuple[int, date, int]] = []
-    tight = sorted((row for row in node.capacity if row.remaining < units), key=_date)
+    # What is kept back is there: places were not what was missing.
+    limits = (row for row in node.capacity if row.remaining < units and not row.kept)
+    tight = sorted(limits, key=_date)
     for row in tight[:DATES_MAX]:
         # Every fulfillment has a unit, so as many places as units are more than enough.
         most = units - max(0, row.remaining)

@@ -44,7 +44,7 @@ class Beyond:
         It is the same one where that comes to nothing.
         """
         book = self.prices.in_force(found.now)
-        surcharges = self.loads.surcharges(ground, weights, book, found.now)
+        surcharges, kept = self.loads.charged(found, ground, weights, book)
         held, policy = found.held, found.policy
         if book is not None and weights is not None:
             lines = [
@@ -57,11 +57,13 @@ class Beyond:
             if worth.terms.keys() - {WALK_IN}:
                 # By itself it is all of the worth, and nothing more to be told.
                 found = msgspec.structs.replace(found, terms=worth.terms)
-        if not (held.worth.size or held.risk.size or surcharges):
+        if not (held.worth.size or held.risk.size or surcharges or kept):
             return found
         if book is not None:
             policy = under(policy, book.version.version)
-        return msgspec.structs.replace(found, held=held, policy=policy, surcharges=surcharges)
+        return msgspec.structs.replace(
+            found, held=held, policy=policy, surcharges=surcharges, capacity=kept
+        )
 
 
 @lru_cache(maxsize=256)

@@ -17,7 +17,7 @@ from services.observe import solves, tally
 from services.orders.beyond import Beyond, count
 from services.orders.ground import Ground, Grounds
 from services.orders.request import AllocationRequest, QuoteRequest
-from services.orders.room import Room
+from services.orders.room import Room, narrowed
 from services.orders.slots import planned_for
 from services.orders.strategies import strategy_of
 from services.orders.translate import basket, stocked, stores_of, without_stale
@@ -163,7 +163,7 @@ class Decider:
         if not network.limited:
             return found
         tight = self.room.tight(network, sum(needs_of(found.lines).values()), now)
-        return msgspec.structs.replace(found, capacity=tight) if tight else found
+        return msgspec.structs.replace(found, capacity=narrowed(tight, found.capacity))
 
     async def plan(self, ground: Ground, asked: Basket, budget_ms: int) -> Planned:
         """Plan a basket: here when that is a matter of microseconds, else in a thread."""

@@ -1,12 +1,21 @@
-"""Which nodes have so much to do that one more fulfillment there has a price, and what price."""
+"""Which nodes have so much to do that one more fulfillment has a price there, by date; and when then.
+
+An order that can wait is given the date of a node for which price and waiting come to least; places
+that are left before it are kept for orders that cannot. See `routing.putting_off`.
+"""
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from inventory.view import DailyDefault, StockView
+from routing.basket import Basket
+from routing.dates import Start
+from routing.problem import Capacity
 from routing.promise import local_instant
+from routing.putting_off import Waits, can_wait, starts_of, waits_minor, waits_of
 from services.orders.ground import Ground
 from services.orders.room import CAPACITY_DAYS
 from services.planning.network import Network
@@ -15,13 +24,42 @@ from services.prices.book import Book
 from services.prices.load import CHANCE_MIN, Load, load_of, surcharge_minor
 from services.prices.records import Pace
 
-NO_SURCHARGES: Mapping[str, int] = MappingProxyType({})
-AHEAD = timedelta(days=14)
+AHEAD = timedelta(days=21)
 """Work of later dates than that is not priced."""
-KEPT_MAX = 1_000
-"""Surcharges kept by destination and strategy until some node has more or less to do."""
+KEPT_MAX = 100
+"""Destinations, each with a strategy, of which prices by date are kept."""
 PAUSE = timedelta(minutes=5)
 """Time after which every node is looked at again: the end of its day comes nearer."""
+
+
+class Charged(NamedTuple):
+    """What an order pays for places beyond money, and which it leaves to others; by node id."""
+
+    surcharges: Mapping[str, int]
+    """Price of one more fulfillment on the date that the node should start on."""
+    kept: Mapping[str, tuple[Capacity, ...]]
+    """Dates before that with room, which is kept; of nodes that should not start at once."""
+
+
+UNCHARGED = Charged(MappingProxyType({}), MappingProxyType({}))
+
+
+class Dated(NamedTuple):
+    """A date that a node offers."""
+
+    start: Start
+    minor: int
+    """Price of one more fulfillment."""
+    load: Load | None
+    """None where nothing has a price."""
+
+
+class Offered(NamedTuple):
+    """The dates that a node offers for a destination, up to the first without a price."""
+
+    seen: Mapping[date, Load]
+    """The loads that it was worked out from."""
+    dates: tuple[Dated, ...]
 
 
 class Loads:
@@ -36,41 +74,66 @@ class Loads:
         self.looked_at: datetime | None = None
         self.loads: dict[str, dict[date, Load]] = {}
         """By node and date, of those that have a price."""
-        self.kept: dict[tuple[Ground, Weights | None], Mapping[str, int]] = {}
+        self.kept: dict[tuple[Ground, Weights | None], dict[str, Offered]] = {}
 
-    def surcharges(
-        self, ground: Ground, weights: Weights | None, book: Book | None, now: datetime
-    ) -> Mapping[str, int]:
-        """Return the price of one more fulfillment by node, of the nodes where there is one.
-
-        The date is the first on which a node can do the work of an order of now.
-        """
+    def charged(
+        self, asked: Basket, ground: Ground, weights: Weights | None, book: Book | None
+    ) -> Charged:
+        """Return what places cost an order at the nodes that hold any of it, and when they start."""
         network = ground.network
         if not network.limited or (weights is None and not network.overloads):
-            return NO_SURCHARGES
-        self.follow(network, book, now)
+            return UNCHARGED
+        self.follow(network, book, asked.now)
         if not self.loads:
-            return NO_SURCHARGES
-        key = ground, weights
-        found = self.kept.get(key)
-        if found is None:
-            if len(self.kept) >= KEPT_MAX:
-                self.kept.clear()
-            found = self.kept[key] = self.priced(ground, weights)
-        return found
+            return UNCHARGED
+        if len(self.kept) > KEPT_MAX:
+            self.kept.clear()
+        known = self.kept.setdefault((ground, weights), {})
+        terrain, expecting = ground.terrain, {node_id for node_id, _ in asked.supply}
+        waits = waits_of(asked.policy, asked.lines, terrain.ordered_on)
+        patient = can_wait(terrain, asked.lines)
+        surcharges: dict[str, int] = {}
+        kept: dict[str, tuple[Capacity, ...]] = {}
+        for node_id in self.holding(asked, expecting):
+            dates = self.offered(known, ground, weights, node_id)
+            at = chosen(dates, waits) if patient and node_id not in expecting else 0
+            if dates and dates[at].minor:
+                surcharges[node_id] = dates[at].minor
+            if at:
+                kept[node_id] = tuple(
+                    kept_back(each.load) for each in dates[:at] if each.load is not None
+                )
+        return Charged(surcharges, kept)
 
-    def priced(self, ground: Ground, weights: Weights | None) -> Mapping[str, int]:
-        """Return the same, worked out anew."""
-        found = {}
-        for node_id, by_date in self.loads.items():
-            row = ground.terrain.row_of.get(node_id)
-            first = None if row is None else ground.terrain.dispatches[row]
-            load = by_date.get(first.work_on) if first is not None else None
-            if load is not None:
-                minor = surcharge_minor(load, weights, ground.network.overloads.get(node_id))
-                if minor:
-                    found[node_id] = minor
-        return found
+    def holding(self, asked: Basket, expecting: set[str]) -> list[str]:
+        """Return the nodes with much to do that have or expect any of an order."""
+        held = asked.held.numbers[asked.held.units > 0].tolist()
+        names = expecting.union([self.stock.node_ids[number] for number in held])
+        return [node_id for node_id in self.loads if node_id in names]
+
+    def offered(
+        self,
+        known: dict[str, Offered],
+        ground: Ground,
+        weights: Weights | None,
+        node_id: str,
+    ) -> tuple[Dated, ...]:
+        """Return the dates that a node offers, from those known while nothing has changed there."""
+        loads, found = self.loads[node_id], known.get(node_id)
+        if found is not None and found.seen is loads:
+            return found.dates
+        dates: list[Dated] = []
+        row = ground.terrain.row_of.get(node_id)
+        own_minor = ground.network.overloads.get(node_id)
+        for start in starts_of(ground.terrain, row) if row is not None else ():
+            load = loads.get(start.work_on)
+            minor = surcharge_minor(load, weights, own_minor) if load else 0
+            dates.append(Dated(start, minor, load))
+            if load is None or not (minor or load.left.remaining <= 0):
+                # Later dates cost no less.
+                break
+        known[node_id] = Offered(loads, tuple(dates))
+        return known[node_id].dates
 
     def follow(self, network: Network, book: Book | None, now: datetime) -> None:
         """Bring the loads up to date with the view, all of them where anything else has changed."""
@@ -89,7 +152,6 @@ class Loads:
         for node_id in changed & network.limited:
             loads = self.look(network, node_id, book.paces.get(node_id) if book else None, now)
             if loads != self.loads.get(node_id, {}):
-                self.kept.clear()
                 self.loads[node_id] = loads
                 if not loads:
                     del self.loads[node_id]
@@ -120,3 +182,27 @@ class Loads:
         """Return what a node can do at most on a date."""
         row = self.stock.capacities.rows.get(node_id, {}).get((work_on, slot))
         return row.maximum if row is not None else daily.maximum if daily is not None else 0
+
+
+def chosen(dates: tuple[Dated, ...], waits: Waits) -> int:
+    """Return the date, by its place, for which price and waiting come to least; the first of those.
+
+    Of those with room; where none has any, the first.
+    """
+    best: tuple[int, int] | None = None
+    for at, each in enumerate(dates):
+        if each.load is None or each.load.left.remaining > 0:
+            minor = each.minor + (waits_minor(waits, dates[0].start, each.start) if at else 0)
+            best = (minor, at) if best is None else min(best, (minor, at))
+    return 0 if best is None else best[1]
+
+
+def kept_back(load: Load) -> Capacity:
+    """Return what an order finds of a date that is kept for others, if it is not full anyway."""
+    left = load.left
+    return Capacity(
+        work_on=left.work_on,
+        remaining=min(0, left.remaining),
+        unit=left.unit,
+        kept=max(0, left.remaining),
+    )

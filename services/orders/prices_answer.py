@@ -54,7 +54,12 @@ class Surcharge(msgspec.Struct, frozen=True, kw_only=True):
     wanted_chance: Annotated[
         float, Meta(description="How likely orders to come want all places that are left.")
     ]
-    surcharge_minor: int
+    place_minor: Annotated[
+        int, Meta(description="What a place of the date is worth to orders to come.")
+    ]
+    surcharge_minor: Annotated[
+        int, Meta(description="What an order is charged now that uses one on that date.")
+    ]
 
 
 class PricesAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +179,7 @@ def surcharges(beyond: Beyond, network: Network, weights: Weights | None) -> tup
             work_on=work_on,
             over=load.over,
             wanted_chance=round(load.chance, 4),
+            place_minor=load.place_minor,
             surcharge_minor=surcharge_minor(load, weights, network.overloads.get(node_id)),
         )
         for node_id, by_date in sorted(beyond.loads.loads.items())

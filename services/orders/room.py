@@ -1,5 +1,6 @@
 """Which nodes may be too full for an order, kept as one array so that asking costs microseconds."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -78,6 +79,20 @@ class Room:
         for unit, remaining in left:
             least = min(least, remaining if unit == "units" else ample(remaining))
         return least
+
+
+def narrowed(
+    tight: Mapping[str, tuple[Capacity, ...]], kept: Mapping[str, tuple[Capacity, ...]]
+) -> Mapping[str, tuple[Capacity, ...]]:
+    """Return what nodes have left for an order where they keep places of some dates for others."""
+    if not kept:
+        return tight
+    found = {**tight, **kept}
+    for node_id in tight.keys() & kept.keys():
+        dates = {each.work_on for each in kept[node_id]}
+        left = [each for each in tight[node_id] if each.work_on not in dates]
+        found[node_id] = tuple(sorted([*kept[node_id], *left], key=lambda each: each.work_on))
+    return found
 
 
 def ample(orders: int) -> int:

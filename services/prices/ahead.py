@@ -9,7 +9,7 @@ van Ryzin, Transportation Science 33, 1999).
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from uuid import UUID
 
@@ -17,9 +17,12 @@ import asyncpg
 import msgspec
 import numpy as np
 
+from inventory.nodes import read_capacity
 from routing.decided_again import Again, Cell, cells_of, ready
 from routing.hindsight_day import DayOrder
-from routing.prices_ahead import Ahead, Coming, Shelves, prices_ahead
+from routing.later import LATER_DATES_MAX
+from routing.prices_ahead import Ahead, Coming, Rooms, Shelves, prices_ahead
+from routing.promise import works_on
 from routing.record import digest_of
 from services.database import Database
 from services.prices import order_records as records
@@ -37,6 +40,8 @@ class Sample(msgspec.Struct, frozen=True):
     since: datetime
     orders: list[DayOrder]
     ids: list[UUID]
+    days_later: list[int]
+    """By order: how many days after its own dates are those of the orders it stands for."""
     in_all: int
 
     @property
@@ -76,8 +81,8 @@ class Prices(msgspec.Struct, frozen=True):
     """What was found, and from how many orders."""
 
     units: list[OrderPrices]
-    rooms: Mapping[str, int]
-    """By node, what one more fulfillment is worth."""
+    rooms: Mapping[str, Mapping[date, int]]
+    """By node and work date, what one more fulfillment is worth."""
     orders: int
     gap: float
 
@@ -96,26 +101,43 @@ async def look_ahead(settings: Settings, database: Database, now: datetime) -> P
 
     async def once(
         connection: asyncpg.Connection,
-    ) -> tuple[list[tuple[str, str, int, int]], dict[str, float]]:
+    ) -> tuple[list[tuple[str, str, int, int]], dict[str, Rooms]]:
         until_on = (now + timedelta(days=days)).date()
         rows = await records.read_shelves(connection, found.skus, until_on)
-        return rows, await records.read_rooms(connection)
+        return rows, await read_rooms(connection, now.date(), days)
 
     rows, rooms = await patiently(database, once)
-    by_node = {node_id: a_day * days for node_id, a_day in rooms.items()}
-    return await asyncio.to_thread(priced, settings, found, rows, by_node)
+    return await asyncio.to_thread(priced, settings, found, rows, rooms)
+
+
+async def read_rooms(connection: asyncpg.Connection, today: date, days: int) -> dict[str, Rooms]:
+    """Return what nodes with a limit in orders have left on the dates that they work.
+
+    From the day before today, which it may still be there, until work that comes in during the next
+    `days` can be put off no further.
+    """
+    calendars = await records.read_calendars(connection)
+    from_on, count = today - timedelta(days=1), 1 + days + LATER_DATES_MAX
+    found: dict[str, Rooms] = {}
+    for each in await read_capacity(connection, [*calendars], from_on, count):
+        if each.unit == "orders" and works_on(calendars[each.node_id], each.work_on):
+            dates, places = found.get(each.node_id, Rooms((), ()))
+            if each.work_on not in dates:
+                left = float(max(0, each.remaining))
+                found[each.node_id] = Rooms((*dates, each.work_on), (*places, left))
+    return found
 
 
 def priced(
     settings: Settings,
     found: Samples,
     rows: Sequence[tuple[str, str, int, int]],
-    rooms: Mapping[str, float],
+    rooms: Mapping[str, Rooms],
 ) -> Prices:
     """Return the mean prices of samples' skus at their records, and of nodes' places.
 
-    `rows` are node, sku, units free now and units that are due; `rooms` are by node the fulfillments
-    that it can make, where there is a limit.
+    `rows` are node, sku, units free now and units that are due; `rooms` are by node what it can do on
+    its dates to come, where there is a limit.
     """
     samples = [sample for sample in found.samples if sample.orders]
     if not samples:
@@ -133,13 +155,22 @@ def priced(
             row = by_sku.setdefault(sku, OrderPrices(sku, [], []))
             row.node_ids.append(node_id)
             row.worth_minor.append(minor)
-    places: dict[str, int] = {}
-    for node_id in rooms:
-        minor = sum(each.room_minor.get(node_id, 0) for each in solved)
-        if mean := round(minor / len(solved)):
-            places[node_id] = mean
     orders = sum(len(sample.orders) for sample in samples)
+    places = mean_places(rooms, [each.room_minor for each in solved])
     return Prices([*by_sku.values()], places, orders, max(each.gap for each in solved))
+
+
+def mean_places(
+    rooms: Mapping[str, Rooms], found: Sequence[Mapping[str, Mapping[date, int]]]
+) -> dict[str, dict[date, int]]:
+    """Return the mean prices of places, of those that have any."""
+    places: dict[str, dict[date, int]] = {}
+    for node_id, (dates, _) in rooms.items():
+        sums = {day: sum(each.get(node_id, {}).get(day, 0) for each in found) for day in dates}
+        means = {day: mean for day, minor in sums.items() if (mean := round(minor / len(found)))}
+        if means:
+            places[node_id] = means
+    return places
 
 
 def solve(
@@ -152,8 +183,8 @@ def solve(
     """Return the prices of shelves for orders like those of a sample, found within `limit_s`."""
     by_sku = cells_of(shelves.places, numbers)
     coming = [
-        Coming(decidable(order, by_sku, settings.prices_short_minor), sample.each)
-        for order in sample.orders
+        Coming(decidable(order, by_sku, settings.prices_short_minor), sample.each, days_later)
+        for order, days_later in zip(sample.orders, sample.days_later, strict=True)
     ]
     return prices_ahead(coming, shelves, settings.prices_steps, limit_s)
 
@@ -183,7 +214,12 @@ async def read_samples(database: Database, bounds: Sequence[datetime], orders_ma
         counts = [await records.count_decided(connection, *period) for period in periods]
         limit = max(1, orders_max // max(1, sum(count > 0 for count in counts)))
         kept = [
-            Kept(period[0], count, await records.read_decided(connection, *period, limit))
+            Kept(
+                period[0],
+                (bounds[-1] - period[0]).days,
+                count,
+                await records.read_decided(connection, *period, limit),
+            )
             for period, count in zip(periods, counts, strict=True)
         ]
         digests = {digest_of(record) for each in kept for _, record in each.rows}
@@ -199,6 +235,7 @@ class Kept(msgspec.Struct, frozen=True):
     """Decision records of a period."""
 
     since: datetime
+    days_later: int
     in_all: int
     rows: list[tuple[UUID, bytes]]
 
@@ -207,10 +244,11 @@ def sorted_out(
     kept: Sequence[Kept], rows: Sequence[tuple[UUID, bytes]], found: Found
 ) -> list[Sample]:
     """Return the orders that were read by the period they came in, without long ones."""
-    samples = [Sample(each.since, [], [], each.in_all) for each in kept]
+    samples = [Sample(each.since, [], [], [], each.in_all) for each in kept]
     period_of = [n for n, each in enumerate(kept) for _ in each.rows]
     for order, place in zip(found.orders, found.places, strict=True):
         if len(order.asked.lines) <= LINES_MAX:
             samples[period_of[place]].orders.append(order)
             samples[period_of[place]].ids.append(rows[place][0])
+            samples[period_of[place]].days_later.append(kept[period_of[place]].days_later)
     return samples

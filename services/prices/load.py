@@ -34,8 +34,10 @@ class Load(msgspec.Struct, frozen=True):
     """All that is planned is taken."""
     chance: float
     """How likely orders still to come want all that is left of the maximum."""
+    left: CapacityLeft
+    """What it can still do."""
     place_minor: int = 0
-    """What a place is worth to them, as far as that was learned."""
+    """What a place of the date is worth to them, as far as that was learned."""
 
 
 def load_of(
@@ -44,10 +46,11 @@ def load_of(
     """Return how full a node is on a date whose work comes in until `cut_off_at`."""
     over = left.planned_remaining is not None and left.planned_remaining <= 0
     if pace is None:
-        return Load(over=over, chance=0.0)
+        return Load(over=over, chance=0.0, left=left)
     per_day = pace.orders_per_day if left.unit == "orders" else pace.units_per_day
     chance = chance_wanted(left.remaining, maximum, per_day, cut_off_at - now)
-    return Load(over=over, chance=chance, place_minor=pace.place_minor)
+    place_minor = pace.places.get(left.work_on, 0)
+    return Load(over=over, chance=chance, left=left, place_minor=place_minor)
 
 
 def chance_wanted(remaining: int, maximum: int, per_day: float, time_left: timedelta) -> float:

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from inventory.book import KINDS
+from routing.problem import Calendar
 
 FREED = {kind: on_hand - unavailable for kind, (on_hand, unavailable) in KINDS.items()}
 """What one unit of each kind of movement adds to what is free, but for a dispatch: its units were
@@ -91,14 +92,20 @@ async def read_shelves(
     return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
-async def read_rooms(connection: asyncpg.Connection) -> dict[str, float]:
-    """Return how many fulfillments nodes with a limit in orders can make on a day, over the week."""
+async def read_calendars(connection: asyncpg.Connection) -> dict[str, Calendar]:
+    """Return the dates that nodes with a limit in orders work, by node."""
     rows = await connection.fetch(
-        "SELECT node_id, (capacity_maximum * cardinality(weekdays) / 7.0)::float8"
-        " FROM node JOIN calendar USING (calendar_id)"
+        "SELECT node_id, calendar_id, weekdays, holidays FROM node JOIN calendar USING (calendar_id)"
         " WHERE enabled AND capacity_unit = 'orders' ORDER BY node_id"
     )
-    return {row[0]: row[1] for row in rows}
+    return {
+        row["node_id"]: Calendar(
+            calendar_id=row["calendar_id"],
+            weekdays=tuple(row["weekdays"]),
+            holidays=tuple(row["holidays"]),
+        )
+        for row in rows
+    }
 
 
 async def read_values(connection: asyncpg.Connection, skus: Sequence[str]) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """SQL of learned prices: what they are learned from, what is kept, and which version is in force."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -125,8 +125,8 @@ class Pace(msgspec.Struct, frozen=True):
     node_id: str
     orders_per_day: float
     units_per_day: float
-    place_minor: int = 0
-    """What one more fulfillment there is worth to orders to come."""
+    places: Mapping[date, int] = {}
+    """By work date what one more fulfillment there is worth to orders to come, where it is."""
 
 
 class Priced(NamedTuple):
@@ -343,12 +343,24 @@ async def replace_refusals(
 async def replace_pace(
     connection: asyncpg.Connection, learned: Sequence[Pace], learned_at: datetime
 ) -> None:
-    """Have exactly this pace of nodes."""
+    """Have exactly this pace of nodes, and these prices of their places."""
     await connection.execute("DELETE FROM work_pace")
     await connection.copy_records_to_table(
         "work_pace",
-        columns=["node_id", "orders_per_day", "units_per_day", "place_minor", "learned_at"],
-        records=[(*msgspec.structs.astuple(each), learned_at) for each in learned],
+        columns=["node_id", "orders_per_day", "units_per_day", "learned_at"],
+        records=[
+            (each.node_id, each.orders_per_day, each.units_per_day, learned_at) for each in learned
+        ],
+    )
+    await connection.execute("DELETE FROM work_place")
+    await connection.copy_records_to_table(
+        "work_place",
+        columns=["node_id", "work_on", "place_minor", "learned_at"],
+        records=[
+            (each.node_id, work_on, minor, learned_at)
+            for each in learned
+            for work_on, minor in each.places.items()
+        ],
     )
 
 
@@ -433,8 +445,13 @@ async def find_refusals(
 
 
 async def read_paces(connection: asyncpg.Connection) -> list[Pace]:
-    """Return the pace of all nodes."""
+    """Return the pace of all nodes, with the prices of their places."""
     rows = await connection.fetch(
-        "SELECT node_id, orders_per_day, units_per_day, place_minor FROM work_pace ORDER BY node_id"
+        "SELECT node_id, orders_per_day, units_per_day, dates, places FROM work_pace LEFT JOIN ("
+        "SELECT node_id, array_agg(work_on) AS dates, array_agg(place_minor) AS places"
+        " FROM work_place GROUP BY node_id) AS p USING (node_id) ORDER BY node_id"
     )
-    return [Pace(*row) for row in rows]
+    return [
+        Pace(node_id, orders, units, dict(zip(dates or (), places or (), strict=True)))
+        for node_id, orders, units, dates, places in map(tuple, rows)
+    ]

@@ -7,7 +7,7 @@ the next one takes them away: everything is learned anew each time.
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from time import monotonic
 
@@ -203,7 +203,10 @@ async def publish(
     seen, asked_lines = await records.read_answered(connection, *run.period)
     chances = await asyncio.to_thread(refusals.learned, seen)
     # Nobody knows how full a day of the past was: a place counts as much as units do.
-    rooms = {node: round(weighed.orders * minor) for node, minor in found.ahead.rooms.items()}
+    rooms = {
+        node: {day: round(weighed.orders * minor) for day, minor in places.items()}
+        for node, places in found.ahead.rooms.items()
+    }
     pace = with_places(await records.read_pace(connection, *run.period), rooms)
     await records.replace_refusals(connection, chances, run.started_at)
     await records.replace_pace(connection, pace, run.started_at)
@@ -231,12 +234,10 @@ async def publish(
     return version
 
 
-def with_places(paces: list[Pace], rooms: Mapping[str, int]) -> list[Pace]:
-    """Return the pace of nodes with what a place is worth there, and of nodes with only that."""
+def with_places(paces: list[Pace], rooms: Mapping[str, Mapping[date, int]]) -> list[Pace]:
+    """Return the pace of nodes with what places are worth there, and of nodes with only that."""
     known = {each.node_id for each in paces}
-    found = [
-        msgspec.structs.replace(each, place_minor=rooms.get(each.node_id, 0)) for each in paces
-    ]
+    found = [msgspec.structs.replace(each, places=rooms.get(each.node_id, {})) for each in paces]
     return found + [
-        Pace(node_id, 0.0, 0.0, minor) for node_id, minor in rooms.items() if node_id not in known
+        Pace(node_id, 0.0, 0.0, places) for node_id, places in rooms.items() if node_id not in known
     ]

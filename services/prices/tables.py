@@ -66,12 +66,20 @@ work_pace = sa.Table(
     sa.Column("orders_per_day", sa.REAL, nullable=False),
     sa.Column("units_per_day", sa.REAL, nullable=False),
     instant("learned_at"),
+    comment="How much work a node is given on a day it works.",
+)
+
+work_place = sa.Table(
+    "work_place",
+    metadata,
+    sa.Column("node_id", sa.Text, primary_key=True),
+    sa.Column("work_on", sa.Date, primary_key=True),
     sa.Column(
         "place_minor",
         sa.BigInteger,
         nullable=False,
-        server_default=ZERO,
         comment="What one more fulfillment is worth to orders to come.",
     ),
-    comment="How much work a node is given on a day it works.",
+    instant("learned_at"),
+    comment="What places are worth, of the dates on which they are worth anything.",
 )

@@ -1,12 +1,16 @@
 """Orders like those that came put a price on what they share, and weights are put to the test."""
 
+from datetime import date, timedelta
+
+import msgspec
 import numpy as np
 import pytest
 
 from routing.decided_again import cells_of, ready
 from routing.hindsight_day import DayOrder
-from routing.prices_ahead import Coming, Shelves, prices_ahead
+from routing.prices_ahead import Coming, Rooms, Shelves, prices_ahead
 from routing.prices_replay import Believed, Flows, Period, chosen_weights, replayed_minor
+from tests.routing.small import TODAY
 from tests.routing.test_hindsight import NUMBERS, order
 
 PLACES = {("north", "lamp"): 0, ("south", "lamp"): 1}
@@ -28,9 +32,28 @@ def coming(*orders: tuple[dict[str, int], float]) -> list[Coming]:
     return [Coming(ready(each.terrain, each.asked, BY_SKU), expected) for each, expected in found]
 
 
-def shelves(north: int, south: int, rooms: dict[str, float] | None = None) -> Shelves:
-    """Return lamps in the north and the south, and some nodes with so many hands."""
-    return Shelves(PLACES, np.array([north, south]), 5_000, rooms or {})
+def shelves(north: int, south: int, *places: float) -> Shelves:
+    """Return lamps in the north and the south, and places in the north on each day from today on."""
+    dates = tuple(TODAY + timedelta(days=n) for n in range(len(places)))
+    rooms = {"north": Rooms(dates, places)} if places else {}
+    return Shelves(PLACES, np.array([north, south]), 5_000, rooms)
+
+
+def waiting(delay_minor: int, expected: float, days_later: int = 0) -> Coming:
+    """Return an order of one lamp that pays so much for each day, expected so many times."""
+    each = order(NEAR, {("north", "lamp"): 1}, 500, delay_minor)
+    return Coming(ready(each.terrain, each.asked, BY_SKU), expected, days_later)
+
+
+def wanted(by: date, expected: float) -> Coming:
+    """Return an order of one lamp that has to be there by a date, expected so many times."""
+    found = waiting(0, expected)
+    asked = found.again.asked
+    lines = tuple(msgspec.structs.replace(line, requested_by=by) for line in asked.lines)
+    policy = msgspec.structs.replace(asked.policy, lateness_minor=300)
+    return found._replace(
+        again=found.again._replace(asked=asked._replace(lines=lines, policy=policy))
+    )
 
 
 def period(opening: int, orders: list[float], flows: Flows, believed: Believed) -> Period:
@@ -70,10 +93,43 @@ def test_a_few_steps_tell_what_is_scarce() -> None:
 
 def test_a_node_that_cannot_make_all_that_is_wanted_of_it_has_a_price() -> None:
     """Stock for all, hands for half of them: a place is worth what going south costs more."""
-    few = shelves(9, 9, {"north": 2.0})
-    found = prices_ahead(coming((NEAR, 4.0)), few, STEPS, 10)
+    found = prices_ahead([waiting(500, 4.0)], shelves(9, 9, 2.0, 9.0), STEPS, 10)
     assert found.worth_minor.tolist() == [0, 0]
-    assert found.room_minor == {"north": pytest.approx(100, abs=2)}
+    assert found.room_minor["north"] == {TODAY: pytest.approx(100, abs=2)}
+
+
+def test_a_place_is_worth_no_more_than_the_wait_for_the_next_day() -> None:
+    """Going south costs 1.00 more, a day's wait 0.40, and tomorrow there is room for all."""
+    found = prices_ahead([waiting(40, 4.0)], shelves(9, 9, 2.0, 9.0), STEPS, 10)
+    assert found.room_minor["north"] == {TODAY: pytest.approx(40, abs=2)}
+    assert found.gap < 0.01
+
+
+def test_those_who_can_wait_leave_the_day_to_those_who_cannot() -> None:
+    """Going south costs two of them 1.00 more, a day's wait four others 0.05: any price between."""
+    needing = prices_ahead([wanted(TODAY, 2.0)], shelves(9, 9, 2.0), STEPS, 10)
+    assert not needing.room_minor
+    found = prices_ahead([wanted(TODAY, 2.0), waiting(5, 4.0)], shelves(9, 9, 2.0, 9.0), STEPS, 10)
+    assert [*found.room_minor["north"]] == [TODAY]
+    assert 5 <= found.room_minor["north"][TODAY] <= 100
+    assert found.gap < 0.01
+
+
+def test_orders_stand_for_those_of_later_days() -> None:
+    """What came a week ago today is expected today, and takes the places of today."""
+    later = Rooms(tuple(TODAY + timedelta(days=n) for n in range(6, 9)), (9.0, 2.0, 9.0))
+    few = shelves(9, 9)._replace(rooms={"north": later})
+    found = prices_ahead([waiting(500, 4.0, days_later=7)], few, STEPS, 10)
+    assert found.room_minor["north"] == {TODAY + timedelta(days=7): pytest.approx(100, abs=2)}
+
+
+def test_a_date_without_a_place_is_not_on_offer() -> None:
+    """Nobody can use what is full: they wait, or go elsewhere where there is no other date."""
+    found = prices_ahead([waiting(40, 4.0)], shelves(9, 9, 0.0, 9.0), STEPS, 10)
+    assert not found.room_minor
+    never = prices_ahead([waiting(40, 4.0)], shelves(9, 9, 0.0), STEPS, 10)
+    assert not never.room_minor
+    assert never.gap < 0.01
 
 
 def test_without_time_everything_is_free() -> None:

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from routing.hindsight_day import DayOrder
+from routing.prices_ahead import Rooms
 from routing.record import Asked as Recorded
 from services.prices.ahead import Prices, Sample, Samples, priced
 from services.settings import Settings
 from tests.benchmarks.policies.forecast import RENEWALS, Belief, Rationing, from_day
 from tests.benchmarks.policies.hindsight import Demand
-from tests.benchmarks.policies.optimizer import NOW, Ground, ground, line_of
+from tests.benchmarks.policies.optimizer import NOW, TODAY, Ground, ground, line_of, on
 from tests.benchmarks.policies.simulate import Running
 from tests.benchmarks.policies.world import UNLIMITED, Floats, Ints, Network
 
@@ -27,8 +28,8 @@ service does so every hour."""
 class Shipped(Rationing):
     """Rationing for walk-ins, and what the service says of orders to come.
 
-    A place of a node has one price on all days of a period, in full: how full a day is, which the
-    service weighs it by, is left out.
+    A place of a node on a day counts in full: how full the day is, which the service weighs it by, is
+    left out.
     """
 
     def __init__(
@@ -42,23 +43,22 @@ class Shipped(Rationing):
         orders = float(np.mean([len(each.zone) for each in demands]))
         self.renewals = max(RENEWALS, int(orders / ORDERS_MAX))
         self.worth: Floats = np.zeros((0, 0))
-        self.places: Floats = np.zeros(0)
+        self.places: Floats = np.zeros((0, 0))
 
     def renew(self, running: Running, day: int) -> None:
         """Prices for the rest of the period, on what is left."""
         if day % max(1, running.days // self.renewals) == 0:
             found = found_by(self.settings, self.ground, running, self.demands, day)
             self.worth = worth_of(found, self.ground, running)
-            names = running.network.names
-            self.places = np.array([found.rooms.get(name, 0) for name in names], float)
+            self.places = places_of(found, self.ground, running)
 
     def duals(self, skus: Ints) -> Floats:
         """Those of the last renewal."""
         return self.worth[skus]
 
-    def surcharge_minor(self, running: Running) -> Floats:
+    def surcharge_minor(self, _running: Running) -> Floats:
         """What a parcel costs beyond its money, `[N, D]`."""
-        return np.repeat(self.places[:, None], running.room.shape[1], axis=1)
+        return self.places
 
 
 def settings_of(network: Network) -> Settings:
@@ -75,12 +75,17 @@ def found_by(
         sample_of(known, running, from_day(demand, day), (limit, number))
         for number, demand in enumerate(demands)
     ]
-    names = running.network.names
-    rooms = {
-        names[n]: float(running.room[n, day : running.days].sum())
+    rooms = rooms_of(running, day)
+    return priced(settings, Samples(samples, known.numbers), rows_of(known, running), rooms)
+
+
+def rooms_of(running: Running, day: int) -> dict[str, Rooms]:
+    """What nodes with a limit can do from a day on, until nothing can be put off any further."""
+    dates = tuple(on(each) for each in range(day, running.room.shape[1]))
+    return {
+        running.network.names[n]: Rooms(dates, tuple(running.room[n, day:].astype(float).tolist()))
         for n in np.flatnonzero(running.network.capacity < UNLIMITED).tolist()
     }
-    return priced(settings, Samples(samples, known.numbers), rows_of(known, running), rooms)
 
 
 def rows_of(known: Ground, running: Running) -> list[tuple[str, str, int, int]]:
@@ -105,7 +110,17 @@ def sample_of(known: Ground, running: Running, demand: Demand, drawn: tuple[int,
         )
         asked = Recorded(NOW, lines, known.policy, {}, {}, 0, is_weighed=False)
         orders.append(DayOrder(known.terrains[demand.zone[order]], asked, 0))
-    return Sample(NOW, orders, [], count)
+    # All are asked as of the same day.
+    return Sample(NOW, orders, [], demand.day[chosen].tolist(), count)
+
+
+def places_of(found: Prices, known: Ground, running: Running) -> Floats:
+    """`[N, D]`: the prices of places."""
+    places = np.zeros(running.room.shape)
+    for node_id, minor in found.rooms.items():
+        days = [(day - TODAY).days for day in minor]
+        places[known.numbers[node_id], days] = list(minor.values())
+    return places
 
 
 def worth_of(found: Prices, known: Ground, running: Running) -> Floats:

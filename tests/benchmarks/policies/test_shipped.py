@@ -13,9 +13,16 @@ from tests.benchmarks.policies.forecast import from_day
 from tests.benchmarks.policies.hindsight import Demand, demand_of
 from tests.benchmarks.policies.omni import Omni, omni_world
 from tests.benchmarks.policies.optimizer import ground
-from tests.benchmarks.policies.shipped import rows_of, sample_of, settings_of, worth_of
+from tests.benchmarks.policies.shipped import (
+    places_of,
+    rooms_of,
+    rows_of,
+    sample_of,
+    settings_of,
+    worth_of,
+)
 from tests.benchmarks.policies.simulate import Running, begin
-from tests.benchmarks.policies.world import Floats, Ints, World
+from tests.benchmarks.policies.world import Floats, World
 
 LITTLE = Omni(
     warehouses=2,
@@ -28,8 +35,9 @@ LITTLE = Omni(
     past_periods=3,
     warehouse_parcels=20,
     store_parcels=2,
-    # Of two lines at most: of more, some may change parcels at no cost, and plans differ.
-    basket=(0.5, 0.5),
+    # Of one line: the service takes an order as a whole where it weighs waiting, and of several lines
+    # some may change parcels at no cost, so that plans differ.
+    basket=(1.0,),
 )
 
 
@@ -47,11 +55,6 @@ def without_ties(world: World) -> World:
             shortage_minor=1_000 * network.shortage_minor,
         )
     )
-
-
-def rooms_of(world: World) -> Ints:
-    """`[N, 1]`: parcels of each node in a whole period."""
-    return world.network.capacity[:, None] * world.days
 
 
 def reach_of(running: Running, demand: Demand) -> float:
@@ -75,12 +78,11 @@ def by_benchmark(world: World, settings: Settings) -> tuple[Floats, Floats]:
     found = []
     for period in world.past:
         demand = from_day(demand_of(period.events, *running.stock.shape), 0)
-        demand = demand._replace(day=np.zeros_like(demand.day))
         stepping = Stepping(settings.prices_steps, reach_of(running, demand), whole=True)
-        limits = running.stock, rooms_of(world)
+        limits = running.stock, running.room
         found.append(hindsight.priced(running.table, nothing, demand, limits, stepping))
     worth = np.mean([each.worth for each in found], axis=0)
-    return np.rint(worth), np.mean([each.surcharge[:, 0] for each in found], axis=0)
+    return np.rint(worth), np.rint(np.mean([each.surcharge for each in found], axis=0))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -91,10 +93,10 @@ def test_the_service_and_the_benchmark_find_the_same_prices(seed: int) -> None:
     known, running = ground(world.network), begin(world.network, world.period, world.days)
     demands = [demand_of(each.events, *running.stock.shape) for each in world.past]
     samples = [sample_of(known, running, from_day(each, 0), (500, 0)) for each in demands]
-    rooms = zip(world.network.names, rooms_of(world)[:, 0].astype(float).tolist(), strict=True)
-    found = priced(settings, Samples(samples, known.numbers), rows_of(known, running), dict(rooms))
+    rooms = rooms_of(running, 0)
+    found = priced(settings, Samples(samples, known.numbers), rows_of(known, running), rooms)
     worth, places = by_benchmark(world, settings)
     assert (worth > 0).sum() > 20
     assert worth_of(found, known, running).tolist() == worth.tolist()
     assert (places > 0).any()
-    assert [found.rooms.get(name, 0) for name in world.network.names] == np.rint(places).tolist()
+    assert places_of(found, known, running).tolist() == places.tolist()

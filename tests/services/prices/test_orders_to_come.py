@@ -14,6 +14,7 @@ import msgspec
 from routing.explain import replay
 from routing.record import digest_of, expand
 from services.database import Database
+from services.prices import records
 from services.prices.records import Version
 from services.settings import Settings
 from tests.services.caller import Caller, basket
@@ -109,6 +110,27 @@ async def test_the_decision_says_for_whom_a_unit_was_kept_and_replays(
     again = expand(record, zlib.decompress(body))
     assert replay(again) == again.plan
     assert again.terms["orders"]["ST-EAST", "MUG"] > 0
+
+
+async def test_places_are_worth_what_they_are_by_date(
+    caller: Caller, database: Database, settings: Settings
+) -> None:
+    """Six orders come to a store that makes two a day: those of today are wanted, in three days no more."""
+    await two_weeks(caller, database)
+    limits = {"default": {"unit": "orders", "maximum": 2}}
+    await caller.put("/v1/nodes/ST-EAST/capacity", limits)
+    await caller.catch_up()
+    version = await learn(caller, database, tried(settings))
+    async with database.connect() as connection:
+        paces = {each.node_id: each for each in await records.read_paces(connection)}
+    assert version.order_weight > 0
+    worth = sorted(paces["ST-EAST"].places.items())
+    assert 1 <= len(worth) <= 3
+    assert all(minor > 0 for _, minor in worth)
+    assert worth[0][1] >= worth[-1][1]
+    shown = (await caller.get("/v1/prices", role="planner")).json()["surcharges"]
+    assert shown[0]["node_id"] == "ST-EAST"
+    assert {each["place_minor"] for each in shown} <= {0, *(minor for _, minor in worth)}
 
 
 async def test_prices_that_were_never_tried_do_not_count(

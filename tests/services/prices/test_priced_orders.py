@@ -1,10 +1,13 @@
 """Orders go elsewhere for what was learned: last units, refusals, nodes with much to do."""
 
 import re
+import zlib
 from typing import Any
 
 import msgspec
 
+from routing.explain import replay
+from routing.record import digest_of, expand
 from services.database import Database
 from services.settings import Settings
 from tests.services.caller import Caller, basket
@@ -143,7 +146,7 @@ async def test_a_node_with_all_that_it_planned_costs_more(
         {"default": {"unit": "orders", "planned": 1, "maximum": 50}},
     )
     await caller.catch_up()
-    dear = {"overload_minor": 500}
+    dear = {"overload_minor": 500, "delay_minor": 2_000}
     added = await caller.post("/v1/strategies/calm/versions", {"strategy": dear}, role="planner")
     path = f"/v1/strategies/calm/versions/{added.json()['version']}/activate"
     assert (await caller.post(path, role="planner")).status_code == 200
@@ -170,7 +173,35 @@ async def test_a_nodes_own_price_of_overload_counts_in_every_strategy(caller: Ca
     await caller.catch_up()
     assert await nodes(caller, ("MUG", 1)) == ["WH-EAST"]
     await decided(caller, "first")
-    assert await nodes(caller, ("MUG", 1)) == ["ST-EAST"]
+    fastest = {"policy": {"strategy": "fastest"}}
+    assert await nodes(caller, ("MUG", 1), **fastest) == ["ST-EAST"]
+
+
+async def test_an_order_that_can_wait_leaves_a_dear_date_to_others(
+    caller: Caller, database: Database
+) -> None:
+    """Overtime is 5.00, a day of waiting 0.05, and there are hands tomorrow: the record says both."""
+    node = (await caller.get("/v1/nodes/WH-EAST", role="planner")).json()
+    await caller.put("/v1/nodes/WH-EAST", node | {"overload_minor": 500})
+    limits = {"default": {"unit": "orders", "planned": 1, "maximum": 50}}
+    await caller.put("/v1/nodes/WH-EAST/capacity", limits)
+    await caller.catch_up()
+    at_once, _ = await decided(caller, "at-once")
+    told, record = await decided(caller, "later")
+    (first,), (later,) = at_once["plan"]["fulfillments"], told["plan"]["fulfillments"]
+    assert (first["node_id"], later["node_id"]) == ("WH-EAST", "WH-EAST")
+    assert later["work_on"] > first["work_on"]
+    assert told["plan"]["prices"]["surcharge_minor"] == 0
+    said = " ".join(told["sentences"])
+    assert "keeps 49 places on " in said
+    assert "for orders that cannot wait" in said
+    async with database.connect() as connection:
+        facts = await connection.fetchval(
+            "SELECT body FROM terrain WHERE digest = $1", digest_of(record)
+        )
+    again = expand(record, zlib.decompress(facts))
+    assert again.plan.objective_minor == told["plan"]["objective_minor"]
+    assert replay(again) == again.plan
 
 
 async def test_with_nothing_in_force_decisions_are_the_same_to_the_byte(
