@@ -27,6 +27,7 @@ def command() -> None:
         f"Version {found.version}, from {found.sold_units} units sold and {found.asked_lines} lines "
         f"answered since {found.since_at:%Y-%m-%d}: demand of {found.walk_in_records} stock records, "
         f"{found.refusal_cells} chances of a refusal, the work of {found.pace_nodes} nodes. "
-        f"{found.priced_orders} orders put a price on {found.order_price_records} records. "
+        f"{found.priced_orders} orders put a price on {found.order_price_records} records and on the "
+        f"places of {found.place_prices} dates of nodes. "
         f"Walk-ins count {found.walk_in_weight:.0%}, orders to come {found.order_weight:.0%}."
     )

@@ -83,6 +83,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     """Recorded orders that stood for those to come."""
     order_price_records: int = 0
     """Stock records of which a unit is worth something to orders to come."""
+    place_prices: int = 0
+    """Dates of nodes with a limit on which a place is worth something to orders to come."""
     order_price_gap: float = 0.0
     """How far these prices are from the best, as a share of what the orders cost."""
     walk_in_weight: float = 1.0

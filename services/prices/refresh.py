@@ -224,6 +224,7 @@ async def publish(
         pace_nodes=len(pace),
         priced_orders=found.ahead.orders,
         order_price_records=sum(len(each.node_ids) for each in found.ahead.units),
+        place_prices=sum(len(each) for each in found.ahead.rooms.values()),
         order_price_gap=found.ahead.gap,
         walk_in_weight=weighed.walk_in,
         order_weight=weighed.orders,

@@ -21,6 +21,7 @@ price_version = sa.Table(
     sa.Column("pace_nodes", sa.BigInteger, nullable=False),
     sa.Column("priced_orders", sa.BigInteger, nullable=False, server_default=ZERO),
     sa.Column("order_price_records", sa.BigInteger, nullable=False, server_default=ZERO),
+    sa.Column("place_prices", sa.BigInteger, nullable=False, server_default=ZERO),
     sa.Column("order_price_gap", sa.REAL, nullable=False, server_default=ZERO),
     sa.Column("walk_in_weight", sa.REAL, nullable=False, server_default=sa.text("1")),
     sa.Column("order_weight", sa.REAL, nullable=False, server_default=ZERO),

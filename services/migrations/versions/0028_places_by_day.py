@@ -15,6 +15,10 @@ WORTH = "What one more fulfillment is worth to orders to come."
 def upgrade() -> None:
     """Apply."""
     op.drop_column("work_pace", "place_minor")
+    op.add_column(
+        "price_version",
+        sa.Column("place_prices", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+    )
     op.create_table(
         "work_place",
         sa.Column("node_id", sa.Text(), nullable=False),
@@ -33,6 +37,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Undo."""
     op.drop_table("work_place")
+    op.drop_column("price_version", "place_prices")
     op.add_column(
         "work_pace",
         sa.Column(

@@ -124,6 +124,7 @@ async def test_places_are_worth_what_they_are_by_date(
     async with database.connect() as connection:
         paces = {each.node_id: each for each in await records.read_paces(connection)}
     assert version.order_weight > 0
+    assert version.place_prices == len(paces["ST-EAST"].places)
     worth = sorted(paces["ST-EAST"].places.items())
     assert 1 <= len(worth) <= 3
     assert all(minor > 0 for _, minor in worth)
