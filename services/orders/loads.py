@@ -28,6 +28,8 @@ AHEAD = timedelta(days=21)
 """Work of later dates than that is not priced."""
 KEPT_MAX = 100
 """Destinations, each with a strategy, of which prices by date are kept."""
+NEVER_MINOR = 1 << 60
+"""More than any date costs."""
 PAUSE = timedelta(minutes=5)
 """Time after which every node is looked at again: the end of its day comes nearer."""
 
@@ -189,12 +191,15 @@ def chosen(dates: tuple[Dated, ...], waits: Waits) -> int:
 
     Of those with room; where none has any, the first.
     """
-    best: tuple[int, int] | None = None
+    best, least = 0, NEVER_MINOR
     for at, each in enumerate(dates):
-        if each.load is None or each.load.left.remaining > 0:
-            minor = each.minor + (waits_minor(waits, dates[0].start, each.start) if at else 0)
-            best = (minor, at) if best is None else min(best, (minor, at))
-    return 0 if best is None else best[1]
+        full = each.load is not None and each.load.left.remaining <= 0
+        if each.minor >= least or full:
+            continue
+        minor = each.minor + (waits_minor(waits, dates[0].start, each.start) if at else 0)
+        if minor < least:
+            best, least = at, minor
+    return best
 
 
 def kept_back(load: Load) -> Capacity:
