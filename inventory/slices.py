@@ -164,12 +164,12 @@ def read_cells(bounds: Any, cells: Any, slot: int) -> Any:
 
 
 @atomic
-def are_stamped(bounds: Any, slots: Any, stamps: Any) -> bool:
-    """Tell whether each of these slots has its stamp."""
-    for s in range(slots.size):  # noqa: SIM110 - this is compiled
-        if bounds[slots[s], 3] != stamps[s]:
-            return False
-    return True
+def find_changed(bounds: Any, slots: Any, stamps: Any, start: int) -> int:
+    """Return the first place from `start` on whose slot has another stamp, or where all end."""
+    for place in range(start, slots.size):
+        if bounds[slots[place], 3] != stamps[place]:
+            return place
+    return slots.size  # type: ignore[no-any-return]
 
 
 class Arrays:
@@ -273,10 +273,12 @@ class Slices:
         found: Ints = self.arrays.bounds[slots, STAMP]
         return found
 
-    def have_stamps(self, slots: Ints, stamps: Ints) -> bool:
-        """Tell whether nothing about these slots has changed since they had these stamps."""
-        found: bool = are_stamped(self.arrays.bounds, slots, stamps)
-        return found
+    def next_changed(self, slots: Ints, stamps: Ints, start: int) -> int:
+        """Return the first place from `start` on where something about a slot has changed since.
+
+        That is one without its stamp of then; where there is none, how many slots there are.
+        """
+        return find_changed(self.arrays.bounds, slots, stamps, start)
 
     def free(self, slot: int, kept: Ints) -> tuple[Numbers, Ints]:
         """Return the numbers of nodes with free units, rising, and their units beyond `kept`."""
@@ -329,4 +331,4 @@ def compile_all() -> None:
     slices.free(0, np.zeros(1, np.int64))
     slices.free_of(*np.zeros((3, 1), np.int64))
     slices.cells(0)
-    slices.have_stamps(*np.zeros((2, 1), np.int64))
+    slices.next_changed(np.zeros(1, np.int64), np.zeros(1, np.int64), 0)

@@ -1,32 +1,21 @@
 """What can be sold, answered from the view of a worker without asking the database."""
 
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from math import ceil
 from time import monotonic
-from typing import NamedTuple
-from weakref import ref
 
 import msgspec
-import numpy as np
 
 from services.database import Database
 from services.planning.availability import Query, availability, verified_date
 from services.planning.availability_parts import Parts
 from services.planning.availability_question import NO_MATRIX, Buffer, Question
-from services.planning.familiar import Familiar, Questions, Whole
+from services.planning.familiar import Familiar, Questions, Told, Whole
 from services.planning.network import Network, NetworkCache
 from services.planning.playbook import Traits
 from services.planning.prospects import Prospect, Prospects
 from services.planning.stock_view import StockFollower
-
-
-class Written(NamedTuple):
-    """An answer but for how old it is."""
-
-    pieces: tuple[Buffer, ...]
-    skus: list[str]
-    lasts: bool
-    """Whether others may have the same until a stamp changes."""
 
 
 class Shelf:
@@ -85,38 +74,48 @@ class Shelf:
     def at_hand(self, query: Query, known: Familiar | None = None) -> bytes | None:
         """Return the answer to a query from memory; nothing where rows have to be read.
 
-        Raises `date-in-past`, and `invalid-parameter` for a matrix that is too large. The whole
-        answer to a question that is `known` is kept.
+        Raises `date-in-past`, and `invalid-parameter` for a matrix that is too large. The answer to
+        a question that is `known` is kept.
         """
         network, view = self.follow(), self.stock.view
-        node_ids = query.node_ids or ()
-        if self.stock.is_stale or not all(node_id in network.places for node_id in node_ids):
+        if self.stock.is_stale:
             return None
-        for node_id in node_ids:
-            view.number(node_id)
+        if query.node_ids:
+            if not all(node_id in network.places for node_id in query.node_ids):
+                return None
+            for node_id in query.node_ids:
+                view.number(node_id)
         now = datetime.now(UTC)
         asked = self.without_stale(query, now)
-        if asked is not query:
-            known = None
         prospect = self.prospects.find(network, query.zone, view.node_ids, now)
-        whole = known.whole if known else None
-        if whole is not None and whole.holds(prospect, now.date(), view):
-            return b"".join((self.age, whole.rest))
-        written = self.from_view(asked, prospect, now)
-        if written is None:
+        if known is not None and asked is query:
+            told = self.tell_again(known, prospect, now)
+            end = NO_MATRIX
+        else:
+            told, end = self.tell(asked, prospect, now)
+        if told is None:
             return None
-        if known is not None and written.lasts:
-            self.keep(known, prospect, now.date(), written)
-        return b"".join((self.age, *written.pieces))
+        age_ms = ceil(view.seen_age_s(monotonic()) * 1000)
+        return b"".join((b'{"age_ms":%d' % age_ms, told.about, b",".join(told.texts), b"]", *end))
 
-    def keep(self, known: Familiar, prospect: Prospect, today: date, written: Written) -> None:
-        """Keep what was written for a question a moment ago."""
-        view = self.stock.view
-        slots = np.array([view.slots[sku] for sku in written.skus], np.int64)
-        whole = Whole(
-            ref(prospect), today, slots, view.slices.stamps(slots), b"".join(written.pieces)
-        )
-        self.questions.keep(known, whole)
+    def tell_again(self, known: Familiar, prospect: Prospect, now: datetime) -> Told | None:
+        """Do what `tell` does for a question that came before; what has changed is told anew."""
+        whole, view, query = known.whole, self.stock.view, known.query
+        if whole is not None and whole.is_of(prospect, now.date()):
+            places = whole.changed(view)
+            if not places:
+                return whole.told
+            skus = [whole.told.skus[place] for place in places]
+            found = self.texts(skus, query, prospect, now)
+            if found is not None and found[1]:
+                self.questions.grow(whole.renew(places, found[0], view))
+                return whole.told
+        told, _ = self.tell(query, prospect, now)
+        kept = None
+        if told is not None and told.lasts:
+            kept = Whole(told, prospect, now.date(), view)
+        self.questions.keep(known, kept)
+        return told
 
     def follow(self) -> Network:
         """Return the network of now; nothing is kept of one before."""
@@ -127,11 +126,6 @@ class Shelf:
             self.parts.forget()
             self.questions.forget()
         return network
-
-    @property
-    def age(self) -> bytes:
-        """How an answer from the view begins: with the time since the last look, rounded up."""
-        return b'{"age_ms":%d' % ceil(self.stock.view.seen_age_s(monotonic()) * 1000)
 
     def without_stale(self, query: Query, now: datetime) -> Query:
         """Return a query that leaves the nodes out whose feed its strategy finds too old."""
@@ -148,32 +142,26 @@ class Shelf:
         stale = self.stock.feeds.left_out(rule, now, self.stock.view)
         return msgspec.structs.replace(query, stale=frozenset(stale)) if stale else query
 
-    def from_view(self, query: Query, prospect: Prospect, now: datetime) -> Written | None:
-        """Return the answer as the view has it; nothing where it does not know a sku.
+    def tell(
+        self, query: Query, prospect: Prospect, now: datetime
+    ) -> tuple[Told | None, tuple[Buffer, ...]]:
+        """Return what the view has to tell and how the answer ends; nothing for an unknown sku.
 
-        Only what has changed since it was last asked for is written anew. Raises `date-in-past`,
-        and `invalid-parameter` for a matrix that is too large.
+        Raises `date-in-past`, and `invalid-parameter` for a matrix that is too large.
         """
-        view, scene = self.stock.view, (prospect, query.channel)
         skus = list(dict.fromkeys(query.skus))
-        common = is_common(query)
-        texts = self.parts.find(scene, skus, view) if common else [None] * len(skus)
-        missing = [sku for sku, text in zip(skus, texts, strict=True) if text is None]
-        items = {sku: facts for sku in missing if (facts := view.item(sku)) is not None}
-        if len(items) < len(missing):
-            return None
+        end = NO_MATRIX
+        if is_common(query):
+            found = self.texts(skus, query, prospect, now)
+        else:
+            found, question = None, self.question(skus, query, prospect, now)
+            if question is not None:
+                end = question.end()
+                written = question.summaries()
+                found = [written[sku] for sku in skus], False
+        if found is None:
+            return None, end
         verified_date(query, now)
-        end, written, lasts = NO_MATRIX, {}, common
-        if missing:
-            question = Question(query, items, view, prospect, now)
-            end = question.end()
-            written = question.summaries()
-            if common:
-                lasting = question.lasting
-                lasts = len(lasting) == len(missing)
-                for sku in lasting:
-                    self.parts.keep(scene, sku, written[sku], view)
-        listed = b",".join([text or written[sku] for sku, text in zip(skus, texts, strict=True)])
         about = msgspec.json.encode(
             {
                 "channel": query.channel,
@@ -181,8 +169,45 @@ class Shelf:
                 "zone_id": query.zone.zone_id if query.zone else None,
             }
         )
-        pieces = (b",", about[1:-1], b',"skus":[', listed, b"]", *end)
-        return Written(pieces, skus, lasts)
+        return Told(b"," + about[1:-1] + b',"skus":[', skus, *found), end
+
+    def texts(
+        self, skus: Sequence[str], query: Query, prospect: Prospect, now: datetime
+    ) -> tuple[list[bytes], bool] | None:
+        """Return the text of each sku, and whether others may have the same from now on.
+
+        Only what has changed since it was last asked for is written anew. Nothing for a sku that
+        the view does not know.
+        """
+        view, scene = self.stock.view, (prospect, query.channel)
+        kept = self.parts.find(scene, skus, view)
+        texts = [text for text in kept if text is not None]
+        if len(texts) == len(skus):
+            return texts, True
+        missing = [sku for sku, text in zip(skus, kept, strict=True) if text is None]
+        question = self.question(missing, query, prospect, now)
+        if question is None:
+            return None
+        written = question.summaries()
+        lasting = question.lasting
+        for sku in lasting:
+            self.parts.keep(scene, sku, written[sku], view)
+        texts = [text or written[sku] for sku, text in zip(skus, kept, strict=True)]
+        return texts, len(lasting) == len(missing)
+
+    def question(
+        self, skus: Sequence[str], query: Query, prospect: Prospect, now: datetime
+    ) -> Question | None:
+        """Return these skus of a query as arrays; nothing where the view does not know one.
+
+        Raises `date-in-past`.
+        """
+        view = self.stock.view
+        items = {sku: facts for sku in skus if (facts := view.item(sku)) is not None}
+        if len(items) < len(skus):
+            return None
+        verified_date(query, now)
+        return Question(query, items, view, prospect, now)
 
 
 def is_common(query: Query) -> bool:

@@ -1,14 +1,17 @@
 """Questions about availability that came before, as they stand in an address.
 
 A page of products asks the same with every visit. What it asks is made ready once, and from the
-second time on the whole answer is kept, with all that it follows from. An answer that would be
-written otherwise now is never given again, so no time is set and nothing needs to be told.
+second time on the texts of its answer are kept together, with all that they follow from. Those that
+would be written otherwise now are found by their stamps and written anew, so no time is set and
+nothing needs to be told.
 """
 
+from collections.abc import Sequence
 from datetime import date
+from typing import NamedTuple
 from weakref import ref
 
-import msgspec
+import numpy as np
 
 from inventory.slices import Ints
 from inventory.view import StockView
@@ -19,35 +22,62 @@ QUESTION_BYTES = 1_000
 """What a question takes beside its address and its answer."""
 ADDRESS_SHARE = 8
 """Bytes that an address and what it says take together, for each byte of the address."""
-STAMP_BYTES = 16
+SKU_BYTES = 100
 """What an answer takes for each of its skus beside the text."""
 
 
-class Whole(msgspec.Struct, frozen=True, eq=False):
+class Told(NamedTuple):
+    """What an answer tells without matrix and columns, and without its age."""
+
+    about: bytes
+    """What comes before the skus."""
+    skus: list[str]
+    texts: list[bytes]
+    """Of each sku."""
+    lasts: bool
+    """Whether others may have the same until a stamp changes."""
+
+
+class Whole:
     """An answer, and what it follows from."""
 
-    prospect: "ref[Prospect]"
-    """Weak: one that is out of date shall not stay for the sake of answers that are, too."""
-    today: date
-    slots: Ints
-    """The skus by slot."""
-    stamps: Ints
-    """The stamps that these had when it was written."""
-    rest: bytes
-    """All of it but how old it is."""
+    __slots__ = ("bytes", "prospect", "slots", "stamps", "today", "told")
 
-    @property
-    def bytes(self) -> int:
-        """About how many bytes this takes."""
-        return len(self.rest) + STAMP_BYTES * len(self.slots)
+    def __init__(self, told: Told, prospect: Prospect, today: date, view: StockView) -> None:
+        """Keep what was told a moment ago of skus that `view` knows."""
+        self.told = told
+        self.prospect = ref(prospect)
+        """Weak: one that is out of date shall not stay for the sake of answers that are, too."""
+        self.today = today
+        self.slots: Ints = np.array([view.slots[sku] for sku in told.skus], np.int64)
+        self.stamps = view.slices.stamps(self.slots)
+        self.bytes = sum(map(len, told.texts)) + SKU_BYTES * len(told.skus)
+        """About how many it takes, as if nobody else kept the same texts."""
 
-    def holds(self, prospect: Prospect, today: date, view: StockView) -> bool:
-        """Tell whether the same would be written now."""
-        return (
-            self.prospect() is prospect
-            and self.today == today
-            and view.slices.have_stamps(self.slots, self.stamps)
-        )
+    def is_of(self, prospect: Prospect, today: date) -> bool:
+        """Tell whether the dates in it are those of now."""
+        return self.prospect() is prospect and self.today == today
+
+    def changed(self, view: StockView) -> list[int]:
+        """Return the places of skus of which something else may be written now."""
+        slices, slots, stamps = view.slices, self.slots, self.stamps
+        found = []
+        place = slices.next_changed(slots, stamps, 0)
+        while place < len(slots):
+            found.append(place)
+            place = slices.next_changed(slots, stamps, place + 1)
+        return found
+
+    def renew(self, places: Sequence[int], texts: Sequence[bytes], view: StockView) -> int:
+        """Put texts in that were written a moment ago; return how many bytes they take more."""
+        kept = self.told.texts
+        before = sum(len(kept[place]) for place in places)
+        for place, text in zip(places, texts, strict=True):
+            kept[place] = text
+        self.stamps = view.slices.stamps(self.slots)
+        more = sum(map(len, texts)) - before
+        self.bytes += more
+        return more
 
 
 class Familiar:
@@ -92,11 +122,11 @@ class Questions:
         self.young[address] = question
         self.grow(size + (question.whole.bytes if question.whole else 0))
 
-    def keep(self, question: Familiar, whole: Whole) -> None:
-        """Keep the answer of a question, in place of the one that it had."""
+    def keep(self, question: Familiar, whole: Whole | None) -> None:
+        """Keep the answer of a question, or none, in place of the one that it had."""
         before = question.whole.bytes if question.whole else 0
         question.whole = whole
-        self.grow(whole.bytes - before)
+        self.grow((whole.bytes if whole else 0) - before)
 
     def grow(self, more: int) -> None:
         """Count bytes more, and begin a generation where the young one has grown up."""
