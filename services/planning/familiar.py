@@ -18,9 +18,9 @@ from inventory.view import StockView
 from services.planning.availability import Query
 from services.planning.prospects import Prospect
 
-QUESTION_BYTES = 1_000
+QUESTION_BYTES = 600
 """What a question takes beside its address and its answer."""
-ADDRESS_SHARE = 8
+ADDRESS_SHARE = 6
 """Bytes that an address and what it says take together, for each byte of the address."""
 SKU_BYTES = 100
 """What an answer takes for each of its skus beside the text."""
