@@ -115,7 +115,7 @@ async def test_the_decision_says_for_whom_a_unit_was_kept_and_replays(
 async def test_places_are_worth_what_they_are_by_date(
     caller: Caller, database: Database, settings: Settings
 ) -> None:
-    """Six orders come to a store that makes two a day: those of today are wanted, in three days no more."""
+    """Three orders that came just now are expected a week from now, at a store that makes two a day."""
     await two_weeks(caller, database)
     limits = {"default": {"unit": "orders", "maximum": 2}}
     await caller.put("/v1/nodes/ST-EAST/capacity", limits)

@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from routing.explain import replay
 from routing.record import digest_of, expand
 from services.database import Database
+from services.prices import records
 from services.settings import Settings
 from tests.services.caller import Caller, basket
 from tests.services.place import stock
@@ -202,6 +204,41 @@ async def test_an_order_that_can_wait_leaves_a_dear_date_to_others(
     again = expand(record, zlib.decompress(facts))
     assert again.plan.objective_minor == told["plan"]["objective_minor"]
     assert replay(again) == again.plan
+
+
+async def test_a_place_that_others_will_want_is_left_to_them(
+    caller: Caller, database: Database, settings: Settings
+) -> None:
+    """What was learned of that date counts for a strategy that weighs orders to come, and no other."""
+    limits = {"default": {"unit": "orders", "maximum": 50}}
+    await caller.put("/v1/nodes/WH-EAST/capacity", limits)
+    await caller.catch_up()
+    first, _ = await decided(caller, "first", **PROTECTED)
+    work_on = date.fromisoformat(first["plan"]["fulfillments"][0]["work_on"])
+    version = await learn(caller, database, settings)
+    busy = records.Pace("WH-EAST", 100_000.0, 100_000.0, {work_on: 90})
+    async with database.transaction() as connection:
+        await records.replace_pace(connection, [busy], version.published_at)
+        later = msgspec.structs.replace(version, version=version.version + 1)
+        await records.publish(connection, later)
+    await caller.catch_up()
+    shown = (await caller.get("/v1/prices", role="planner")).json()["surcharges"]
+    at = next(each for each in shown if each["work_on"] == str(work_on))
+    assert (at["node_id"], at["place_minor"], at["surcharge_minor"]) == ("WH-EAST", 90, 90)
+    told, _ = await decided(caller, "second", **PROTECTED)
+    assert told["plan"]["fulfillments"][0]["work_on"] > str(work_on)
+    assert any("keeps 49 places on " in each for each in told["sentences"])
+    wanted = {
+        "lines": [{"line_id": "1", "sku": "MUG", "quantity": 1, "requested_by": str(work_on)}]
+    }
+    hurried, _ = await decided(caller, "third", **PROTECTED | wanted)
+    assert hurried["plan"]["fulfillments"][0]["work_on"] == str(work_on)
+    assert any(
+        " at WH-EAST weighs 0.90 USD, as places are scarce." in each
+        for each in hurried["sentences"]
+    )
+    plain, _ = await decided(caller, "fourth")
+    assert plain["plan"]["fulfillments"][0]["work_on"] == str(work_on)
 
 
 async def test_with_nothing_in_force_decisions_are_the_same_to_the_byte(
