@@ -7,7 +7,9 @@ its item, its buffers and its supply. So no time is set and nothing needs to be 
 out of date is never given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from inventory.slices import STAMP
 from inventory.view import StockView
@@ -56,12 +58,16 @@ class Parts:
             self.add(scene, sku, part)
         return part
 
-    def keep(self, scene: Scene, sku: str, text: bytes, view: StockView) -> None:
-        """Remember what was written for a sku that has not changed since."""
-        if not self.bytes_max:
+    def keep(
+        self, scene: Scene, skus: Sequence[str], texts: Mapping[str, bytes], view: StockView
+    ) -> None:
+        """Remember the texts of skus that were written a moment ago."""
+        if not self.bytes_max or not skus:
             return
-        slot = view.slots[sku]
-        self.add(scene, sku, (slot, int(view.slices.arrays.bounds[slot, STAMP]), text))
+        slots = [view.slots[sku] for sku in skus]
+        stamps = view.slices.stamps(np.array(slots, np.int64)).tolist()
+        for sku, slot, stamp in zip(skus, slots, stamps, strict=True):
+            self.add(scene, sku, (slot, stamp, texts[sku]))
 
     def add(self, scene: Scene, sku: str, part: Part) -> None:
         """Put a part into the young generation, in place of one that was there."""

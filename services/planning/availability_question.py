@@ -37,6 +37,7 @@ from services.planning.written import (
     TEXT_FROM,
     TEXT_TO,
     Asked,
+    Bytes,
     Out,
     Places,
     Stock,
@@ -53,8 +54,30 @@ NO_MATRIX: tuple[Buffer, ...] = (b',"matrix":null,"columns":null}',)
 RULE_PLACES = {name: place for place, (name, _) in enumerate(PRECEDENCE)}
 NUMBERS_MAX = 8
 """Numbers in the widest entry."""
+ROOM_BYTES_MAX = 4_000_000
+"""Room that is kept to write in; a larger question has its own."""
 NOTHING: Ints = np.zeros(0, np.int64)
 UNRULED: Ints = np.full(1, NO_RULE, np.int64)
+
+
+class Room:
+    """Where the texts of skus are written before each is copied out.
+
+    New memory for each would be asked of the system page by page, which takes as long as the
+    writing.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.bytes: Bytes = np.empty(0, np.uint8)
+
+    def of(self, size: int) -> Bytes:
+        """Return room for `size` bytes, which is good until the next call."""
+        if size > ROOM_BYTES_MAX:
+            return np.empty(size, np.uint8)
+        if size > len(self.bytes):
+            self.bytes = np.empty(size, np.uint8)
+        return self.bytes
 
 
 class Question:
@@ -111,10 +134,11 @@ class Question:
         # What is expected counts from a date on, whether or not anything changes.
         return [sku for sku in self.plain if not self.view.supplies.get(sku)]
 
-    def summaries(self) -> dict[str, bytes]:
-        """Return totals and best nodes of each sku as JSON."""
+    def summaries(self, room: Room) -> dict[str, bytes]:
+        """Return totals and best nodes of each sku as JSON, written in `room` first."""
         entry = ENTRY_BYTES + self.text_bytes + NUMBERS_MAX * NUMBER_BYTES
-        out = self.out(entry * (BEST_MAX + 2) * len(self.plain))
+        written = room.of(entry * (BEST_MAX + 2) * len(self.plain))
+        out = Out(written, np.zeros(len(self.plain), np.int64))
         write_skus(self.arrays, self.asked, self.places, out)
         found = dict(zip(self.plain, cut(out), strict=True))
         if self.expected:

@@ -10,7 +10,7 @@ import msgspec
 from services.database import Database
 from services.planning.availability import Query, availability, verified_date
 from services.planning.availability_parts import Parts
-from services.planning.availability_question import NO_MATRIX, Buffer, Question
+from services.planning.availability_question import NO_MATRIX, Buffer, Question, Room
 from services.planning.familiar import Familiar, Questions, Told, Whole
 from services.planning.network import Network, NetworkCache
 from services.planning.playbook import Traits
@@ -35,6 +35,7 @@ class Shelf:
         self.shown = network.current
         self.prospects = Prospects()
         self.parts = Parts(kept_bytes_max // 2)
+        self.room = Room()
         self.questions = Questions(kept_bytes_max // 2)
 
     async def open(self) -> None:
@@ -43,7 +44,7 @@ class Shelf:
         query = Query(skus=(), channel="", matrix=True, columns=True)
         prospect = self.prospects.find(self.network.current, None, view.node_ids, now)
         question = Question(query, {}, view, prospect, now)
-        question.summaries()
+        question.summaries(self.room)
         question.end()
 
     async def look(self, query: Query) -> bytes:
@@ -157,7 +158,7 @@ class Shelf:
             found, question = None, self.question(skus, query, prospect, now)
             if question is not None:
                 end = question.end()
-                written = question.summaries()
+                written = question.summaries(self.room)
                 found = [written[sku] for sku in skus], False
         if found is None:
             return None, end
@@ -188,10 +189,9 @@ class Shelf:
         question = self.question(missing, query, prospect, now)
         if question is None:
             return None
-        written = question.summaries()
+        written = question.summaries(self.room)
         lasting = question.lasting
-        for sku in lasting:
-            self.parts.keep(scene, sku, written[sku], view)
+        self.parts.keep(scene, lasting, written, view)
         texts = [text or written[sku] for sku, text in zip(skus, kept, strict=True)]
         return texts, len(lasting) == len(missing)
 
