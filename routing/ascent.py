@@ -155,11 +155,15 @@ def take(facts: Facts, room: Ascent, status: Bytes) -> None:
 
 
 @compiled
-def ascend(facts: Facts, room: Ascent, status: Bytes, incumbent: Best, rounds: int) -> float:
+def ascend(
+    facts: Facts, room: Ascent, status: Bytes, incumbent: Best, limits: tuple[int, int]
+) -> float:
     """Deflected Polyak steps from `room.trial` over plans that open every forced slot and no shut.
 
     Returns what the best prices prove; ends when nothing below the incumbent is left, or late.
+    `limits` are the most rounds, and the fewest that there are however late it is.
     """
+    rounds, rounds_least = limits
     fixed = float(facts.prices[MISSING] - facts.prices[SPLIT])
     target = float(incumbent.objective[0])
     best, scale, stalled = -1e300, 1.0, 0
@@ -176,7 +180,9 @@ def ascend(facts: Facts, room: Ascent, status: Bytes, incumbent: Best, rounds: i
             room.prices[:] = room.trial
         elif stalled == 4:
             scale, stalled = scale / 2, 0
-        if beaten(incumbent, best) or scale < 0.02 or turn == rounds - 1 or late(incumbent):
+        if beaten(incumbent, best) or scale < 0.02 or turn == rounds - 1:
+            break
+        if turn + 1 >= rounds_least and late(incumbent):
             break
         take(facts, room, status)
         room.direction[:] = facts.wanted - room.taken + 0.4 * room.direction

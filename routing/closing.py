@@ -166,22 +166,24 @@ def cheapest(ways: Ways, tree: Tree, depth: int, gram: Floats, over: Floats) -> 
 
     Sets the grams above the caps.
     """
+    live, starts, picked = tree.live[depth], tree.starts[depth], tree.picked
+    cost, load, room = ways.cost, ways.load, ways.room
     total, m = 0.0, len(gram)
     for a in range(m):
-        over[a] = -ways.room[a]
-    for f in range(len(ways.lines)):
+        over[a] = -room[a]
+    for f in range(len(picked)):
         least, chosen = 1e300, 0
-        for place in range(tree.starts[depth, f], tree.starts[depth, f + 1]):
-            way = tree.live[depth, place]
-            price = float(ways.cost[way])
+        for place in range(starts[f], starts[f + 1]):
+            way = live[place]
+            price = float(cost[way])
             for a in range(m):
-                price += gram[a] * ways.load[way, a]
+                price += gram[a] * load[way, a]
             if price < least:
                 least, chosen = price, way
         total += least
-        tree.picked[f] = chosen
+        picked[f] = chosen
         for a in range(m):
-            over[a] += ways.load[chosen, a]
+            over[a] += load[chosen, a]
     return total
 
 
@@ -202,36 +204,46 @@ def pruned(
     Returns the heaviest line with several ways left, -1 where the part is done.
     """
     local, ways, tree = state
-    m, gram, starts = len(ways.room), tree.prices[depth], tree.starts[depth]
+    m, gram, starts, live = len(ways.room), tree.prices[depth], tree.starts[depth], tree.live[depth]
+    cost, load, above, lines, grams = ways.cost, ways.load, tree.above, ways.lines, local.grams
     needed = np.zeros(m)
     count, chosen, most = 0, -1, -1.0
-    for f in range(len(ways.lines)):
+    for f in range(len(lines)):
         least, first = 1e300, count
         for place in range(starts[f], starts[f + 1]):
-            way = tree.live[depth, place]
-            tree.above[way] = ways.cost[way] + (gram * ways.load[way]).sum()
-            least = min(least, tree.above[way])
+            way = live[place]
+            price = float(cost[way])
+            for a in range(m):
+                price += gram[a] * load[way, a]
+            above[way] = price
+            least = min(least, price)
         before, starts[f] = starts[f], count
         for place in range(before, starts[f + 1]):
-            way = tree.live[depth, place]
-            tree.above[way] -= least
-            if tree.above[way] <= room:
-                tree.live[depth, count] = way
+            way = live[place]
+            above[way] -= least
+            if above[way] <= room:
+                live[count] = way
                 count += 1
-        for a in range(m):
-            low = ways.load[tree.live[depth, first], a]
-            for place in range(first + 1, count):
-                low = min(low, ways.load[tree.live[depth, place], a])
-            needed[a] += low
-        tree.picked[f] = tree.live[depth, first]
-        if count > first + 1 and local.grams[ways.lines[f]] > most:
-            chosen, most = f, local.grams[ways.lines[f]]
-    starts[len(ways.lines)] = count
+        lightest(load, live[first:count], needed)
+        tree.picked[f] = live[first]
+        if count > first + 1 and grams[lines[f]] > most:
+            chosen, most = f, grams[lines[f]]
+    starts[len(lines)] = count
     if (needed > ways.room).any():
         return -1
     if chosen < 0:
         shared(facts, local, ways, tree, best)
     return chosen
+
+
+@compiled
+def lightest(load: Floats, ways: Ints, needed: Floats) -> None:
+    """Add to what each slot needs at least the least grams of it in any of a line's ways."""
+    for a in range(len(needed)):
+        low = load[ways[0], a]
+        for place in range(1, len(ways)):
+            low = min(low, load[ways[place], a])
+        needed[a] += low
 
 
 @compiled
@@ -256,26 +268,28 @@ def given(ways: Ways, tree: Tree, depth: int) -> bool:
     Lines that cannot be told apart take their ways in ascending order, since any plan can be put so.
     """
     above = depth - 1
-    line = tree.line[above]
+    line, lines = tree.line[above], len(ways.lines)
+    begun, starts, live = tree.starts[above], tree.starts[depth], tree.live[depth]
+    former, first, twins = tree.live[above], ways.starts, ways.twins
     while tree.left[above] > 0:
         tree.left[above] -= 1
         way, count, empty = tree.todo[above, tree.left[above]], 0, False
-        for f in range(len(ways.lines)):
-            tree.starts[depth, f] = count
-            rank = way - ways.starts[line] + ways.starts[f]
-            twin = ways.twins[f] == ways.twins[line]
-            for place in range(tree.starts[above, f], tree.starts[above, f + 1]):
-                other = tree.live[above, place]
+        for f in range(lines):
+            starts[f] = count
+            rank = way - first[line] + first[f]
+            twin = twins[f] == twins[line]
+            for place in range(begun[f], begun[f + 1]):
+                other = former[place]
                 if f == line:
                     fits = other == way
                 else:
                     fits = not twin or (other <= rank if f < line else other >= rank)
                 if fits:
-                    tree.live[depth, count] = other
+                    live[count] = other
                     count += 1
-            empty = empty or count == tree.starts[depth, f]
+            empty = empty or count == starts[f]
         if not empty:
-            tree.starts[depth, len(ways.lines)] = count
+            starts[lines] = count
             tree.prices[depth] = tree.prices[above]
             return True
     return False

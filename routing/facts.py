@@ -81,9 +81,9 @@ def facts(grid: Grid, objective_minor: int, bonds: Bonds | None = None) -> Facts
     least = int(shortage.min())
     scalars = (grid.split_minor, least, missing, int(shortage @ grid.quantities), len(most))
     prices = np.array(scalars, np.int64)
-    loose = not grid.complete and objective_minor > missing + least
+    short = _loose(grid, missing + least, objective_minor)
     charges = grid.unit_minor, grid.time_minor, wanted, grid.weights_grams
-    starts, lines, amounts = _pairs(most, charges, shortage if loose else shortage[:0])
+    starts, lines, amounts = _pairs(most, charges, shortage if short else shortage[:0])
     staircase = grid.step_starts, grid.step_grams, grid.step_minor
     limit_starts, limits, parcels = _limits(starts, amounts[1], staircase, len(wanted))
     opening = np.zeros(len(starts) - 1)
@@ -109,6 +109,16 @@ def facts(grid: Grid, objective_minor: int, bonds: Bonds | None = None) -> Facts
         prices,
         no_bonds(len(most)) if bonds is None else bonds,
     )
+
+
+def loose(grid: Grid, known: Facts, objective_minor: int) -> bool:
+    """Whether a plan below `objective_minor` may leave units out for their price."""
+    return _loose(grid, int(known.prices[MISSING] + known.prices[SHORTAGE]), objective_minor)
+
+
+def _loose(grid: Grid, least_minor: int, objective_minor: int) -> bool:
+    """The same, where doing so costs at least `least_minor`."""
+    return not grid.complete and objective_minor > least_minor
 
 
 @compiled

@@ -25,7 +25,7 @@ from routing.grid import Ints
 from routing.settle import settle
 from routing.sharing import Best, ascending, beaten, late
 
-__all__ = ["few_proven"]
+__all__ = ["least_beyond_few"]
 
 BITS_MAX = 62
 """Units, or else lines, that are told apart by bits."""
@@ -69,22 +69,24 @@ class Sets(NamedTuple):
 
 
 @compiled
-def few_proven(facts: Facts, best: Best) -> bool:
-    """Look at all plans of few slots; whether that proves that no plan beats the incumbent then.
+def least_beyond_few(facts: Facts, best: Best) -> float:
+    """Look at all plans of few slots; what one that is cheaper than the incumbent then costs at least.
 
-    It may be a new one in any case. Plans that leave units out for their price are not looked at.
+    The incumbent may be a new one, and is proven where that is no less. Plans that leave units out
+    for their price are not looked at: where there are any nothing is told.
     """
     slots, lines = len(facts.opening), len(facts.wanted)
-    if slots > facts.prices[REAL] or slots < 1 or lines > BITS_MAX:
-        return False
+    if slots > facts.prices[REAL] or slots < 1:
+        return -1e300
     carriage = carriage_of(facts)
-    if not _by_size(facts, best, carriage, 2):
-        return False
-    if beaten(best, carriage.base + min(by_three(carriage), by_many(carriage, 4))):
-        return True
-    if not beaten(best, carriage.base + by_many(carriage, 4)):
-        return False
-    return _by_size(facts, best, carriage, 3)
+    three, many = by_three(carriage), by_many(carriage, 4)
+    two = min(by_one(carriage, carriage.weight), by_two(carriage, carriage.weight))
+    if lines > BITS_MAX or not _by_size(facts, best, carriage, 2):
+        return carriage.base + min(two, three, many)
+    least = carriage.base + min(three, many)
+    if beaten(best, least) or not beaten(best, carriage.base + many):
+        return least
+    return carriage.base + many if _by_size(facts, best, carriage, 3) else least
 
 
 @compiled
@@ -92,8 +94,8 @@ def _by_size(facts: Facts, best: Best, carriage: Carriage, size: int) -> bool:
     """Look at the plans that open at most two slots, or exactly three; whether that was all of them."""
     near = _worthwhile(facts, best, carriage, size)
     ceiling = best.objective[0] - 1 + SLACK_MINOR - carriage.base
-    sets = _sets(facts, carriage, near, size, ceiling)
-    if _too_many(sets):
+    sets = _sets(facts, carriage, (near, size, ceiling), best)
+    if _too_many(sets) or late(best):
         return False
     ended = True
     for number in ascending(sets.least[: sets.counts[FOUND]]):
@@ -129,8 +131,12 @@ def _worthwhile(facts: Facts, best: Best, carriage: Carriage, size: int) -> Ints
 
 
 @compiled
-def _sets(facts: Facts, carriage: Carriage, near: Ints, size: int, ceiling: float) -> Sets:
-    """The sets of at most two slots, or of three, that hold all and cost at most `ceiling`."""
+def _sets(facts: Facts, carriage: Carriage, sought: tuple[Ints, int, float], best: Best) -> Sets:
+    """The sets of at most two slots, or of three, that hold all and cost at most so much.
+
+    `sought` are the slots, how many, and what they may cost. Not all of them when it gets late.
+    """
+    near, size, ceiling = sought
     sets = Sets(np.empty((SETS_MAX, 3), np.int64), np.empty(SETS_MAX), np.zeros(3, np.int64))
     units = np.zeros((len(near), len(facts.wanted)), np.int64)
     for a in range(len(near)):
@@ -139,7 +145,7 @@ def _sets(facts: Facts, carriage: Carriage, near: Ints, size: int, ceiling: floa
     held, wanted = _held(facts, units), facts.wanted.astype(np.int64)
     chosen, bounds = np.empty(3, np.int64), (carriage.weight, ceiling)
     for a in range(len(near)):
-        if _too_many(sets):
+        if _too_many(sets) or late(best):
             return sets
         chosen[0] = near[a]
         if size == 2:
@@ -151,7 +157,7 @@ def _sets(facts: Facts, carriage: Carriage, near: Ints, size: int, ceiling: floa
             chosen[1] = near[b]
             both = _lower(wanted, units[a] + units[b], held.single)
             _completed(carriage.steps, sets, (held, near), (b, both, chosen), bounds)
-            if _too_many(sets):
+            if _too_many(sets) or late(best):
                 break
     if held.single:
         _sift(facts, sets)

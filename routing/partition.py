@@ -7,9 +7,12 @@ another. README.md has the proof that this is a lower bound, and when it is the 
 not, `untangle.py` goes on from it.
 """
 
+import math
+
 import msgspec
 import numpy as np
 
+from routing.clock import reading_s
 from routing.compiled import compiled
 from routing.facts import facts, reachable
 from routing.grid import Grid, Ints
@@ -46,9 +49,10 @@ class Parted(msgspec.Struct, frozen=True, eq=False):
     found_by: str
 
 
-def partition(grid: Grid) -> Parted | None:
+def partition(grid: Grid, deadline: float = math.inf) -> Parted | None:
     """A cheapest plan of a grid, none for an order of too many states or sets of parcels.
 
+    None either where `deadline`, a reading of `time.perf_counter`, comes before the sets are done.
     No slots have limits in common but those of one node, which share its stock.
     """
     money = Money(
@@ -70,7 +74,7 @@ def partition(grid: Grid) -> Parted | None:
     if outcome == TOO_LONG:
         return None
     missing = int(grid.shortage_minor @ (grid.quantities - states.wanted))
-    return _untangled(grid, money, states, total, missing)
+    return _untangled(grid, money, (states, total), missing, reading_s(deadline))
 
 
 @compiled
@@ -114,13 +118,14 @@ def parting(
 
 
 def _untangled(
-    grid: Grid, money: Money, states: States, total: Ints, missing: int
+    grid: Grid, money: Money, parted: tuple[States, Ints], missing: int, until: float
 ) -> Parted | None:
+    states, total = parted
     units, objective = quickest(facts(grid, 0), grid.complete)
     if not within_nodes(units, states.most, states.nodes):
         units = np.zeros_like(states.most)
         objective = int(grid.quantities @ grid.shortage_minor)
-    ended, better, minor = untangled(money, states, total, int(objective) - missing)
+    ended, better, minor = untangled(money, states, total, int(objective) - missing, until)
     if not ended:
         return None
     if int(minor) + missing < int(objective):

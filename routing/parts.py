@@ -38,6 +38,10 @@ GUESS_SLOTS_MAX = 8
 ROUNDS_FIRST, ROUNDS_SECOND, ROUNDS = 24, 60, 14
 """Price adjustments for the whole order, for what is left of it then, and for each part."""
 
+ROUNDS_LEAST, PAIRS_LEAST = 16, 200_000
+"""Adjustments for the whole order whatever the time, as long as they look at no more pairs of a slot
+and a line than that, some nanoseconds each."""
+
 
 class Parts(NamedTuple):
     """What is left to explore, P parts at most; and what could not be closed."""
@@ -64,8 +68,8 @@ WAITING, SEEN, STUCK, LOST = range(4)
 
 
 @compiled
-def whole(facts: Facts, prices: Floats) -> Parts:
-    """The whole order as the only part."""
+def whole(facts: Facts, prices: Floats, least: float) -> Parts:
+    """The whole order as the only part, of which no cheaper plan costs less than `least`."""
     slots, lines = len(facts.opening), len(facts.wanted)
     parts = Parts(
         np.empty((PARTS_MAX, slots), np.int8),
@@ -81,16 +85,19 @@ def whole(facts: Facts, prices: Floats) -> Parts:
     for k in range(facts.prices[REAL], slots):
         parts.status[0, k] = FORCED
     parts.prices[0] = prices
-    parts.value[0] = facts.prices[MISSING]
+    parts.value[0] = max(least, float(facts.prices[MISSING]))
     parts.counts[WAITING] = 1
     return parts
 
 
 @compiled
 def advance(facts: Facts, room: Ascent, parts: Parts, best: Best) -> None:
-    """Explore parts until nothing is left or the time is over."""
+    """Explore parts until nothing is left or the time is over; the whole order in any case.
+
+    Its bound is what is told of an order that there was no time for.
+    """
     status = np.empty(len(facts.opening), np.int8)
-    while parts.counts[WAITING] > 0 and not late(best):
+    while parts.counts[WAITING] > 0 and not (parts.counts[SEEN] and late(best)):
         place = parts.counts[WAITING] - 1
         if parts.counts[SEEN] >= DEPTH_FIRST:
             for other in range(place, -1, -1):
@@ -134,13 +141,17 @@ def explore(
     seen = parts.counts[SEEN]
     parts.counts[SEEN] = seen + 1
     rounds = ROUNDS_FIRST if seen == 0 else ROUNDS_SECOND if seen == 1 else ROUNDS
-    found = ascend(facts, room, status, best, rounds)
+    rounds_least = min(ROUNDS_LEAST, 1 + PAIRS_LEAST // len(facts.lines)) if seen == 0 else 1
+    found = ascend(facts, room, status, best, (rounds, rounds_least))
     value = max(value, found)
     if seen < 2:
         # The second look is at what can still beat the incumbent; all else costs at least as much.
         most = 1e300 if seen == 0 else float(best.objective[0])
         parts.least[:] = np.maximum(parts.least, np.minimum(room.least, most))
     if beaten(best, value):
+        return
+    if late(best):
+        wait(parts, room, status, value)
         return
     guessed(facts, room, parts, best, status)
     if beaten(best, value) or not narrowed(facts, room, best, status, found):

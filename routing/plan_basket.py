@@ -173,7 +173,7 @@ def _looked_for(
     terrain: Terrain, basket: Basket, gathered: Gathered, deadline: float
 ) -> tuple[Ints, Proof]:
     """Units `[K, I]` by the first step that comes to an end, of no more shipments than allowed."""
-    parted = partition(gathered.grid)
+    parted = partition(gathered.grid, deadline)
     ships = gathered.slots.lanes >= 0
     if parted is not None and _kept(basket, gathered.grid, ships, parted.units):
         return parted.units, Proof(parted.objective_minor, parted.found_by)

@@ -9,8 +9,18 @@ from routing.ascent import FORCED, FREE, ascend, ascent
 from routing.bonds import Bonds
 from routing.clock import reading_s
 from routing.compiled import compiled
-from routing.facts import MISSING, SLACK_MINOR, Facts, Floats, facts, objective_of
-from routing.few import few_proven
+from routing.exchange import exchanged
+from routing.facts import (
+    MISSING,
+    SLACK_MINOR,
+    Facts,
+    Floats,
+    facts,
+    loose,
+    objective_of,
+    parcel_minor,
+)
+from routing.few import least_beyond_few
 from routing.grid import Grid, Ints
 from routing.parts import ROUNDS_SECOND, STUCK, WAITING, Parts, advance, whole
 from routing.rules import quickest
@@ -21,6 +31,9 @@ __all__ = ["Found", "bounded", "search"]
 
 CLOSING_LONGER = (1_000, 10_000, 100_000)
 """Parts looked at to share units among the sets of slots left when all parts are explored."""
+
+GRACE_S = 0.001
+"""Beyond the deadline, for a better plan than that of rules where all the time went before."""
 
 
 class Found(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -49,15 +62,22 @@ def search(
     apart; else simple rules find one, and plans of few slots are looked at first. Plans keep the
     limits of `bonds`, which bounds know nothing of.
     """
-    units, objective = _begun(grid, start, bonds)
-    known = facts(grid, objective, bonds)
+    known, units, objective = _begun(grid, start, bonds)
     best = Best(units, np.array([objective], np.int64), np.array([reading_s(deadline)]))
     if not len(known.opening) or (grid.complete and known.prices[MISSING]):
         return _proven(best, objective)
-    if start is None and few_proven(known, best):
+    least = float(known.prices[MISSING]) if start is not None else _at_once(known, best)
+    if start is None and beaten(best, least):
         return _proven(best, objective)
-    parts = _explored(known, _first_prices(known, units), best)
+    parts = _explored(known, best, least)
     return _found(grid, (parts, best), int(known.prices[MISSING]), objective)
+
+
+@compiled
+def _at_once(known: Facts, best: Best) -> float:
+    """What a cheaper plan than the incumbent costs at least, which is one of few slots by then."""
+    exchanged(known, Best(best.units, best.objective, best.until + GRACE_S))
+    return max(float(known.prices[MISSING]), least_beyond_few(known, best))
 
 
 def _proven(best: Best, before: int) -> Found:
@@ -82,33 +102,40 @@ def bounded(grid: Grid, units: Ints, ceiling_minor: int) -> tuple[int, ...]:
     if not len(known.opening) or (grid.complete and known.prices[MISSING]):
         return (ceiling_minor,) * len(units)
     best = Best(units, np.array([ceiling_minor], np.int64), np.array([reading_s(math.inf)]))
-    least = _bounded(known, _first_prices(known, units), best)[: len(units)]
+    least = _bounded(known, best)[: len(units)]
     rounded = np.clip(np.ceil(least - SLACK_MINOR), 0, ceiling_minor)
     return tuple(rounded.astype(np.int64).tolist())
 
 
 @compiled
-def _bounded(known: Facts, prices: Floats, best: Best) -> Floats:
+def _bounded(known: Facts, best: Best) -> Floats:
     """By slot, what prices alone prove of plans of the whole order that open it."""
-    room, parts = ascent(known), whole(known, prices)
+    prices = _first_prices(known, best.units)
+    room, parts = ascent(known), whole(known, prices, 0.0)
     room.trial[:] = prices
-    ascend(known, room, parts.status[0], best, ROUNDS_SECOND)
+    ascend(known, room, parts.status[0], best, (ROUNDS_SECOND, 1))
     return room.least
 
 
-def _begun(grid: Grid, start: Ints | None, bonds: Bonds | None) -> tuple[Ints, int]:
-    """A plan to begin with and its objective."""
+def _begun(grid: Grid, start: Ints | None, bonds: Bonds | None) -> tuple[Facts, Ints, int]:
+    """The facts for plans cheaper than one to begin with, that plan and its objective."""
     known = facts(grid, 0, bonds)
     if start is not None:
-        return start, objective_of(known, start)
-    units, objective = quickest(known, grid.complete)
-    return units, int(objective)
+        units, objective = start, objective_of(known, start)
+    else:
+        units, objective = quickest(known, grid.complete)
+    if loose(grid, known, int(objective)):
+        known = facts(grid, int(objective), bonds)
+    return known, units, int(objective)
 
 
 @compiled
-def _explored(known: Facts, prices: Floats, best: Best) -> Parts:
-    """Look at the whole order, part by part; what is left of it when that ends or time is over."""
-    parts = whole(known, prices)
+def _explored(known: Facts, best: Best, least: float) -> Parts:
+    """Look at the whole order, part by part; what is left of it when that ends or time is over.
+
+    A plan that is cheaper than the incumbent is known to cost at least `least`.
+    """
+    parts = whole(known, _first_prices(known, best.units), least)
     advance(known, ascent(known), parts, best)
     _closed_longer(known, parts, best)
     return parts
@@ -148,18 +175,22 @@ def _found(grid: Grid, state: tuple[Parts, Best], missing: int, before: int) -> 
     )
 
 
+@compiled
 def _first_prices(known: Facts, units: Ints) -> Floats:
     """Each opened slot's price shared by its units, half by weight and half by count."""
     prices = np.zeros(len(known.wanted))
-    wanted = np.maximum(known.wanted, 1.0)
-    for k in np.flatnonzero(units.any(axis=1)).tolist():
-        row = units[k]
-        weight, count = int(row @ known.weights_grams), int(row.sum())
-        steps = slice(known.step_starts[k], known.step_starts[k + 1])
-        step = np.searchsorted(known.step_grams[steps], weight)
-        paid = known.step_minor[steps][step] + known.opening[k]
-        heavy = known.grams / weight if weight else np.full(len(row), 1 / count)
-        waiting = known.time_minor[k] / wanted
-        each = paid * (heavy + 1 / count) / 2 + known.unit_minor[k] + waiting
-        prices += each * row / wanted
+    for k in range(len(units)):
+        weight, count = 0.0, 0
+        for n in range(known.starts[k], known.starts[k + 1]):
+            weight += units[k, known.lines[n]] * known.grams[known.lines[n]]
+            count += units[k, known.lines[n]]
+        if count == 0:
+            continue
+        paid = parcel_minor(known, k, int(weight)) + known.opening[k]
+        for n in range(known.starts[k], known.starts[k + 1]):
+            i = known.lines[n]
+            if units[k, i]:
+                heavy = known.grams[i] / weight if weight > 0 else 1 / count
+                each = paid * (heavy + 1 / count) / 2 + known.costs[n]
+                prices[i] += each * units[k, i] / known.wanted[i]
     return prices

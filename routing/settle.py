@@ -10,6 +10,7 @@ from routing.closing import closed
 from routing.compiled import compiled
 from routing.facts import MISSING, SLACK_MINOR, SPLIT, Facts, Floats
 from routing.grid import Ints
+from routing.mending import polish
 from routing.sharing import (
     CAP,
     Best,
@@ -19,7 +20,6 @@ from routing.sharing import (
     by_gram,
     late,
     offer,
-    polish,
     sharing,
     spread_all,
 )
@@ -32,6 +32,9 @@ CHOICES_MAX = 2_000
 
 TURNS = 24
 """Adjustments of the prices per gram for one choice."""
+
+HASTY_CHOICES, HASTY_TURNS = 10, 4
+"""Choices looked at, and adjustments for each, for the sake of the incumbent alone."""
 
 PARTS_LEAST = 10
 """Parts of a choice looked at, at least, when others have used up what there was."""
@@ -76,6 +79,30 @@ def settle(facts: Facts, slots: Ints, best: Best, parts_max: int) -> tuple[float
         parts_max = max(parts_max - more // WORK_PART, PARTS_LEAST)
         work += more
     return lowest, work
+
+
+@compiled
+def hastened(facts: Facts, slots: Ints, best: Best) -> None:
+    """Look for a cheap plan that opens some of `slots` and fulfills all that is wanted, in a hurry."""
+    if len(slots) > SLOTS_MAX:
+        return
+    local = sharing(facts, slots)
+    units = spread_all(local)
+    if units > 1e299:
+        return
+    offer(facts, local, best)
+    fixed = float(facts.prices[MISSING] - facts.prices[SPLIT])
+    for a in range(len(slots)):
+        fixed += facts.opening[slots[a]]
+    steps, prices = choices(facts, local, best.objective[0] - 1 + SLACK_MINOR - fixed - units)
+    for c in range(min(len(steps), HASTY_CHOICES)):
+        if beaten(best, fixed + prices[c] + units) or late(best):
+            break
+        for a in range(len(slots)):
+            local.numbers[CAP, a] = facts.limits[steps[c, a]]
+        if not beaten(best, by_gram(facts, local, best, fixed + prices[c], HASTY_TURNS)):
+            spread_all(local)
+            polish(facts, local, best)
 
 
 @compiled

@@ -18,12 +18,6 @@ from routing.facts import (
 )
 from routing.grid import Ints
 
-OVER_MINOR = 1.0
-"""Price of a gram above a cap while units are moved."""
-
-POLISH_TURNS = 12
-"""Times all units are looked at for a better place."""
-
 
 class Sharing(NamedTuple):
     """Some slots opened, m of them, and units shared between them."""
@@ -51,6 +45,10 @@ class Sharing(NamedTuple):
 
 
 GRAM, CAP, LOAD = range(3)
+
+Tables = tuple[Ints, Ints, Ints, Ints, Ints, Floats]
+"""Of a sharing: share, most, times, each, wanted, grams. Whole values take time where they are
+handed on, at each call."""
 
 
 class Best(NamedTuple):
@@ -104,26 +102,34 @@ def sharing(facts: Facts, slots: Ints) -> Sharing:
 
 
 @compiled
+def tables_of(local: Sharing) -> Tables:
+    """What sharing a line reads."""
+    return local.share, local.most, local.times, local.each, local.wanted, local.grams
+
+
+@compiled
 def share_minor(facts: Facts, local: Sharing) -> int:
     """The objective of the units shared."""
-    opened, total = 0, facts.prices[NOTHING]
-    count, lines = local.share.shape
+    share, each, times, slots = local.share, local.each, local.times, local.slots
+    weights, shortage, slot_minor = facts.weights_grams, facts.shortage_minor, facts.slot_minor
+    real, total, opened = facts.prices[REAL], facts.prices[NOTHING], 0
+    count, lines = share.shape
     for a in range(count):
-        k = local.slots[a]
-        if k < facts.prices[REAL]:
+        k = slots[a]
+        if k < real:
             units = load = 0
             for i in range(lines):
-                units += local.share[a, i]
-                load += local.share[a, i] * facts.weights_grams[i]
-                total += local.share[a, i] * (local.each[a, i] - facts.shortage_minor[i])
+                units += share[a, i]
+                load += share[a, i] * weights[i]
+                total += share[a, i] * (each[a, i] - shortage[i])
             if units:
                 opened += 1
-                total += parcel_minor(facts, k, load) + facts.slot_minor[k]
+                total += parcel_minor(facts, k, load) + slot_minor[k]
     for i in range(lines):
         waits = 0
         for a in range(count):
-            if local.share[a, i]:
-                waits = max(waits, local.times[a, i])
+            if share[a, i]:
+                waits = max(waits, times[a, i])
         total += waits
     return int(total + facts.prices[SPLIT] * max(0, opened - 1))
 
@@ -149,62 +155,82 @@ def beaten(best: Best, value: float) -> bool:
 
 
 @compiled
-def filled(local: Sharing, i: int, until: int) -> float:
+def filled(tables: Tables, gram: Floats, i: int, until: int) -> float:
     """Share a line among slots that wait no longer than `until`, the cheapest first.
 
     Units cost their price and their grams; the sum excludes waiting. 1e300 where there are
     too few units.
     """
-    left, total = local.wanted[i], 0.0
-    m = len(local.slots)
-    for a in range(m):
-        local.share[a, i] = 0
+    share, most, times, each, wanted, grams = tables
+    left, total = wanted[i], 0.0
+    share[:, i] = 0
     while left > 0:
         chosen, lowest = -1, 1e300
-        for a in range(m):
-            if local.share[a, i] == 0 and local.most[a, i] > 0 and local.times[a, i] <= until:
-                price = local.each[a, i] + local.numbers[GRAM, a] * local.grams[i]
+        for a in range(len(gram)):
+            if share[a, i] == 0 and most[a, i] > 0 and times[a, i] <= until:
+                price = each[a, i] + gram[a] * grams[i]
                 if price < lowest:
                     chosen, lowest = a, price
         if chosen < 0:
             return 1e300
-        units = min(left, local.most[chosen, i])
-        local.share[chosen, i] = units
+        units = min(left, most[chosen, i])
+        share[chosen, i] = units
         total += units * lowest
         left -= units
     return total
 
 
 @compiled
-def spread(local: Sharing, i: int) -> float:
+def spread(tables: Tables, gram: Floats, i: int) -> float:
     """Share a line at the least price of its units, waiting and grams; what that comes to."""
-    m = len(local.slots)
+    _, most, times, _, _, _ = tables
     lowest, until, one = 1e300, 0, -1
-    for a in range(m):
-        if local.most[a, i] > 0:
-            if local.wanted[i] == 1:
-                price = local.each[a, i] + local.numbers[GRAM, a] * local.grams[i]
-                price += local.times[a, i]
-                local.share[a, i] = 0
-            else:
-                price = filled(local, i, local.times[a, i]) + local.times[a, i]
+    for a in range(len(gram)):
+        if most[a, i] > 0:
+            price = filled(tables, gram, i, times[a, i]) + times[a, i]
             if price < lowest:
-                lowest, until, one = price, local.times[a, i], a
-    if one >= 0 and local.wanted[i] == 1:
-        local.share[one, i] = 1
-    elif one >= 0:
-        filled(local, i, until)
-    return lowest if local.wanted[i] > 0 else 0.0
+                lowest, until, one = price, times[a, i], a
+    if one >= 0:
+        filled(tables, gram, i, until)
+    return lowest
 
 
 @compiled
 def spread_all(local: Sharing) -> float:
-    """Share all lines at the least price each, and sum that up; sets the loads."""
+    """Share all lines at the least price each, and sum that up; sets the loads.
+
+    Most lines are cheapest in one slot, which holds all of them and promises no later than others.
+    """
+    tables = tables_of(local)
+    share, most, times, each, wanted, grams = tables
+    gram, load = local.numbers[GRAM], local.numbers[LOAD]
     total = 0.0
-    for i in range(len(local.wanted)):
-        total += spread(local, i)
-    for a in range(len(local.slots)):
-        local.numbers[LOAD, a] = (local.share[a] * local.grams).sum()
+    load[:] = 0
+    for i in range(len(grams)):
+        count, lowest, one, soonest = wanted[i], 1e300, -1, 1 << 60
+        for a in range(len(gram)):
+            share[a, i] = 0
+            if most[a, i] > 0:
+                soonest = min(soonest, times[a, i])
+                price = each[a, i] + gram[a] * grams[i]
+                if count == 1:
+                    price += times[a, i]
+                if price < lowest:
+                    lowest, one = price, a
+        if one < 0:
+            total += lowest if count else 0.0
+        elif count == 1:
+            share[one, i] = 1
+            load[one] += grams[i]
+            total += lowest
+        elif most[one, i] >= count and times[one, i] == soonest:
+            share[one, i] = count
+            load[one] += count * grams[i]
+            total += count * lowest + soonest
+        else:
+            total += spread(tables, gram, i)
+            for a in range(len(gram)):
+                load[a] += share[a, i] * grams[i]
     return total
 
 
@@ -216,137 +242,32 @@ def by_gram(facts: Facts, local: Sharing, best: Best, fixed: float, turns: int) 
     besides units. Plans met on the way that fit are offered.
     """
     m = len(local.slots)
+    gram, caps, load = local.numbers[GRAM], local.numbers[CAP], local.numbers[LOAD]
     found, scale, stalled = -1e300, 1.0, 0
-    kept = local.numbers[GRAM].copy()
+    keep = gram.copy()
     direction = np.zeros(m)
     for _ in range(turns):
         value = fixed + spread_all(local)
         fits, length = True, 0.0
         for a in range(m):
-            value -= local.numbers[GRAM, a] * local.numbers[CAP, a]
-            over = local.numbers[LOAD, a] - local.numbers[CAP, a]
+            value -= gram[a] * caps[a]
+            over = load[a] - caps[a]
             fits = fits and over <= 0
             direction[a] = over + 0.3 * direction[a]
-            if direction[a] > 0 or local.numbers[GRAM, a] > 0:
+            if direction[a] > 0 or gram[a] > 0:
                 length += direction[a] * direction[a]
         if fits:
             offer(facts, local, best)
         stalled += 1
         if value > found + 1e-3:
             found, stalled = value, 0
-            kept[:] = local.numbers[GRAM]
+            keep[:] = gram
         elif stalled == 3:
             scale, stalled = scale / 2, 0
         if beaten(best, found) or length < 1e-9:
             break
         step = scale * max(1.0, best.objective[0] - value) / length
         for a in range(m):
-            local.numbers[GRAM, a] = max(0.0, local.numbers[GRAM, a] + step * direction[a])
-    local.numbers[GRAM] = kept
+            gram[a] = max(0.0, gram[a] + step * direction[a])
+    gram[:] = keep
     return found
-
-
-@compiled
-def waiting(local: Sharing, i: int, without: int, within: int) -> int:
-    """What a line waits with one unit less in a slot and one more in another."""
-    found = 0
-    for a in range(len(local.slots)):
-        units = local.share[a, i] - (1 if a == without else 0) + (1 if a == within else 0)
-        if units > 0:
-            found = max(found, local.times[a, i])
-    return found
-
-
-@compiled
-def gained(local: Sharing, i: int, a: int, b: int) -> float:
-    """What moving a unit of a line from one slot to another saves, its grams aside."""
-    saved = local.each[a, i] - local.each[b, i]
-    if local.wanted[i] == 1:
-        return float(saved + local.times[a, i] - local.times[b, i])
-    return float(saved + waiting(local, i, -1, -1) - waiting(local, i, a, b))
-
-
-@compiled
-def lighter(local: Sharing, a: int, b: int, grams: float) -> float:
-    """What is saved on load above the caps when some grams move from one slot to another."""
-    first = local.numbers[LOAD, a] - local.numbers[CAP, a]
-    second = local.numbers[LOAD, b] - local.numbers[CAP, b]
-    before = max(0.0, first) + max(0.0, second)
-    return float(OVER_MINOR * (before - max(0.0, first - grams) - max(0.0, second + grams)))
-
-
-@compiled
-def move(local: Sharing, i: int, a: int, b: int) -> None:
-    """Move one unit of a line from one slot to another."""
-    local.share[a, i] -= 1
-    local.share[b, i] += 1
-    local.numbers[LOAD, a] -= local.grams[i]
-    local.numbers[LOAD, b] += local.grams[i]
-
-
-@compiled
-def polish(facts: Facts, local: Sharing, best: Best) -> int:
-    """Move and swap single units until all loads fit their caps, cheaply; offer what comes of it.
-
-    Returns how many moves were looked at.
-    """
-    m, lines = local.most.shape
-    looked = 0
-    for _ in range(POLISH_TURNS):
-        changed = False
-        for i in range(lines):
-            looked += m * m
-            changed = moved(local, i) or changed
-        for a in range(m):
-            if not changed and local.numbers[LOAD, a] > local.numbers[CAP, a]:
-                looked += m * lines * lines // 4
-                changed = swapped(local, a)
-        if not changed:
-            break
-    fits = True
-    for a in range(m):
-        fits = fits and local.numbers[LOAD, a] <= local.numbers[CAP, a]
-    if fits:
-        offer(facts, local, best)
-    return looked
-
-
-@compiled
-def moved(local: Sharing, i: int) -> bool:
-    """Move units of a line wherever that saves something; whether any were."""
-    m = len(local.slots)
-    changed = False
-    for a in range(m):
-        for b in range(m):
-            able = a != b and local.share[a, i] > 0
-            if able and local.share[b, i] < local.most[b, i]:
-                gain = lighter(local, a, b, local.grams[i]) + gained(local, i, a, b)
-                if gain > 1e-6:
-                    move(local, i, a, b)
-                    changed = True
-    return changed
-
-
-@compiled
-def swapped(local: Sharing, a: int) -> bool:
-    """Make the best swap of a unit in slot `a` with one elsewhere; whether there was any."""
-    m, lines = local.most.shape
-    found, best_b, best_i, best_j = 1e-6, -1, -1, -1
-    for b in range(m):
-        for i in range(lines):
-            if b == a or local.share[a, i] == 0 or local.share[b, i] >= local.most[b, i]:
-                continue
-            there = gained(local, i, a, b)
-            for j in range(lines):
-                if j == i or local.share[b, j] == 0 or local.share[a, j] >= local.most[a, j]:
-                    continue
-                gain = there + lighter(local, a, b, local.grams[i] - local.grams[j])
-                if gain > found - 1e3:
-                    gain += gained(local, j, b, a)
-                if gain > found:
-                    found, best_b, best_i, best_j = gain, b, i, j
-    if best_b < 0:
-        return False
-    move(local, best_i, a, best_b)
-    move(local, best_j, best_b, a)
-    return True

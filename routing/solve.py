@@ -1,5 +1,6 @@
 """From a problem to its plan: prune, part or search, else CP-SAT."""
 
+import math
 import time
 
 import msgspec
@@ -49,19 +50,19 @@ def solve(problem: Problem) -> Plan:
     deadline = deadline_of(problem)
     validate_order(problem)
     instance = candidates(problem)
-    parted = parts_of(instance)
+    parted = parts_of(instance, deadline)
     if parted is None:
         return solve_instance(instance, deadline).plan
     units, objective, found_by = parted
     return assemble(instance, units, bound_minor=objective, found_by=found_by)
 
 
-def parts_of(instance: Instance) -> tuple[Assignment, int, str] | None:
+def parts_of(instance: Instance, deadline: float = math.inf) -> tuple[Assignment, int, str] | None:
     """A short order's cheapest plan, its objective and the step, where no limit speaks against it.
 
     Without the limits and without goals there are only more plans, none dearer, so no plan is cheaper.
     """
-    parted = partition(grid(instance))
+    parted = partition(grid(instance), deadline)
     if parted is None:
         return None
     units = assignment(parted.units)

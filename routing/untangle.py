@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from routing.clock import now_s
 from routing.compiled import compiled
 from routing.grid import Ints
 
@@ -67,10 +68,13 @@ class Sets(NamedTuple):
 
 
 @compiled
-def untangled(money: Money, states: States, total: Ints, limit: int) -> tuple[bool, Ints, int]:
+def untangled(
+    money: Money, states: States, total: Ints, limit: int, until: float
+) -> tuple[bool, Ints, int]:
     """Whether the search came to its end, the cheapest plan below `limit`, and what it costs.
 
-    `total` is by state the least that parts of it cost. Without such a plan the units are none and
+    `total` is by state the least that parts of it cost; `until`, a reading of `now_s`, is when the
+    search is given up. Without such a plan the units are none and
     the cost is `limit`.
     """
     room = PARCELS_MAX + 1
@@ -93,7 +97,7 @@ def untangled(money: Money, states: States, total: Ints, limit: int) -> tuple[bo
             continue
         fresh = count
         count = _followed(money, states, sets, (int(number), count), (total, limit))
-        if count == room or sets.priced[0] > PRICED_MAX:
+        if count == room or sets.priced[0] > PRICED_MAX or (until < np.inf and now_s() > until):
             return False, best, limit
         for new in range(fresh, count):
             heapq.heappush(waiting, (sets.paid[new] + total[sets.rest[new]], np.int64(new)))

@@ -7,7 +7,7 @@ import numpy as np
 from routing.compiled import compiled
 from routing.facts import Floats
 from routing.grid import Ints
-from routing.sharing import CAP, GRAM, Sharing, ascending, spread
+from routing.sharing import CAP, GRAM, Sharing, Tables, ascending, spread, tables_of
 
 WAYS_MAX = 4_096
 """Most ways to share all lines of one choice, each line on its own."""
@@ -59,10 +59,14 @@ def listed(local: Sharing, paid: float, room: float, alike: bool) -> tuple[int, 
         np.zeros(1, np.int64),
     )
     free, fixed = local.numbers[CAP].copy(), np.array([round(paid)])
-    found, outcome = 0, UNDECIDED
+    found, outcome, tables, gram = 0, UNDECIDED, tables_of(local), local.numbers[GRAM]
     for i in range(lines):
         if local.wanted[i] > 0:
-            last, all_noted = ways_of(local, i, room, (counts, above, steps), starts[found])
+            if local.wanted[i] == 1 and starts[found] + m <= WAYS_MAX:
+                last = _ways_of_one(tables, gram, (i, starts[found]), room, (counts, above))
+                all_noted = True
+            else:
+                last, all_noted = ways_of(local, i, room, (counts, above, steps), starts[found])
             if not all_noted:
                 outcome = OPEN
                 break
@@ -94,6 +98,33 @@ def listed(local: Sharing, paid: float, room: float, alike: bool) -> tuple[int, 
 
 
 @compiled
+def _ways_of_one(
+    tables: Tables, gram: Floats, line: tuple[int, int], room: float, found: tuple[Ints, Floats]
+) -> int:
+    """As `ways_of` for a line of one unit; `line` are the line and where its ways begin."""
+    _, most, times, each, _, grams = tables
+    i, first = line
+    ways, extra = found
+    m, end, lowest = len(gram), first, 1e300
+    for a in range(m):
+        if most[a, i] > 0:
+            lowest = min(lowest, each[a, i] + times[a, i] + gram[a] * grams[i])
+    for a in range(m - 1, -1, -1):
+        more = each[a, i] + times[a, i] + gram[a] * grams[i] - lowest
+        if most[a, i] > 0 and more <= room:
+            place = end
+            while place > first and extra[place - 1] > more:
+                extra[place] = extra[place - 1]
+                ways[place] = ways[place - 1]
+                place -= 1
+            extra[place] = more
+            ways[place] = 0
+            ways[place, a] = 1
+            end += 1
+    return end
+
+
+@compiled
 def ways_of(
     local: Sharing, i: int, room: float, tables: tuple[Ints, Floats, Ints], first: int
 ) -> tuple[int, bool]:
@@ -105,7 +136,7 @@ def ways_of(
     """
     ways, extra, steps = tables
     m = len(local.slots)
-    lowest = spread(local, i)
+    lowest = spread(tables_of(local), local.numbers[GRAM], i)
     reach = _reach(local, i)
     counts, last = np.zeros(m, np.int64), np.zeros(m, np.int64)
     left, spare = np.zeros(m + 1, np.int64), np.zeros(m + 1)

@@ -10,7 +10,7 @@ import pytest
 
 from routing.candidates import candidates
 from routing.facts import MISSING, facts, objective_of
-from routing.few import few_proven
+from routing.few import least_beyond_few
 from routing.grid import Grid, Ints, grid
 from routing.problem import Policy
 from routing.rules import quickest
@@ -59,10 +59,13 @@ def test_what_is_proven_by_looking_at_few_slots_is_what_the_search_by_prices_pro
         read = facts(known, objective)
         best = Best(units.copy(), np.array([objective]), np.array([math.inf]))
 
-        ended = few_proven(read, best)
+        beyond = least_beyond_few(read, best)
+        ended = beyond > best.objective[0] - 1
 
         least = search(known, math.inf, units)
         assert least.bound_minor == least.objective_minor, number
+        assert beyond < best.objective[0] or best.objective[0] == least.objective_minor, number
+        assert beyond < least.objective_minor + 1e-3 or best.objective[0] == least.objective_minor
         assert objective_of(read, best.units) == best.objective[0] >= least.objective_minor, number
         assert not ended or best.objective[0] == least.objective_minor, number
         assert search(known, math.inf).objective_minor == least.objective_minor, number
@@ -85,7 +88,7 @@ def test_more_units_than_bits_are_told_apart_by_line() -> None:
         units, objective = begun(known)
         best = Best(units.copy(), np.array([objective]), np.array([math.inf]))
 
-        ended = few_proven(facts(known, objective), best)
+        ended = least_beyond_few(facts(known, objective), best) > best.objective[0] - 1
 
         least = search(known, math.inf, units)
         assert not ended or best.objective[0] == least.bound_minor, seed
@@ -100,4 +103,4 @@ def test_a_plan_that_leaves_units_out_for_their_price_is_left_to_the_search() ->
     units, objective = begun(cheap)
     best = Best(units.copy(), np.array([objective + 1]), np.array([math.inf]))
 
-    assert not few_proven(facts(cheap, objective + 1), best)
+    assert least_beyond_few(facts(cheap, objective + 1), best) < 0
