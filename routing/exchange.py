@@ -155,48 +155,56 @@ def _covering(facts: Facts, ground: Ground, cheapest: bool) -> Ints:
 
 @compiled
 def _bettered(ground: Ground, kept: Kept, begun: Ints, best: Best) -> None:
-    """Add, drop or exchange one slot of a set, each time the best of all ways, and keep sets met."""
+    """Change a set as long as that makes it cheaper, each time in the best of all ways.
+
+    A slot is added, dropped or exchanged; where that does not help, two are given for one.
+    """
     slots, count, lowest = np.zeros(SLOTS_MAX + 1, np.int64), len(begun), FAR_MINOR
     slots[:count] = begun
     rest = Rest(np.empty(len(ground.wanted)), np.empty(len(ground.wanted)), np.empty(CELLS + 1))
+    changed, chosen = np.empty(SLOTS_MAX + 1, np.int64), np.empty(SLOTS_MAX + 1, np.int64)
     for _ in range(ROUNDS_MAX if count else 0):
-        better, out, new = False, -1, -1
-        for without in range(-1 if count < SLOTS_MAX else 0, count):
-            if late(best):
-                return
-            value, k = _changed(ground, rest, kept, slots[:count], without)
-            if value < lowest:
-                better, lowest, out, new = True, value, without, k
+        better = 0
+        for pair in range(2):
+            for a in range(-1 if count < SLOTS_MAX and not pair else 0, count):
+                for b in range(a + 1 if pair else a, count if pair else a + 1):
+                    if late(best):
+                        return
+                    value, size = _changed(ground, rest, kept, (slots[:count], a, b), changed)
+                    if value < lowest:
+                        lowest, better = value, size
+                        chosen[:size] = changed[:size]
+            if better:
+                break
         if not better:
             return
-        if out < 0:
-            out = count
-            count += 1
-        if new < 0:
-            count -= 1
-            new = slots[count]
-        slots[out] = new
+        count = better
+        slots[:count] = chosen[:count]
 
 
 @compiled
 def _changed(
-    ground: Ground, rest: Rest, kept: Kept, slots: Ints, without: int
+    ground: Ground, rest: Rest, kept: Kept, given: tuple[Ints, int, int], changed: Ints
 ) -> tuple[float, int]:
-    """The least cost of a set with one slot exchanged, and the new one, -1 for none.
+    """The least cost of a set with slots exchanged for one or for none, which goes into `changed`.
 
-    The slot at `without` is left out, -1 for none.
+    `given` are the set and the places of up to two slots that are left out. With the cost comes
+    how many slots there are then.
     """
-    others, size = np.empty(len(slots) + 1, np.int64), 0
+    slots, first, second = given
+    size = 0
     for a in range(len(slots)):
-        if a != without:
-            others[size] = slots[a]
+        if a not in (first, second):
+            changed[size] = slots[a]
             size += 1
-    base, missing = _without(ground, rest, others[:size])
-    value, k = _completed(ground, rest, kept, (others, size), (base, missing))
+    base, missing = _without(ground, rest, changed[:size])
+    value, k = _completed(ground, rest, kept, (changed, size), (base, missing))
     if missing < 0 and size and base + rest.carried[CELLS] < value:
-        value, k = base + rest.carried[CELLS], -1
-        _keep(kept, others[:size], value)
-    return value, k
+        value = base + rest.carried[CELLS]
+        _keep(kept, changed[:size], value)
+        return value, size
+    changed[size] = k
+    return value, size + 1
 
 
 @compiled
