@@ -3,7 +3,9 @@
 uvicorn waits for ever for a request that never ends, keeps headers of any length in memory, and
 takes any number of connections; all of that happens before anybody has shown a key.
 
-What there is no room for is refused here, as soon as its head is there: nothing is decoded, no task
+What is at hand is answered here, as soon as the head of the request is there, without a task.
+
+What there is no room for is refused here, too, at the same moment: nothing is decoded, no task
 is made, and the answer is mostly bytes that are at hand. It goes out a little late, because callers
 who do not wait as they are told would otherwise ask as fast as they are refused.
 """
