@@ -33,6 +33,9 @@ __all__ = [
 SUMS_MAX = 1_500_000
 """Most sums of two states, of a nanosecond or two each; longer orders are left to the search."""
 
+GRACE_S = 0.003
+"""Beyond the deadline, for sets of parcels: most end soon, with a plan that is proven."""
+
 UNPAYABLE = 1 << 60
 """Price of a unit that may not be left out."""
 
@@ -52,7 +55,7 @@ class Parted(msgspec.Struct, frozen=True, eq=False):
 def partition(grid: Grid, deadline: float = math.inf) -> Parted | None:
     """A cheapest plan of a grid, none for an order of too many states or sets of parcels.
 
-    None either where `deadline`, a reading of `time.perf_counter`, comes before the sets are done.
+    None either where the sets take longer than until `deadline`, a reading of `time.perf_counter`.
     No slots have limits in common but those of one node, which share its stock.
     """
     money = Money(
@@ -74,7 +77,8 @@ def partition(grid: Grid, deadline: float = math.inf) -> Parted | None:
     if outcome == TOO_LONG:
         return None
     missing = int(grid.shortage_minor @ (grid.quantities - states.wanted))
-    return _untangled(grid, money, (states, total), missing, reading_s(deadline))
+    until = reading_s(deadline) + GRACE_S
+    return _untangled(grid, money, (states, total), missing, until)
 
 
 @compiled
