@@ -59,14 +59,10 @@ def listed(local: Sharing, paid: float, room: float, alike: bool) -> tuple[int, 
         np.zeros(1, np.int64),
     )
     free, fixed = local.numbers[CAP].copy(), np.array([round(paid)])
-    found, outcome, tables, gram = 0, UNDECIDED, tables_of(local), local.numbers[GRAM]
+    found, outcome = 0, UNDECIDED
     for i in range(lines):
         if local.wanted[i] > 0:
-            if local.wanted[i] == 1 and starts[found] + m <= WAYS_MAX:
-                last = _ways_of_one(tables, gram, (i, starts[found]), room, (counts, above))
-                all_noted = True
-            else:
-                last, all_noted = ways_of(local, i, room, (counts, above, steps), starts[found])
+            last, all_noted = ways_of(local, i, room, (counts, above, steps), starts[found])
             if not all_noted:
                 outcome = OPEN
                 break
@@ -134,6 +130,18 @@ def ways_of(
     third counts the steps of all lines. Returns where they end and whether there were space and
     steps enough.
     """
+    ways, extra, _ = tables
+    gram = local.numbers[GRAM]
+    if local.wanted[i] == 1 and first + len(gram) <= WAYS_MAX:
+        return _ways_of_one(tables_of(local), gram, (i, first), room, (ways, extra)), True
+    return _ways_of_many(local, i, room, tables, first)
+
+
+@compiled
+def _ways_of_many(
+    local: Sharing, i: int, room: float, tables: tuple[Ints, Floats, Ints], first: int
+) -> tuple[int, bool]:
+    """As `ways_of` for a line of several units."""
     ways, extra, steps = tables
     m = len(local.slots)
     lowest = spread(tables_of(local), local.numbers[GRAM], i)
