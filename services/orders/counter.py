@@ -11,12 +11,14 @@ from msgspec import Meta
 
 from inventory import resolve
 from inventory.buffers import buffer_at, read_rules
+from inventory.items import missing_items
 from inventory.reserve import Demand, Take, reserve
 from services import records as shared_records
 from services.database import Database
 from services.goods import transfers
 from services.ids import new_id, numbered
 from services.orders import handover_records
+from services.planning.masterdata import verify_known
 from services.problems import Refused
 from services.records import Event
 
@@ -98,6 +100,7 @@ async def hold(connection: asyncpg.Connection, asked: Asked, *, actor: str) -> R
     )
     refusal = (await reserve(connection, [demand]))[0]
     if refusal is not None:
+        verify_known("unknown-sku", "item", await missing_items(connection, [asked.sku]))
         raise Refused(
             "insufficient-stock",
             f"{asked.from_node_id} has {refusal.available} of {asked.sku} that are not promised; "

@@ -220,6 +220,8 @@ async def test_giving_a_reservation_back_calls_its_transfer_off(
 
 async def test_units_come_from_nodes_that_exist_and_work(caller: Caller) -> None:
     """A clerk learns at once which of the names was wrong."""
+    typo = await caller.post("/v1/reservations", counter(sku="MUUG"), role="store")
+    assert (typo.status_code, problem_type(typo)) == (422, "unknown-sku")
     unknown = await caller.post("/v1/reservations", counter(from_node_id="NO-SUCH"), role="store")
     assert (unknown.status_code, problem_type(unknown)) == (422, "unknown-node")
     here = await caller.post("/v1/reservations", counter(delivery="transfer"), role="store")
