@@ -101,13 +101,7 @@ async def hold(connection: asyncpg.Connection, asked: Asked, *, actor: str) -> R
     refusal = (await reserve(connection, [demand]))[0]
     if refusal is not None:
         verify_known("unknown-sku", "item", await missing_items(connection, [asked.sku]))
-        raise Refused(
-            "insufficient-stock",
-            f"{asked.from_node_id} has {refusal.available} of {asked.sku} that are not promised; "
-            f"{asked.quantity} were asked for. Hold fewer, or ask /v1/availability which node has "
-            "more.",
-            available=refusal.available,
-        )
+        raise too_few(asked, refusal.available)
     fields = (
         holder,
         asked.node_id,
@@ -120,6 +114,16 @@ async def hold(connection: asyncpg.Connection, asked: Asked, *, actor: str) -> R
     held = await find(connection, holder)
     await tell(connection, "reservation.held", [held], actor)
     return held
+
+
+def too_few(asked: Asked, available: int) -> Refused:
+    """Return the refusal of more units than there are."""
+    return Refused(
+        "insufficient-stock",
+        f"{asked.from_node_id} has {available} of {asked.sku} that are not promised; "
+        f"{asked.quantity} were asked for. Hold fewer, or ask /v1/availability which node has more.",
+        available=available,
+    )
 
 
 async def kept_back(connection: asyncpg.Connection, asked: Asked) -> int:
