@@ -30,6 +30,9 @@ SLOTS_MAX = 12
 CHOICES_MAX = 2_000
 """Most ways to choose price steps for them."""
 
+TRIES_MAX = 20 * CHOICES_MAX
+"""Most steps looked at to find these."""
+
 TURNS = 24
 """Adjustments of the prices per gram for one choice."""
 
@@ -62,9 +65,10 @@ def settle(facts: Facts, slots: Ints, best: Best, parts_max: int) -> tuple[float
     fixed = float(facts.prices[MISSING] - facts.prices[SPLIT])
     for a in range(m):
         fixed += facts.opening[slots[a]]
-    steps, prices = choices(facts, local, best.objective[0] - 1 + SLACK_MINOR - fixed - units)
-    if len(steps) == CHOICES_MAX:
-        return -1e300, work + 20 * CHOICES_MAX
+    ceiling = best.objective[0] - 1 + SLACK_MINOR - fixed - units
+    steps, prices, whole = choices(facts, local, ceiling)
+    if not whole:
+        return -1e300, work + TRIES_MAX
     lowest, work_max = 1e300, WORK_LEAST + WORK_PART * parts_max
     for c in range(len(steps)):
         paid = fixed + prices[c]
@@ -94,7 +98,8 @@ def hastened(facts: Facts, slots: Ints, best: Best) -> None:
     fixed = float(facts.prices[MISSING] - facts.prices[SPLIT])
     for a in range(len(slots)):
         fixed += facts.opening[slots[a]]
-    steps, prices = choices(facts, local, best.objective[0] - 1 + SLACK_MINOR - fixed - units)
+    ceiling = best.objective[0] - 1 + SLACK_MINOR - fixed - units
+    steps, prices, _ = choices(facts, local, ceiling)
     for c in range(min(len(steps), HASTY_CHOICES)):
         if beaten(best, fixed + prices[c] + units) or late(best):
             break
@@ -128,10 +133,11 @@ def decided(
 
 
 @compiled
-def choices(facts: Facts, local: Sharing, ceiling: float) -> tuple[Ints, Floats]:
+def choices(facts: Facts, local: Sharing, ceiling: float) -> tuple[Ints, Floats, bool]:
     """Every choice of price steps that could hold all units for less than `ceiling`.
 
-    Steps `[C, m]`, their prices `[C]` in ascending order; `CHOICES_MAX` when there are more.
+    Steps `[C, m]`, their prices `[C]` in ascending order, and whether these are all: there are fewer
+    than `CHOICES_MAX`, and finding them was not too much work.
     """
     m = len(local.slots)
     steps = np.empty((CHOICES_MAX, m), np.int64)
@@ -143,8 +149,7 @@ def choices(facts: Facts, local: Sharing, ceiling: float) -> tuple[Ints, Floats]
     paid, held = np.zeros(m + 1), np.zeros(m + 1)
     while depth >= 0 and count < CHOICES_MAX:
         tries += 1
-        if tries > 20 * CHOICES_MAX:
-            count = CHOICES_MAX
+        if tries > TRIES_MAX:
             break
         step = place[depth]
         if step >= facts.limit_starts[local.slots[depth] + 1] or (
@@ -165,7 +170,7 @@ def choices(facts: Facts, local: Sharing, ceiling: float) -> tuple[Ints, Floats]
             held[depth + 1] = held[depth] + facts.limits[step]
             depth += 1
     order = ascending(prices[:count])
-    return steps[order], prices[order]
+    return steps[order], prices[order], depth < 0
 
 
 @compiled
@@ -177,7 +182,8 @@ def _ends(facts: Facts, local: Sharing, base: Floats) -> tuple[Ints, Floats, Flo
     for a in range(m - 1, -1, -1):
         k = local.slots[a]
         low[a] = facts.limit_starts[k]
-        while facts.limits[low[a]] < base[a]:
+        last = facts.limit_starts[k + 1] - 1
+        while low[a] < last and facts.limits[low[a]] < base[a]:
             low[a] += 1
         cheapest[a] = cheapest[a + 1] + facts.parcels[low[a]]
         widest[a] = widest[a + 1] + facts.limits[facts.limit_starts[k + 1] - 1]
