@@ -50,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of a batch, so that short baskets do not wait for many long ones; one order always."""
     queue_orders_max: int = 512
     """Orders that may wait in one worker, however fast it is; beyond it the answer is 429."""
-    queue_wait_ms: int = 80
+    queue_wait_ms: int = 60
     """Time an order may wait for its turn at the worker's pace of late; beyond it 429, too."""
     refusal_ms: int = 250
     """How late a 429 is sent, so that callers who ask again at once cannot use up the worker."""
@@ -209,7 +209,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Pause between two such trials."""
     import_chunk_rows: int = 2_000
     """Rows of a file that `nom import` locks and applies in one transaction."""
-    import_chunk_ms: int = 50
+    import_chunk_ms: int = 25
     """Time one such transaction may take; beyond it the next one gets fewer rows."""
     lock_timeout_ms: int = 2_000
     statement_timeout_ms: int = 10_000

@@ -108,7 +108,8 @@ async def apply_staged(
         watch("applying", min((begun.rows_applied + effect.rows) / total, 1))
         # Orders are too unlike each other, and so short that nobody waits for one.
         if not chunks.together:
-            await asyncio.sleep(pace.pause_s(len(rows), took_s))
+            last = await records.last_event(connection)
+            await asyncio.sleep(pace.rest_s(took_s, last, perf_counter()))
     return effect
 
 

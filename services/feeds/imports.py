@@ -33,7 +33,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     rejects: Path
     strict: bool = False
     chunk_rows: int = 2_000
-    chunk_ms: int = 50
+    chunk_ms: int = 25
     lock_timeout_ms: int = 2_000
     apply: Apply | None = None
     """How to apply rows that this package has no function for."""
@@ -155,7 +155,8 @@ async def stage_file(
         await records.stage(connection, staged)
         rows += len(batch.lines)
         watch("reading", batch.share)
-        await asyncio.sleep(pace.pause_s(max(len(batch.lines), 1), perf_counter() - started))
+        now_s, last = perf_counter(), await records.last_event(connection)
+        await asyncio.sleep(pace.rest_s(now_s - started, last, now_s))
         started = perf_counter()
     return rows
 
@@ -184,11 +185,11 @@ async def check_staged(
             moved = records.take_moved_supply(connection)
             what = "Units of this supply are promised at {}; send another supply_id for the move."
             await reject_found(moved, what, rejects)
-        await records.index_staged(connection)
-        lost = records.take_lost(connection, as_of)
-        same = f"Line {{}} has the same {' and '.join(kind.key)}"
-        what = f"{same}; leave one of them." if kind.together else f"{same} and replaces it."
-        await reject_found(lost, what, rejects)
+        if not await records.index_staged(connection):
+            lost = records.take_lost(connection, as_of)
+            same = f"Line {{}} has the same {' and '.join(kind.key)}"
+            what = f"{same}; leave one of them." if kind.together else f"{same} and replaces it."
+            await reject_found(lost, what, rejects)
         if kind.together:
             rest = records.take_groups(connection, sorted(rejects.groups))
             what = f"Another row of {kind.key[0]} '{{}}' was rejected, and all go together or none."

@@ -20,7 +20,7 @@ from services.feeds.delimited import read_csv
 from services.feeds.lines import TextLines
 from services.feeds.rows import FileError, Kind, Line, check_columns
 
-BATCH_ROWS = 5_000
+BATCH_ROWS = 1_000
 """Rows read, checked and staged at a time."""
 HASH_BYTES = 1 << 20
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}

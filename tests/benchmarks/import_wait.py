@@ -8,7 +8,7 @@ in a process of its own reserves one unit of a random row of the file, over and 
 back; its longest wait is printed. The machine should have nothing else to do.
 
 A way is a number of rows in a transaction, kept whatever time it takes; `fitted`, as shipped: 2,000
-rows, fewer where they take more than 50 ms; `whole`: everything in one transaction; or `bare`:
+rows, fewer where they take more than 25 ms; `whole`: everything in one transaction; or `bare`:
 2,000 rows, set by one statement that knows nothing of what moved since, of waiting promises or of
 older counts. The last is no importer, but the limit of what a faster ledger could win.
 """
@@ -88,7 +88,7 @@ class Way(msgspec.Struct, frozen=True):
 
 
 WAYS = {
-    "fitted": Way("fitted", chunk_ms=50),
+    "fitted": Way("fitted", chunk_ms=25),
     "whole": Way("whole", whole=True),
     "bare": Way("bare", bare=True),
 }

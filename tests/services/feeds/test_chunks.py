@@ -8,17 +8,19 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
 from inventory.reserve import reserve
 from inventory.resolve import release
+from services.feeds import records
 from services.feeds.apply import ROWS_MIN, Chunks, next_size
 from services.feeds.imports import Outcome, import_file
-from services.feeds.pace import FORGETTING, Pace
+from services.feeds.pace import EVENTS_PER_S, RESTS_MAX, Pace
 from services.feeds.rows import FileError
+from services.records import Event, insert_events
 from tests.services.feeds.conftest import demand, order, read_rejects, stock
 
 CHUNK = 100
@@ -278,14 +280,36 @@ def test_chunks_shrink_on_a_slow_machine(rows: int, seconds: float, expected: in
     assert next_size(chunks, rows, seconds) == expected
 
 
-def test_an_import_leaves_others_the_time_that_they_took_from_it() -> None:
-    """Alone it never pauses; beside checkouts that double its time it pauses for half of that."""
+def test_an_import_rests_the_longer_the_more_others_do() -> None:
+    """Alone it never rests; beside a busy service it works a quarter of its time."""
     pace = Pace()
 
-    assert pace.pause_s(100, 1.0) == 0
-    assert pace.pause_s(100, 2.0) == pytest.approx(2.0 - FORGETTING)
-    assert pace.pause_s(50, 0.4) == 0
-    assert pace.pause_s(100, 0.8) == 0
+    assert pace.rest_s(0.1, 5_000, 10.0) == 0
+    assert pace.rest_s(0.1, 5_000, 11.0) == 0
+    assert pace.rest_s(0.1, 5_000 + EVENTS_PER_S, 12.0) == pytest.approx(0.1)
+    assert pace.rest_s(0.1, 5_000 + 3 * EVENTS_PER_S // 2, 13.0) == pytest.approx(0.05)
+    assert pace.rest_s(0.1, 5_000 + 99 * EVENTS_PER_S, 14.0) == pytest.approx(RESTS_MAX * 0.1)
+
+
+async def test_events_of_others_are_seen_before_their_transaction_ends(
+    connection: asyncpg.Connection, database_url: str
+) -> None:
+    """An import judges by what is under way, which is what it shares the machine with."""
+    other = await asyncpg.connect(database_url)
+    await insert_events(other, [happened()])
+    before = await records.last_event(connection)
+    transaction = other.transaction()
+    await transaction.start()
+    await insert_events(other, [happened(), happened()])
+
+    assert await records.last_event(connection) == before + 2
+    await transaction.rollback()
+    await other.close()
+
+
+def happened() -> Event:
+    """Return an event of nobody's concern."""
+    return Event(uuid4(), "test.happened", "subject", "test", {})
 
 
 async def test_a_killed_import_reaches_the_same_end(
