@@ -3,12 +3,13 @@
 There is no timer: an idle worker decides an order as soon as it arrives, and the busier it is the
 larger its batches become. Each lane works on one batch at a time: it decides every order from
 memory, each on what the ones before it leave, commits them in one transaction, and tells the stock
-view what became of them.
+view what became of them. Lanes decide one after the other: two that share a processor would both be
+done late, and then wait for the database together while the processor has nothing to do.
 """
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -24,7 +25,7 @@ from services.orders import records
 from services.orders.answers import QuoteAnswer, quote_answer
 from services.orders.choices import PromisesAnswer, choices
 from services.orders.commit import Settled, commit
-from services.orders.decide import Decider, Decision, short_skus
+from services.orders.decide import LIGHT_LINES_MAX, Decider, Decision, short_skus
 from services.orders.idempotency import Answer, Claim, refusal, replay
 from services.orders.planned import Decided, decided, refused
 from services.orders.queue import Order, Queue, too_late
@@ -70,6 +71,8 @@ class Allocator:
         self.queue = Queue(settings)
         self.tasks: list[asyncio.Task[None]] = []
         self.sweeper: asyncio.Task[None] | None = None
+        self.gate = asyncio.Lock()
+        """Held by the lane that waits for orders or decides them."""
         self.turn = asyncio.Event()
         """Set, and replaced, whenever a lane has committed a batch."""
 
@@ -162,24 +165,33 @@ class Allocator:
     async def lane(self) -> None:
         """Work on one batch after another until the allocator closes and the queue is empty."""
         while True:
-            orders = await self.queue.next_batch()
-            if not orders:
-                return
-            try:
-                await self.work(orders)
-            except Exception as error:
-                log.error("batch failed", orders=len(orders), exc_info=error)
-                for order in orders:
-                    self.finish(order, refusal(from_exception(error)), "refused")
+            async with AsyncExitStack() as gate:
+                await gate.enter_async_context(self.gate)
+                orders = await self.queue.next_batch()
+                if not orders:
+                    return
+                try:
+                    await self.work(orders, gate)
+                except Exception as error:
+                    log.error("batch failed", orders=len(orders), exc_info=error)
+                    for order in orders:
+                        self.finish(order, refusal(from_exception(error)), "refused")
 
-    async def work(self, orders: Sequence[Order]) -> None:
-        """Decide and commit one batch; put back at the head what must be decided again."""
+    async def work(self, orders: Sequence[Order], gate: AsyncExitStack) -> None:
+        """Decide and commit one batch; put back at the head what must be decided again.
+
+        It leaves the gate once it has decided, or before that where threads decide, which may do so
+        side by side.
+        """
         batch_orders.observe(len(orders))
         turn = self.turn
         again = [order.request for order in orders if order.attempts]
         if again:
             await self.decider.catch_up(again)
+        if any(len(order.request.lines) > LIGHT_LINES_MAX for order in orders):
+            await gate.aclose()
         batch, later = await self.decide(orders)
+        await gate.aclose()
         if batch:
             try:
                 later += await self.settle(batch)

@@ -126,8 +126,8 @@ class Decider:
         ground = self.grounds.find(network, zone, self.view, now, stores)
         asked = self.asked(request, ground, strategy_of(request, network, zone), now)
         started = perf_counter()
-        planned = await self.plan(ground, asked, budget_ms)
-        elapsed_s = perf_counter() - started
+        planned, ended = await self.plan(ground, asked, budget_ms)
+        elapsed_s = ended - started
         tally.observe(solves(planned.plan.status), elapsed_s)
         count(planned.plan)
         return Decision(
@@ -165,13 +165,17 @@ class Decider:
         tight = self.room.tight(network, sum(needs_of(found.lines).values()), now)
         return msgspec.structs.replace(found, capacity=narrowed(tight, found.capacity))
 
-    async def plan(self, ground: Ground, asked: Basket, budget_ms: int) -> Planned:
-        """Plan a basket: here when that is a matter of microseconds, else in a thread."""
+    async def plan(self, ground: Ground, asked: Basket, budget_ms: int) -> tuple[Planned, float]:
+        """Plan a basket: here when that is a matter of microseconds, else in a thread.
+
+        Returns when it was planned, too, as `perf_counter` tells it: the event loop may be at work
+        for others when a thread is done.
+        """
         light = len(asked.lines) <= LIGHT_LINES_MAX and all(map(plain, asked.lines))
         if light and not asked.policy.backorder:
-            return plan_basket(ground.terrain, asked, budget_ms)
+            return timed(ground, asked, budget_ms)
         return await asyncio.get_running_loop().run_in_executor(
-            self.threads, plan_basket, ground.terrain, asked, budget_ms
+            self.threads, timed, ground, asked, budget_ms
         )
 
     async def reread(self, requests: Iterable[AllocationRequest | QuoteRequest]) -> None:
@@ -187,6 +191,12 @@ class Decider:
     def close(self) -> None:
         """Let go of the threads."""
         self.threads.shutdown()
+
+
+def timed(ground: Ground, asked: Basket, budget_ms: int) -> tuple[Planned, float]:
+    """Return a plan, and when it was made."""
+    planned = plan_basket(ground.terrain, asked, budget_ms)
+    return planned, perf_counter()
 
 
 def short_skus(request: AllocationRequest | QuoteRequest, plan: Plan) -> set[str]:

@@ -1,11 +1,21 @@
 """A basket becomes a plan with held stock, and what can happen to it then."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import date, timedelta
+
+import pytest
 
 from inventory.audit import audit
 from services.database import Database
+from services.orders.decide import LIGHT_LINES_MAX
+from services.orders.planned import Decided
+from services.orders.queue import Order
 from tests.services.caller import Caller, basket, problem_type
 from tests.services.place import SUPPLY_ON
+
+DECIDING_S = 0.2
+"""How long a lane is made to decide."""
 
 
 async def available(database: Database, sku: str, node_id: str) -> int:
@@ -225,3 +235,33 @@ async def test_a_decision_says_why_this_node_and_not_that_one(caller: Caller) ->
     assert response.status_code == 200, response.text
     assert "WH-WEST" in response.text
     assert "WH-EAST" in response.text
+
+
+@pytest.mark.parametrize(
+    ("lines", "side_by_side"), [(LIGHT_LINES_MAX, 1), (LIGHT_LINES_MAX + 1, 2)]
+)
+async def test_lanes_decide_one_after_the_other_but_for_what_threads_decide(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, lines: int, side_by_side: int
+) -> None:
+    """Short baskets share the event loop, so a second batch begun would only delay the first."""
+    allocator = caller.runtime.allocator
+    decide, under_way, most = allocator.decide, 0, 0
+
+    async def watched(orders: Sequence[Order]) -> tuple[list[Decided], list[Order]]:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(DECIDING_S)
+        try:
+            return await decide(orders)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(allocator, "decide", watched)
+    sent = []
+    for number in range(3):
+        order = basket(f"o-{number}", *[("MUG", 1)] * lines)
+        sent.append(asyncio.create_task(caller.post("/v1/allocations", order)))
+        await asyncio.sleep(DECIDING_S / 10)
+    assert [(await each).status_code for each in sent] == [201] * 3
+    assert most == side_by_side
