@@ -1,31 +1,13 @@
 """A window looks at how old a node's feed is, as the first decision and the next one do."""
 
-import pytest
-
 from services.database import Database
 from services.fulfillment.rearranging import Rearranging
-from services.fulfillment.sweeps import Resourcing
-from services.settings import Settings
 from tests.services.caller import Caller
-from tests.services.fulfillment.test_rearranging import EMPTY, WINDOW_S, far_away, place_of
+from tests.services.fulfillment.rearranging.waiting_work import EMPTY, far_away, place_of
 from tests.services.fulfillment.work_calls import assert_all_agrees, confirmed, shipped
 from tests.services.place import stock
 from tests.services.test_stale_feeds import HOUR_S, aged, caught_up
 from tests.services.test_strategies import activated
-
-
-@pytest.fixture
-def settings(database_url: str) -> Settings:
-    """Return the settings of a service that waits an hour before it submits work."""
-    return Settings.from_environment(
-        {"DATABASE_URL": database_url, "NOM_RELEASE_WINDOW_S": str(WINDOW_S)}
-    )
-
-
-@pytest.fixture
-def job(settings: Settings) -> Rearranging:
-    """Return the job as the background worker has it."""
-    return Rearranging(settings, Resourcing(settings))
 
 
 async def test_nothing_moves_to_a_node_that_is_left_out_for_its_feed(

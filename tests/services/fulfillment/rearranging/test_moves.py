@@ -1,6 +1,7 @@
 """Work that is not released yet moves to where it costs less, and no promise gets worse."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
@@ -18,61 +19,23 @@ from services.fulfillment.sweeps import Resourcing
 from services.ids import new_id
 from services.settings import Settings
 from tests.services.caller import Caller, basket
+from tests.services.fulfillment.rearranging.waiting_work import (
+    EMPTY,
+    far_away,
+    place_of,
+    west,
+    works_of,
+)
 from tests.services.fulfillment.work_calls import (
     assert_all_agrees,
     confirmed,
     events_of,
     kinds_of,
-    look,
     shipped,
     stock_of,
 )
-from tests.services.place import LOS_ANGELES, stock
+from tests.services.place import stock
 from tests.services.prices.history import learn, sold
-
-WINDOW_S = 3_600
-EMPTY = {("MUG", node_id): 0 for node_id in ("WH-EAST", "WH-WEST", "ST-EAST", "ST-WEST")}
-
-
-@pytest.fixture
-def settings(database_url: str) -> Settings:
-    """Return the settings of a service that waits an hour before it submits work."""
-    return Settings.from_environment(
-        {"DATABASE_URL": database_url, "NOM_RELEASE_WINDOW_S": str(WINDOW_S)}
-    )
-
-
-@pytest.fixture
-def job(settings: Settings) -> Rearranging:
-    """Return the job as the background worker has it."""
-    return Rearranging(settings, Resourcing(settings))
-
-
-def west(order_id: str, *lines: tuple[str, int]) -> dict[str, Any]:
-    """Return a basket for Los Angeles."""
-    return shipped(order_id, *lines) | {"destination": LOS_ANGELES}
-
-
-async def works_of(caller: Caller, database: Database, order_id: str) -> list[dict[str, Any]]:
-    """Return the work of an order that goes on."""
-    async with database.connect() as connection:
-        rows = await connection.fetch(
-            "SELECT fulfillment_order_id FROM fulfillment_order"
-            " WHERE order_id = $1 AND state = 'open' ORDER BY 1",
-            order_id,
-        )
-    return [await look(caller, str(row[0])) for row in rows]
-
-
-async def place_of(caller: Caller, database: Database, order_id: str) -> list[str]:
-    """Return the nodes that work on an order."""
-    return [work["node_id"] for work in await works_of(caller, database, order_id)]
-
-
-async def far_away(caller: Caller, database: Database, order_id: str = "o-1") -> None:
-    """Order a mug for New York when only the west has one."""
-    await stock(database, EMPTY | {("MUG", "WH-WEST"): 1})
-    await confirmed(caller, shipped(order_id, ("MUG", 1)))
 
 
 async def test_work_moves_to_what_has_come_in_nearby(
@@ -285,19 +248,28 @@ async def test_a_parcel_is_saved_and_a_pickup_stays(
     await assert_all_agrees(database)
 
 
+def once_planned(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[None]]) -> None:
+    """Let something happen after each move was planned and before it is made."""
+    made = rearranging.make
+
+    async def late(means: Means, shelf: Any, going: Any) -> int:
+        await happens()
+        return await made(means, shelf, going)
+
+    monkeypatch.setattr(rearranging, "make", late)
+
+
 async def test_a_move_that_loses_its_race_changes_nothing(
     caller: Caller, database: Database, job: Rearranging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody buys the unit after it was planned and before it was taken."""
     await far_away(caller, database)
     await stock(database, {("MUG", "WH-EAST"): 1})
-    planned = rearranging.make
 
-    async def late(means: Means, shelf: Any, going: Any) -> int:
+    async def buy() -> None:
         await confirmed(caller, shipped("o-2", ("MUG", 1)))
-        return await planned(means, shelf, going)
 
-    monkeypatch.setattr(rearranging, "make", late)
+    once_planned(monkeypatch, buy)
     kinds = await kinds_of(database, "o-1")
     assert await job.run(database) == 0
     assert await kinds_of(database, "o-1") == kinds
@@ -312,14 +284,12 @@ async def test_an_order_cancelled_meanwhile_is_left_alone(
     """It has nothing left that could move."""
     await far_away(caller, database)
     await stock(database, {("MUG", "WH-EAST"): 1})
-    planned = rearranging.make
 
-    async def late(means: Means, shelf: Any, going: Any) -> int:
+    async def cancel() -> None:
         (work,) = await works_of(caller, database, "o-1")
         await caller.post(f"/v1/allocations/{work['allocation_id']}/cancel")
-        return await planned(means, shelf, going)
 
-    monkeypatch.setattr(rearranging, "make", late)
+    once_planned(monkeypatch, cancel)
     assert await job.run(database) == 0
     assert await stock_of(database, "MUG", "WH-EAST") == (1, 0)
     await assert_all_agrees(database)

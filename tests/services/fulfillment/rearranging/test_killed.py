@@ -8,14 +8,12 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-import pytest
-
 from services.database import Database
 from services.fulfillment.rearranging import Rearranging
 from services.fulfillment.sweeps import Resourcing
 from services.settings import Settings
 from tests.services.caller import Caller
-from tests.services.fulfillment.test_rearranging import EMPTY, WINDOW_S, place_of, west
+from tests.services.fulfillment.rearranging.waiting_work import EMPTY, WINDOW_S, place_of, west
 from tests.services.fulfillment.work_calls import (
     assert_all_agrees,
     confirmed,
@@ -34,14 +32,6 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'rearr
 OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = $1"
 
 
-@pytest.fixture
-def settings(database_url: str) -> Settings:
-    """Return the settings of a service that waits an hour before it submits work."""
-    return Settings.from_environment(
-        {"DATABASE_URL": database_url, "NOM_RELEASE_WINDOW_S": str(WINDOW_S)}
-    )
-
-
 @contextmanager
 def mover(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     """Yield a process that moves orders, which is dead afterwards."""
@@ -49,7 +39,7 @@ def mover(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
         "DATABASE_URL": str(settings.database_url),
         "NOM_RELEASE_WINDOW_S": str(WINDOW_S),
     }
-    command = [sys.executable, "-m", "tests.services.fulfillment.mover"]
+    command = [sys.executable, "-m", "tests.services.fulfillment.rearranging.mover"]
     process = subprocess.Popen(command, env=environ)
     try:
         yield process

@@ -12,11 +12,10 @@ from inventory.nodes import put_nodes
 from services.cli import main
 from services.database import Database
 from services.fulfillment.rearranging import Rearranging
-from services.fulfillment.sweeps import Resourcing
 from services.planning.records import bump_version
 from services.settings import Settings
 from tests.services.caller import Caller
-from tests.services.fulfillment.test_rearranging import EMPTY, WINDOW_S, works_of
+from tests.services.fulfillment.rearranging.waiting_work import EMPTY, works_of
 from tests.services.fulfillment.work_calls import (
     assert_all_agrees,
     confirmed,
@@ -24,20 +23,6 @@ from tests.services.fulfillment.work_calls import (
     shipped,
 )
 from tests.services.place import node, stock
-
-
-@pytest.fixture
-def settings(database_url: str) -> Settings:
-    """Return the settings of a service that waits an hour before it submits work."""
-    return Settings.from_environment(
-        {"DATABASE_URL": database_url, "NOM_RELEASE_WINDOW_S": str(WINDOW_S)}
-    )
-
-
-@pytest.fixture
-def job(settings: Settings) -> Rearranging:
-    """Return the job as the background worker has it."""
-    return Rearranging(settings, Resourcing(settings))
 
 
 async def one_a_day(caller: Caller, database: Database) -> None:

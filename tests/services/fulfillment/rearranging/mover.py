@@ -1,6 +1,6 @@
 """A process that plans waiting orders anew again and again: one to be killed.
 
-Run as `python -m tests.services.fulfillment.mover`, with the settings of a service around it.
+Run as `python -m tests.services.fulfillment.rearranging.mover`, with the settings of a service around it.
 """
 
 import asyncio

@@ -1,0 +1,1 @@
+"""Work that waits for its release, moved to where it costs less."""
