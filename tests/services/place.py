@@ -18,7 +18,14 @@ from services.planning.records import Zone, ZoneLane
 
 NEW_YORK = {"country": "US", "postal_code": "10001"}
 LOS_ANGELES = {"country": "US", "postal_code": "90001"}
-TIME_ZONES = {"EAST": "America/New_York", "WEST": "America/Los_Angeles"}
+
+
+def zone_past(hour: int) -> str:
+    """Return a time zone whose clocks are past an hour as the tests begin, so that no day ends soon."""
+    return f"Etc/GMT{datetime.now(UTC).hour - hour:+d}"
+
+
+TIME_ZONES = {"EAST": zone_past(14), "WEST": zone_past(11)}
 PLACES = {"EAST": (40.7, -74.0), "WEST": (34.0, -118.2)}
 STOCK = {
     ("MUG", "WH-EAST"): 100,

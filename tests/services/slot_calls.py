@@ -5,14 +5,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.services.caller import Caller, basket
+from tests.services.place import TIME_ZONES
 
-NEW_YORK = ZoneInfo("America/New_York")
+EAST = ZoneInfo(TIME_ZONES["EAST"])
 WINDOW = {"from": "17:00:00", "until": "20:00:00"}
 
 
 def in_days(days: int) -> date:
-    """Return a date as clocks in New York show it, so many days from today."""
-    return datetime.now(NEW_YORK).date() + timedelta(days=days)
+    """Return a date as clocks in the east show it, so many days from today."""
+    return datetime.now(EAST).date() + timedelta(days=days)
 
 
 def delivery(slot_id: str = "evening", **changes: object) -> dict[str, Any]:

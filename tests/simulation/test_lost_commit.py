@@ -32,11 +32,27 @@ async def without_standby(service: Served) -> AsyncIterator[asyncpg.Connection]:
         await connection.execute("SET synchronous_commit = 'local'")
         await connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         await connection.execute("SELECT pg_reload_conf()")
+        await until_commits_wait(service)
         yield connection
     finally:
         await connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
         await connection.execute("SELECT pg_reload_conf()")
         await connection.close()
+
+
+async def until_commits_wait(service: Served) -> None:
+    """Return when the server has taken the new setting in: some of its processes do so later."""
+    connection = await asyncpg.connect(service.database_url)
+    try:
+        for _ in range(POLLS):
+            await connection.execute(
+                "SELECT pg_logical_emit_message(true, 'test', '')", timeout=POLL_S
+            )
+    except TimeoutError:
+        return
+    finally:
+        connection.terminate()
+    raise AssertionError("no commit waits for the standby")
 
 
 async def test_a_commit_whose_connection_died_is_looked_up_and_told(

@@ -17,6 +17,7 @@ import pytest
 from services import keys
 from tests.services.fulfillment.work_calls import assert_all_agrees
 from tests.services.partners.receiver import Receiver, listening
+from tests.services.place import TIME_ZONES
 from tests.simulation.served import Served, database_of, furnished
 
 PARTNER_NODE = "3PL-EAST"
@@ -146,7 +147,7 @@ async def furnish_vases(story: Cast) -> None:
         "partner_id": "carrier",
         "latitude": 40.7,
         "longitude": -74.0,
-        "time_zone": "America/New_York",
+        "time_zone": TIME_ZONES["EAST"],
         "cut_off": "23:59:00",
         "handling_order_minor": 400,
     }
