@@ -6,12 +6,15 @@ import os
 import resource
 import socket
 import sys
+from collections.abc import Callable
+from typing import cast
 
 import uvicorn
 
 from services.app import create_app
 from services.connection import connection_with
 from services.http.door import Door
+from services.listening import Listening
 from services.processes import end_with_parent, report_ready
 from services.settings import Settings
 
@@ -41,15 +44,23 @@ class Server(uvicorn.Server):
         self.watch: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start taking requests, then say so."""
-        await super().startup(sockets)
+        """Start taking requests from bound sockets, then say so."""
+        await super().startup([])
         if self.started:
+            listening = [Listening(each, BACKLOG, self.connection) for each in sockets or ()]
+            self.servers = cast("list[asyncio.Server]", listening)
             # What is loaded by now stays; looking through it again and again takes 0.1 s and more.
             gc.collect()
             gc.freeze()
             gc.set_threshold(GARBAGE_MIN)
             self.watch = asyncio.create_task(end_with_parent())
             report_ready(self.ready)
+
+    def connection(self) -> asyncio.Protocol:
+        """Return what serves one more connection."""
+        return cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams of events, which would go on for ever, then what else is under way."""
