@@ -47,13 +47,16 @@ class Planned(NamedTuple):
     """See `routing.record`: `expand` tells the rest on reading."""
 
 
-def plan_basket(terrain: Terrain, basket: Basket, time_limit_ms: int) -> Planned:
+def plan_basket(
+    terrain: Terrain, basket: Basket, time_limit_ms: int, since: float | None = None
+) -> Planned:
     """The cheapest plan for a basket, proven so when its status is `optimal`, with its record.
 
-    Always answers within about `time_limit_ms`. Raises `ProblemError` for an order that contradicts
+    Always answers within about `time_limit_ms` of now, or of `since`, a reading of
+    `time.perf_counter`. Raises `ProblemError` for an order that contradicts
     itself, and for one placed when the terrain's dates do not hold.
     """
-    deadline = time.perf_counter() + time_limit_ms / 1000
+    deadline = (time.perf_counter() if since is None else since) + time_limit_ms / 1000
     if not terrain.covers(basket.now):
         raise ProblemError(
             f"the order is of {basket.now}, the terrain holds from {terrain.from_at} until"

@@ -126,7 +126,7 @@ class Decider:
         ground = self.grounds.find(network, zone, self.view, now, stores)
         asked = self.asked(request, ground, strategy_of(request, network, zone), now)
         started = perf_counter()
-        planned, ended = await self.plan(ground, asked, budget_ms)
+        planned, ended = await self.plan(ground, asked, budget_ms, started)
         elapsed_s = ended - started
         tally.observe(solves(planned.plan.status), elapsed_s)
         count(planned.plan)
@@ -165,17 +165,20 @@ class Decider:
         tight = self.room.tight(network, sum(needs_of(found.lines).values()), now)
         return msgspec.structs.replace(found, capacity=narrowed(tight, found.capacity))
 
-    async def plan(self, ground: Ground, asked: Basket, budget_ms: int) -> tuple[Planned, float]:
+    async def plan(
+        self, ground: Ground, asked: Basket, budget_ms: int, since: float
+    ) -> tuple[Planned, float]:
         """Plan a basket: here when that is a matter of microseconds, else in a thread.
 
-        Returns when it was planned, too, as `perf_counter` tells it: the event loop may be at work
-        for others when a thread is done.
+        The time counts from `since`, a reading of `perf_counter`: what a thread waits for its turn
+        is part of it. Returns when it was planned, too, since the event loop may be at work for
+        others when a thread is done.
         """
         light = len(asked.lines) <= LIGHT_LINES_MAX and all(map(plain, asked.lines))
         if light and not asked.policy.backorder:
-            return timed(ground, asked, budget_ms)
+            return timed(ground, asked, budget_ms, since)
         return await asyncio.get_running_loop().run_in_executor(
-            self.threads, timed, ground, asked, budget_ms
+            self.threads, timed, ground, asked, budget_ms, since
         )
 
     async def reread(self, requests: Iterable[AllocationRequest | QuoteRequest]) -> None:
@@ -193,9 +196,9 @@ class Decider:
         self.threads.shutdown()
 
 
-def timed(ground: Ground, asked: Basket, budget_ms: int) -> tuple[Planned, float]:
+def timed(ground: Ground, asked: Basket, budget_ms: int, since: float) -> tuple[Planned, float]:
     """Return a plan, and when it was made."""
-    planned = plan_basket(ground.terrain, asked, budget_ms)
+    planned = plan_basket(ground.terrain, asked, budget_ms, since)
     return planned, perf_counter()
 
 
