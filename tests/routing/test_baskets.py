@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from datetime import timedelta
+from time import perf_counter
 
 import msgspec
 import numpy as np
@@ -108,6 +109,17 @@ def test_a_record_of_an_ordinary_order_takes_about_a_kilobyte() -> None:
         planned = plan_basket(terrain, basket, 250)
 
         assert len(planned.record) < 1_300
+
+
+def test_time_counts_from_when_it_is_said_to() -> None:
+    """An order that has waited for its turn is planned in what is left, by rules where nothing is."""
+    terrain, basket = on_terrain(Network(1).problem(0, 12, Policy()))
+
+    soon = plan_basket(terrain, basket, 60_000).plan
+    late = plan_basket(terrain, basket, 60_000, perf_counter() - 60).plan
+
+    assert (soon.status, late.status) == ("optimal", "greedy")
+    assert late.bound_minor <= soon.objective_minor <= late.objective_minor
 
 
 def test_prices_beyond_money_decide_and_are_in_the_record() -> None:
