@@ -67,7 +67,7 @@ class Listening:
     def rest(self, error: OSError) -> None:
         """Take nothing for a while: what waits would be reported in every turn."""
         log.warning(
-            "no connection can be taken; raise the limit of open files, or lower connections_max",
+            "no connection can be taken; raise the limit of open files, or lower NOM_CONNECTIONS_MAX",
             error=str(error),
             pause_s=PAUSE_S,
         )
