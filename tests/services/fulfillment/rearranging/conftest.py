@@ -20,3 +20,9 @@ def settings(database_url: str) -> Settings:
 def job(settings: Settings) -> Rearranging:
     """Return the job as the background worker has it."""
     return Rearranging(settings, Resourcing(settings))
+
+
+@pytest.fixture
+def commands(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands work on the database of the test."""
+    monkeypatch.setenv("DATABASE_URL", str(settings.database_url))

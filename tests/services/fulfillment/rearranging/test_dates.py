@@ -13,7 +13,6 @@ from services.cli import main
 from services.database import Database
 from services.fulfillment.rearranging import Rearranging
 from services.planning.records import bump_version
-from services.settings import Settings
 from tests.services.caller import Caller
 from tests.services.fulfillment.rearranging.waiting_work import EMPTY, works_of
 from tests.services.fulfillment.work_calls import (
@@ -65,15 +64,11 @@ async def test_an_order_that_was_put_off_takes_a_day_that_is_free_again(
     assert await job.run(database) == 0
 
 
+@pytest.mark.usefixtures("commands")
 async def test_its_promise_gets_better_and_everybody_is_told(
-    caller: Caller,
-    database: Database,
-    job: Rearranging,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
+    caller: Caller, database: Database, job: Rearranging
 ) -> None:
     """The shop hears of the new date, and whoever reads the decision finds both."""
-    monkeypatch.setenv("DATABASE_URL", str(settings.database_url))
     first, between, last = await three_days(caller, database)
     (before,) = await works_of(caller, database, "o-2")
     second = await day_of(caller, database, "o-1")

@@ -162,15 +162,11 @@ async def test_a_kit_moves_as_a_whole(caller: Caller, database: Database, job: R
     await assert_all_agrees(database)
 
 
+@pytest.mark.usefixtures("commands")
 async def test_a_move_is_explained_and_replayed(
-    caller: Caller,
-    database: Database,
-    job: Rearranging,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
+    caller: Caller, database: Database, job: Rearranging
 ) -> None:
     """What was seen, the old plan, the new one and what it saved are in the decision record."""
-    monkeypatch.setenv("DATABASE_URL", str(settings.database_url))
     await far_away(caller, database, "o-east")
     await stock(database, {("MUG", "WH-EAST"): 1})
     held = await confirmed(caller, west("o-west", ("MUG", 1)))
