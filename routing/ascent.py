@@ -16,6 +16,12 @@ from routing.sharing import Best, beaten, late
 SHUT, FREE, FORCED = range(3)
 """What a part of the search says of a slot."""
 
+SCALE_LEAST = 0.2
+"""Of the mean price, the least that a step is in proportion to, so that no price stays at nothing."""
+
+DEFLECTED = 0.3
+"""How much of the last direction is in the next."""
+
 
 class Ascent(NamedTuple):
     """Working arrays, and the best prices found with what they prove."""
@@ -29,15 +35,17 @@ class Ascent(NamedTuple):
     rest: Floats
     """`[K]`: what opening costs beyond the worth of the units, at the prices tried; in the end,
     at the best."""
-    gain: Floats
-    """`[K]`: worth of the units worth taking."""
     load: Floats
     """`[K]`: the grams a slot takes."""
     taken: Floats
     """`[I]`: the units that slots worth opening take."""
     direction: Floats
+    scales: Floats
+    """`[I]`: what a step of each price is in proportion to."""
     trial: Floats
     """`[I]`: the prices tried."""
+    risen: Floats
+    """`[I]`: by how much they are higher than those tried before."""
     prices: Floats
     """`[I]`: the best prices."""
     least: Floats
@@ -54,30 +62,14 @@ def ascent(facts: Facts) -> Ascent:
         np.zeros(pairs),
         np.zeros(slots),
         np.zeros(slots),
-        np.zeros(slots),
+        np.zeros(lines),
+        np.zeros(lines),
         np.zeros(lines),
         np.zeros(lines),
         np.zeros(lines),
         np.zeros(lines),
         np.zeros(slots),
     )
-
-
-@compiled
-def appraise(facts: Facts, room: Ascent, status: Bytes) -> None:
-    """Worth per gram of all pairs of slots not shut; worth and grams of those worth taking."""
-    starts, lines, most, heavy = facts.starts, facts.lines, facts.most, facts.heavy
-    costs, trial, worth = facts.costs, room.trial, room.worth
-    for k in range(len(status)):
-        if status[k] != SHUT:
-            gain, load = 0.0, 0.0
-            for n in range(starts[k], starts[k + 1]):
-                each = (trial[lines[n]] - costs[n]) * most[n]
-                worth[n] = each / heavy[n]
-                if each > 0:
-                    gain += each
-                    load += heavy[n]
-            room.gain[k], room.load[k] = gain, load
 
 
 @compiled
@@ -95,46 +87,85 @@ def arrange(order: Ints, worth: Floats, keys: Floats, first: int, last: int) -> 
 
 
 @compiled
+def lower(facts: Facts, room: Ascent, status: Bytes) -> None:
+    """Take what prices have risen by off each positive `rest`: units are worth that much more at most."""
+    starts, lines, most = facts.starts, facts.lines, facts.most
+    rest, risen = room.rest, room.risen
+    for k in range(len(status)):
+        if status[k] == FREE and rest[k] > 0:
+            more = 0.0
+            for n in range(starts[k], starts[k + 1]):
+                more += risen[lines[n]] * most[n]
+            rest[k] -= more
+
+
+@compiled
 def weigh(facts: Facts, room: Ascent, status: Bytes, enough: float) -> None:
     """What opening each slot costs beyond the worth of its units: `rest`, and the grams it takes.
 
-    A rest above `enough` may be too low. A load in price step l costs at least the step's price;
-    the most its units are worth is a knapsack over the step's limit, at most the one that divides
-    units.
+    A rest above `enough` may be too low; one that is above it to begin with stays. A load in price
+    step l costs at least the step's price; the most its units are worth is a knapsack over the
+    step's limit, at most the one that divides units.
     """
-    heavy, limits, parcels = facts.heavy, facts.limits, facts.parcels
-    order, worth, keys = room.order, room.worth, room.keys
+    starts, lines, most, heavy = facts.starts, facts.lines, facts.most, facts.heavy
+    costs, limits, parcels = facts.costs, facts.limits, facts.parcels
+    order, worth, keys, trial = room.order, room.worth, room.keys, room.trial
     rest, grams = room.rest, room.load
     for k in range(len(status)):
-        if status[k] == SHUT:
+        if status[k] == SHUT or (status[k] == FREE and rest[k] > enough):
             continue
+        first, last = starts[k], starts[k + 1]
+        gain, load = 0.0, 0.0
+        for n in range(first, last):
+            each = (trial[lines[n]] - costs[n]) * most[n]
+            worth[n] = each / heavy[n]
+            if each > 0:
+                gain += each
+                load += heavy[n]
         low, high = facts.limit_starts[k], facts.limit_starts[k + 1]
-        rest[k] = parcels[low] - room.gain[k] + facts.opening[k]
-        if limits[low] >= grams[k] or (rest[k] > enough and status[k] == FREE):
+        rest[k], grams[k] = parcels[low] - gain + facts.opening[k], load
+        if limits[low] >= load or (rest[k] > enough and status[k] == FREE):
             continue
-        first, last = facts.starts[k], facts.starts[k + 1]
         arrange(order, worth, keys, first, last)
-        best, filled = 1e300, 0.0
-        held, gain, place = 0.0, 0.0, first
-        for step in range(low, high):
-            limit = limits[step]
-            while place < last and keys[place] > 0:
-                more = heavy[order[place]]
-                if held + more > limit:
-                    break
-                held += more
-                gain += keys[place] * more
-                place += 1
-            ended = place == last or keys[place] <= 0
-            value = parcels[step] - gain
-            if not ended:
-                value -= (limit - held) * keys[place]
-            if value < best:
-                best, filled = value, limit
-            if ended:
+        filled = packed(heavy, (order, keys), (limits, parcels), (first, last, low, high))
+        rest[k], grams[k] = filled[0] + facts.opening[k], min(filled[1], load)
+
+
+@compiled
+def packed(
+    heavy: Floats,
+    arranged: tuple[Ints, Floats],
+    steps: tuple[Floats, Floats],
+    ends: tuple[int, int, int, int],
+) -> tuple[float, float]:
+    """The least price of a step beyond the worth of the units it carries, and its grams.
+
+    `arranged` are the pairs by worth per gram, and that worth; `steps` their grams and prices. Of
+    both, `ends` are those of one slot.
+    """
+    order, keys = arranged
+    limits, parcels = steps
+    first, last, low, high = ends
+    best, filled = 1e300, 0.0
+    held, gain, place = 0.0, 0.0, first
+    for step in range(low, high):
+        limit = limits[step]
+        while place < last and keys[place] > 0:
+            more = heavy[order[place]]
+            if held + more > limit:
                 break
-        rest[k] = best + facts.opening[k]
-        grams[k] = min(filled, grams[k])
+            held += more
+            gain += keys[place] * more
+            place += 1
+        ended = place == last or keys[place] <= 0
+        value = parcels[step] - gain
+        if not ended:
+            value -= (limit - held) * keys[place]
+        if value < best:
+            best, filled = value, limit
+        if ended:
+            break
+    return best, filled
 
 
 @compiled
@@ -160,17 +191,20 @@ def ascend(
 ) -> float:
     """Deflected Polyak steps from `room.trial` over plans that open every forced slot and no shut.
 
-    Returns what the best prices prove; ends when nothing below the incumbent is left, or late.
-    `limits` are the most rounds, and the fewest that there are however late it is.
+    Steps are in proportion to the prices themselves: a unit of four kilograms has a price ten times
+    that of a light one, and moves by ten times as much. Returns what the best prices prove; ends
+    when nothing below the incumbent is left, or late. `limits` are the most rounds, and the fewest
+    that there are however late it is.
     """
     rounds, rounds_least = limits
     fixed = float(facts.prices[MISSING] - facts.prices[SPLIT])
     target = float(incumbent.objective[0])
     best, scale, stalled = -1e300, 1.0, 0
     room.direction[:] = 0.0
+    room.scales[:] = np.maximum(room.trial, SCALE_LEAST * room.trial.mean() + 1e-9)
     room.least[:] = -1e300
+    room.rest[:] = -1e300
     for turn in range(rounds):
-        appraise(facts, room, status)
         weigh(facts, room, status, 0.0)
         value = fixed + (room.trial * facts.wanted).sum() + judged(room, status)
         excluded(room, status, value)
@@ -185,17 +219,28 @@ def ascend(
         if turn + 1 >= rounds_least and late(incumbent):
             break
         take(facts, room, status)
-        room.direction[:] = facts.wanted - room.taken + 0.4 * room.direction
-        length = (room.direction * room.direction).sum()
-        if length < 1e-9:
+        if not stepped(facts, room, scale * max(1.0, target - value)):
             break
-        step = scale * max(1.0, target - value) / length
-        room.trial[:] = np.maximum(room.trial + step * room.direction, 0.0)
-    room.trial[:] = room.prices
-    appraise(facts, room, status)
+        lower(facts, room, status)
+    room.trial[:], room.rest[:] = room.prices, -1e300
     weigh(facts, room, status, max(0.0, target - best))
     excluded(room, status, best)
     return best
+
+
+@compiled
+def stepped(facts: Facts, room: Ascent, length: float) -> bool:
+    """Move the prices tried by so much; not when what is taken is all that is wanted."""
+    direction, scales, trial = room.direction, room.scales, room.trial
+    direction[:] = facts.wanted - room.taken + DEFLECTED * direction
+    steep = (scales * direction * direction).sum()
+    if steep < 1e-9:
+        return False
+    for i in range(len(trial)):
+        price = max(trial[i] + length / steep * scales[i] * direction[i], 0.0)
+        room.risen[i] = max(price - trial[i], 0.0)
+        trial[i] = price
+    return True
 
 
 @compiled

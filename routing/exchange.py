@@ -18,7 +18,7 @@ from routing.sharing import Best, beaten, late
 
 __all__ = ["exchanged"]
 
-SLOTS_MAX = 8
+SLOTS_MAX = 12
 """Most slots of a set; orders that take more have their plans from rules alone, and the search."""
 
 ROUNDS_MAX = 8

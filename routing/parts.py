@@ -22,6 +22,9 @@ PARTS_MAX = 4_096
 STUCK_MAX = 64
 """Sets of slots not closed that are told apart."""
 
+PARTS_MANY = PARTS_MAX * 3 // 4
+"""With so many, the last one is taken, whose own parts are soonest done with, so that none is lost."""
+
 TRIED_MAX = 4_096
 """Sets of slots remembered as tried, a power of two."""
 
@@ -32,10 +35,10 @@ those of the least bound, for the sake of the proof."""
 CLOSING, GUESS_CLOSING = 100, 10
 """Parts looked at to share units among a set of slots, and among one that is a guess."""
 
-GUESS_SLOTS_MAX = 8
+GUESS_SLOTS_MAX = 12
 """Slots opened at once by a plan worth trying for the sake of the incumbent."""
 
-ROUNDS_FIRST, ROUNDS_SECOND, ROUNDS = 24, 60, 14
+ROUNDS_FIRST, ROUNDS_SECOND, ROUNDS = 24, 60, 20
 """Price adjustments for the whole order, for what is left of it then, and for each part."""
 
 ROUNDS_LEAST, PAIRS_LEAST = 16, 200_000
@@ -99,7 +102,7 @@ def advance(facts: Facts, room: Ascent, parts: Parts, best: Best) -> None:
     status = np.empty(len(facts.opening), np.int8)
     while parts.counts[WAITING] > 0 and not (parts.counts[SEEN] and late(best)):
         place = parts.counts[WAITING] - 1
-        if parts.counts[SEEN] >= DEPTH_FIRST:
+        if parts.counts[SEEN] >= DEPTH_FIRST and place < PARTS_MANY:
             for other in range(place, -1, -1):
                 if parts.value[other] < parts.value[place]:
                     place = other
