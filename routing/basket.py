@@ -47,6 +47,14 @@ class Held(NamedTuple):
     """`[P]`: expected cost of the node refusing a unit; or empty."""
 
 
+def cells_of(held: Held, sku: str) -> tuple[Ints, Ints]:
+    """Return the nodes of one of the skus, by number, and their units."""
+    place = held.skus.index(sku)
+    end = int(held.counts[: place + 1].sum())
+    cells = slice(end - int(held.counts[place]), end)
+    return held.numbers[cells], held.units[cells]
+
+
 class Found(NamedTuple):
     """Stock of a basket by rows of a terrain."""
 

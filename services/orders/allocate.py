@@ -233,13 +233,13 @@ class Allocator:
     async def decide_one(self, order: Order) -> Decision | None:
         """Return the decision for one order; none when what it lacks is only under way elsewhere.
 
-        An order that comes out short on figures from before it came is decided anew on rows read
-        since.
+        An order that comes out short is decided anew where rows that are no older than it say
+        something else of what it is short of.
         """
         network = self.network.current
         budget_ms = self.queue.budget_ms(order, monotonic())
         found = await self.decider.decide(order.request, network, order.zone, budget_ms)
-        if await self.decider.reread_short(order.request, found.plan, order.arrived_at):
+        if await self.decider.short_of_more(order.request, found, order.arrived_at):
             found = await self.decider.decide(order.request, network, order.zone, budget_ms)
         if order.request.slots and not await self.keeps_slots(
             order.request, found, order.zone, order.arrived_at

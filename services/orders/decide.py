@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic, perf_counter
 
 import msgspec
+import numpy as np
 
-from routing.basket import Basket
+from routing.basket import Basket, cells_of
 from routing.bundles import needs_of, plain
 from routing.plan import Plan
 from routing.plan_basket import Planned, plan_basket
@@ -55,6 +56,7 @@ class Decision(msgspec.Struct, frozen=True):
     plan: Plan
     record: bytes
     ground: Ground
+    asked: Basket
     now: datetime
     elapsed_us: int
     budget_ms: int
@@ -80,30 +82,39 @@ class Decider:
         """Return the plan an allocation would get now; raises what `decide` raises."""
         arrived_at = monotonic()
         found = await self.decide(request, network, zone, self.settings.decision_ms)
-        if await self.reread_short(request, found.plan, arrived_at):
+        if await self.short_of_more(request, found, arrived_at):
             found = await self.decide(request, network, zone, self.settings.decision_ms)
         return found
 
-    async def reread_short(
-        self, request: AllocationRequest | QuoteRequest, plan: Plan, arrived_at: float
+    async def short_of_more(
+        self, request: AllocationRequest | QuoteRequest, found: Decision, arrived_at: float
     ) -> bool:
-        """Read again what a plan is short of, unless that was seen since the request arrived.
+        """Tell whether there is other stock now of what a plan is short of, and it should be made anew.
 
-        Nobody is told that something is gone which came in before they asked. True when rows were
-        read, and the plan should be made anew.
+        Nobody is told that something is gone which came in before they asked: what was not seen since
+        the request arrived is read again.
         """
-        if not plan.shortfalls:
+        if not found.plan.shortfalls:
             return False
-        skus = stocked(short_skus(request, plan), self.view)
+        skus = stocked(short_skus(request, found.plan), self.view)
         seen_at = self.view.seen_at or 0.0
-        if all(max(seen_at, self.reread_at.get(sku, 0.0)) >= arrived_at for sku in skus):
+        if any(max(seen_at, self.reread_at.get(sku, 0.0)) < arrived_at for sku in skus):
+            now = monotonic()
+            await self.stock.refresh(skus)
+            if len(self.reread_at) > REREAD_MAX:
+                self.reread_at.clear()
+            self.reread_at.update(dict.fromkeys(skus, now))
+        return request.policy.backorder or any(
+            self.differs(found.asked, sku, request.channel) for sku in skus
+        )
+
+    def differs(self, asked: Basket, sku: str, channel: str) -> bool:
+        """Tell whether nodes can give other units of a sku now than a basket says."""
+        if sku not in asked.held.skus:
             return False
-        now = monotonic()
-        await self.stock.refresh(skus)
-        if len(self.reread_at) > REREAD_MAX:
-            self.reread_at.clear()
-        self.reread_at.update(dict.fromkeys(skus, now))
-        return True
+        numbers, units = cells_of(asked.held, sku)
+        numbers_now, units_now = self.view.held(sku, channel)
+        return not (np.array_equal(numbers, numbers_now) and np.array_equal(units, units_now))
 
     async def decide(
         self,
@@ -131,7 +142,13 @@ class Decider:
         tally.observe(solves(planned.plan.status), elapsed_s)
         count(planned.plan)
         return Decision(
-            planned.plan, planned.record, ground, now, round(elapsed_s * 1_000_000), budget_ms
+            planned.plan,
+            planned.record,
+            ground,
+            asked,
+            now,
+            round(elapsed_s * 1_000_000),
+            budget_ms,
         )
 
     def asked(

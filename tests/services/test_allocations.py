@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
 from inventory.audit import audit
 from services.database import Database
-from services.orders.decide import LIGHT_LINES_MAX
+from services.orders.decide import LIGHT_LINES_MAX, Decision
 from services.orders.planned import Decided
 from services.orders.queue import Order
 from tests.services.caller import Caller, basket, problem_type
-from tests.services.place import SUPPLY_ON
+from tests.services.place import SUPPLY_ON, stock
 
 DECIDING_S = 0.2
 """How long a lane is made to decide."""
@@ -265,3 +266,28 @@ async def test_lanes_decide_one_after_the_other_but_for_what_threads_decide(
         await asyncio.sleep(DECIDING_S / 10)
     assert [(await each).status_code for each in sent] == [201] * 3
     assert most == side_by_side
+
+
+async def test_a_short_order_is_decided_again_only_where_stock_came_in_before_it(
+    caller: Caller, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same stock makes the same plan; what came in before an order is never told to be gone."""
+    allocator = caller.runtime.allocator
+    decide, decided = allocator.decider.decide, 0
+
+    async def counted(*asked: Any) -> Decision:
+        nonlocal decided
+        decided += 1
+        return await decide(*asked)
+
+    async def blind() -> None:
+        """Look at nothing, so that only what is read for an order itself is seen."""
+
+    monkeypatch.setattr(allocator.decider, "decide", counted)
+    monkeypatch.setattr(allocator.stock, "poll", blind)
+    partial = await caller.post("/v1/allocations", basket("o-1", ("LAMP", 90)))
+    assert (partial.json()["shortfalls"][0]["quantity"], decided) == (70, 1)
+
+    await stock(database, {("LAMP", "WH-EAST"): 99})
+    whole = await caller.post("/v1/allocations", basket("o-2", ("LAMP", 80)))
+    assert (whole.json()["shortfalls"], decided) == ([], 3)
