@@ -191,10 +191,10 @@ def ascend(
 ) -> float:
     """Deflected Polyak steps from `room.trial` over plans that open every forced slot and no shut.
 
-    Steps are in proportion to the prices themselves: a unit of four kilograms has a price ten times
-    that of a light one, and moves by ten times as much. Returns what the best prices prove; ends
-    when nothing below the incumbent is left, or late. `limits` are the most rounds, and the fewest
-    that there are however late it is.
+    Steps are in proportion to the prices themselves: that of a heavy unit is many times that of a
+    light one, and has as much farther to go. Returns what the best prices prove; ends when nothing
+    below the incumbent is left, or late. `limits` are the most rounds, and the fewest that there are
+    however late it is.
     """
     rounds, rounds_least = limits
     fixed = float(facts.prices[MISSING] - facts.prices[SPLIT])

@@ -57,6 +57,7 @@ class Decision(msgspec.Struct, frozen=True):
     record: bytes
     ground: Ground
     asked: Basket
+    """With the stock that was seen."""
     now: datetime
     elapsed_us: int
     budget_ms: int
@@ -98,13 +99,15 @@ class Decider:
             return False
         skus = stocked(short_skus(request, found.plan), self.view)
         seen_at = self.view.seen_at or 0.0
-        if any(max(seen_at, self.reread_at.get(sku, 0.0)) < arrived_at for sku in skus):
+        unseen = any(max(seen_at, self.reread_at.get(sku, 0.0)) < arrived_at for sku in skus)
+        if unseen:
             now = monotonic()
             await self.stock.refresh(skus)
             if len(self.reread_at) > REREAD_MAX:
                 self.reread_at.clear()
             self.reread_at.update(dict.fromkeys(skus, now))
-        return request.policy.backorder or any(
+        # Supply was read as well, and is not compared.
+        return (unseen and request.policy.backorder) or any(
             self.differs(found.asked, sku, request.channel) for sku in skus
         )
 
