@@ -166,7 +166,8 @@ def test_opening_a_slot_costs_at_least_what_prices_leave_of_it() -> None:
         room.trial[:] = chance.random(len(known.wanted)) * 400
         for turn in range(6):
             anew = turn < 3
-            prices = room.trial * chance.uniform(0.5 if anew else 0.95, 2 if anew else 1.1)
+            apart = (0.5, 2.0) if anew else (0.95, 1.1)
+            prices = room.trial * chance.uniform(*apart, len(room.trial))
             room.risen[:] = np.maximum(prices - room.trial, 0)
             room.trial[:] = prices
             if anew:

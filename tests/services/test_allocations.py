@@ -291,3 +291,24 @@ async def test_a_short_order_is_decided_again_only_where_stock_came_in_before_it
     await stock(database, {("LAMP", "WH-EAST"): 99})
     whole = await caller.post("/v1/allocations", basket("o-2", ("LAMP", 80)))
     assert (whole.json()["shortfalls"], decided) == ([], 3)
+
+
+async def test_what_came_in_while_an_order_was_decided_is_seen(
+    caller: Caller, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look after the order came says nothing of a plan that was made before the look."""
+    allocator = caller.runtime.allocator
+    decide, decided = allocator.decider.decide, 0
+
+    async def overtaken(*asked: Any) -> Decision:
+        nonlocal decided
+        decided += 1
+        found = await decide(*asked)
+        if decided == 1:
+            await stock(database, {("LAMP", "WH-EAST"): 99})
+            await allocator.stock.poll()
+        return found
+
+    monkeypatch.setattr(allocator.decider, "decide", overtaken)
+    whole = await caller.post("/v1/allocations", basket("o-1", ("LAMP", 90)))
+    assert (whole.json()["shortfalls"], decided) == ([], 2)
