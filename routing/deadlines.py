@@ -7,7 +7,7 @@ import numpy as np
 
 from routing.grid import Ints
 
-__all__ = ["model_limit_ms", "search_until"]
+__all__ = ["model_limit_ms", "search_coupled_until", "search_until"]
 
 PAIR_MS = 0.06
 """To build and presolve the exact model, for each line that a slot could take."""
@@ -24,6 +24,14 @@ MODEL_SHARE = 0.1
 MODEL_LEAST_S = 0.2
 """Time below which there is none for the exact model."""
 
+COUPLED_SHARE = 0.3
+"""Of the time left, for the search of slots that limits couple, where the exact model has enough in
+the rest: bounds know nothing of limits, and the model closes what they leave."""
+
+COUPLED_PAIR_MS = 0.2
+"""For each line that such a slot could take: with more, the model is the quicker way to small
+orders."""
+
 
 def search_until(deadline: float) -> float:
     """When the search is to end: where there is time for the exact model, before the deadline."""
@@ -31,12 +39,22 @@ def search_until(deadline: float) -> float:
     return deadline - MODEL_SHARE * left if MODEL_LEAST_S < left < math.inf else deadline
 
 
-def model_limit_ms(units_max: Ints, deadline: float) -> float:
+def search_coupled_until(units_max: Ints, deadline: float) -> float:
+    """When the search is to end where limits couple the slots of `units_max` `[K, I]`."""
+    now = time.perf_counter()
+    enough_s = COUPLED_PAIR_MS / 1000 * int(np.count_nonzero(units_max))
+    until = now + min(enough_s, COUPLED_SHARE * (deadline - now))
+    return until if model_limit_ms(units_max, deadline, until) > 0 else search_until(deadline)
+
+
+def model_limit_ms(units_max: Ints, deadline: float, since: float | None = None) -> float:
     """How long the exact model of these slots may take, 0 where that is too little to start it.
 
-    It looks at its limit only now and then, and not at all until it is built and presolved.
+    It starts now, or at `since`, and looks at its limit only now and then, and not at all until it is
+    built and presolved.
     """
-    left_ms = (deadline - time.perf_counter()) * 1000 - OVERSHOOT_MS
+    left_s = deadline - (time.perf_counter() if since is None else since)
+    left_ms = left_s * 1000 - OVERSHOOT_MS
     return (
         left_ms if left_ms >= MODEL_LEAST_MS + PAIR_MS * int(np.count_nonzero(units_max)) else 0.0
     )

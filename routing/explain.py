@@ -18,8 +18,10 @@ from routing.bound import Bound
 from routing.bundles import needs_of
 from routing.candidates import Choice, Outlook, candidates, choose, look, verdicts
 from routing.greedy import quick
+from routing.grid import grid
 from routing.instance import Instance, Verdict
 from routing.model import improve
+from routing.partition import partition
 from routing.placed import Parts, assignment_of, units_of
 from routing.plan import Plan, Status
 from routing.problem import Problem
@@ -123,24 +125,36 @@ def with_feeds(decision: Decision, stale: Mapping[str, int]) -> Decision:
 def replay(decision: Decision) -> Plan:
     """The plan rebuilt and, where it was proven, proven again from the record.
 
+    By the search and the exact model, and by parting only where these run out of time.
+
     Equal to `decision.plan` bit for bit when that is optimal. A cheaper plan, if the record allowed
     one, would be returned instead, so a difference is an alarm.
     """
-    problem = _patient(decision.problem)
+    problem, plan = _patient(decision.problem), decision.plan
     instance = candidates(problem, prune=False)
-    units = assignment_of(instance, decision.plan)
-    if decision.plan.status == "optimal":
-        plan = solve_instance(instance, deadline_of(problem), units).plan
-        if plan.status == "optimal" and plan.objective_minor == decision.plan.objective_minor:
-            return msgspec.structs.replace(plan, found_by=decision.plan.found_by)
-        return plan
+    units = assignment_of(instance, plan)
+    if plan.status == "optimal":
+        again = solve_instance(instance, deadline_of(problem), units).plan
+        if again.status == "optimal" and again.objective_minor == plan.objective_minor:
+            return msgspec.structs.replace(again, found_by=plan.found_by)
+        if again.objective_minor < plan.objective_minor or not _parted(instance, plan):
+            return again
     return assemble(
         instance,
         units,
-        bound_minor=decision.plan.bound_minor,
-        found_by=decision.plan.found_by,
-        unproven=decision.plan.status,
+        bound_minor=plan.bound_minor,
+        found_by=plan.found_by,
+        unproven=plan.status,
     )
+
+
+def _parted(instance: Instance, plan: Plan) -> bool:
+    """Whether parting proves that nothing is cheaper than a plan.
+
+    It knows nothing of limits and goals, without which there are only more plans, none dearer.
+    """
+    parted = partition(grid(instance))
+    return parted is not None and parted.objective_minor >= plan.objective_minor
 
 
 def least_using_minor(decision: Decision, node_id: str) -> int | None:

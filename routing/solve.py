@@ -5,20 +5,21 @@ import time
 
 import msgspec
 
-from routing.assemble import assemble, objective_minor
+from routing.assemble import assemble
+from routing.bonds import bonds_of
 from routing.bound import Bound
 from routing.candidates import candidates
-from routing.deadlines import model_limit_ms, search_until
+from routing.deadlines import model_limit_ms, search_coupled_until, search_until
 from routing.goals import missed, within_goals
 from routing.goals_search import pursued
-from routing.greedy import coupled, quick
+from routing.greedy import coupled
 from routing.grid import assignment, grid, taken
 from routing.instance import Assignment, Instance, restrict, within_limits
 from routing.model import improve
 from routing.partition import partition
 from routing.plan import Plan
 from routing.problem import Problem
-from routing.search import Found, search
+from routing.search import search
 from routing.validate import validate, validate_order
 
 __all__ = [
@@ -87,14 +88,16 @@ def solve_instance(
     """
     if instance.policy.goals:
         return _pursued(instance, deadline, start)
-    if start is None and coupled(instance):
-        start = quick(instance)
     known = grid(instance)
     begun = None if start is None else taken(start, *known.units_max.shape)
-    found = search(known, search_until(deadline), begun)
-    best, objective, found_by = _best(instance, found, start)
-    bounds = Bound(min(found.bound_minor, objective), found.least_minor)
-    slots = found.slots if objective == found.objective_minor else bounds.slots_below(objective)
+    if coupled(instance):
+        until, bonds = search_coupled_until(known.units_max, deadline), bonds_of(instance)
+    else:
+        until, bonds = search_until(deadline), None
+    found = search(known, until, begun, bonds)
+    best, objective = assignment(found.units), found.objective_minor
+    found_by = "search" if found.improved else "greedy"
+    bounds, slots = Bound(found.bound_minor, found.least_minor), found.slots
     if bounds.bound_minor >= objective or not slots:
         plan = assemble(instance, best, bound_minor=objective, found_by=found_by)
         return Solution(plan, best, bounds)
@@ -122,13 +125,3 @@ def _pursued(instance: Instance, deadline: float, start: Assignment | None) -> S
         unproven=found.unproven,
     )
     return Solution(plan, found.units, found.priced)
-
-
-def _best(
-    instance: Instance, found: Found, start: Assignment | None
-) -> tuple[Assignment, int, str]:
-    """What the search found, where the limits it knows nothing of allow that; else the start."""
-    units = assignment(found.units)
-    if start is None or within_limits(instance, units):
-        return units, found.objective_minor, "search" if found.improved else "greedy"
-    return start, objective_minor(instance, start), "greedy"

@@ -37,6 +37,22 @@ def test_a_proven_plan_replays_bit_for_bit_from_its_encoded_record(start: int) -
         assert msgspec.msgpack.encode(again) == msgspec.msgpack.encode(decision.plan), seed
 
 
+def test_a_plan_proven_by_parting_is_proven_so_where_the_other_way_takes_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Many units of few lines can keep the search for minutes, and parting some milliseconds."""
+    unproven = 0
+    for seed in range(200):
+        decision = decided(random_problem(seed))
+        if decision.plan.found_by == "partition":
+            with monkeypatch.context() as patched:
+                patched.setattr("routing.explain.READING_LIMIT_MS", 0)
+                assert replay(decision) == decision.plan
+                patched.setattr("routing.explain._parted", lambda *_: False)
+                unproven += replay(decision).status != "optimal"
+    assert unproven > 5
+
+
 def test_a_record_that_was_tampered_with_replays_to_another_plan() -> None:
     """The replay solves; it does not read the answer back."""
     changed = 0

@@ -13,7 +13,7 @@ from routing.candidates import candidates
 from routing.facts import MISSING, facts, objective_of
 from routing.greedy import Draft, coupled, index, quick
 from routing.grid import assignment, grid, taken
-from routing.instance import Assignment, Instance, restrict
+from routing.instance import Assignment, Instance, restrict, within_limits
 from routing.model import improve
 from routing.problem import Policy
 from routing.rules import by_rule
@@ -126,8 +126,8 @@ def test_a_start_stands_unless_there_is_a_cheaper_plan() -> None:
         assert np.array_equal(again.units, first.units)
 
 
-def test_coupled_slots_are_solved_around_a_plan_that_keeps_the_limits() -> None:
-    """A plan found without regard to limits may break them; then the exact model decides."""
+def test_coupled_slots_are_solved_within_their_limits() -> None:
+    """By the search where it comes to an end in its time, else by the exact model."""
     compared = 0
     for seed in range(9_700, 9_900):
         instance = candidates(random_problem(seed), prune=False)
@@ -136,6 +136,26 @@ def test_coupled_slots_are_solved_around_a_plan_that_keeps_the_limits() -> None:
             plan = solve_instance(instance, time.perf_counter() + 60).plan
             assert plan.objective_minor == plan.bound_minor == optimum(instance), seed
     assert compared > 50
+
+
+def test_a_search_within_limits_has_a_plan_that_keeps_them_and_a_true_bound() -> None:
+    """Of most orders the best plan is proven by the search alone."""
+    proven, compared = 0, 0
+    for seed in range(9_700, 10_300):
+        instance = candidates(random_problem(seed), prune=False)
+        if not coupled(instance) or instance.policy.goals:
+            continue
+        least = optimum(instance)
+
+        found = search(grid(instance), time.perf_counter() + 0.05, bonds=bonds_of(instance))
+
+        compared += 1
+        proven += found.bound_minor == found.objective_minor
+        units = assignment(found.units)
+        assert within_limits(instance, units), seed
+        assert objective_minor(instance, units) == found.objective_minor, seed
+        assert found.bound_minor <= least <= found.objective_minor, seed
+    assert proven > compared // 2 > 50
 
 
 def test_both_ways_to_price_units_agree() -> None:
