@@ -47,7 +47,7 @@ WAYS: Mapping[str, tuple[int, Mapping[str, str]]] = {
     "5 ms": (32, {"NOM_DECISION_MS": "5", "NOM_DECISION_MIN_MS": "5"}),
 }
 """Callers and settings, by what the report calls them."""
-REPLANNED = 60
+REPLANNED = 120
 REPLAN_MS = 3_000
 """Time to find out what an order that was not proven could have cost."""
 
