@@ -7,7 +7,7 @@ import numpy as np
 
 from routing.ascent import FORCED, FREE, ascend, ascent
 from routing.bonds import Bonds
-from routing.clock import reading_s
+from routing.clock import now_s, reading_s
 from routing.compiled import compiled
 from routing.exchange import exchanged
 from routing.facts import (
@@ -32,8 +32,9 @@ __all__ = ["Found", "bounded", "search"]
 CLOSING_LONGER = (1_000, 10_000, 100_000)
 """Parts looked at to share units among the sets of slots left when all parts are explored."""
 
-GRACE_S = 0.001
-"""Beyond the deadline, for a better plan than that of rules where all the time went before."""
+LEAST_S = 0.003
+"""From the beginning of the search, for a better plan than that of rules where all the time went
+before: an order costs a tenth more by rules."""
 
 
 class Found(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -76,7 +77,8 @@ def search(
 @compiled
 def _at_once(known: Facts, best: Best) -> float:
     """What a cheaper plan than the incumbent costs at least, which is one of few slots by then."""
-    exchanged(known, Best(best.units, best.objective, best.until + GRACE_S))
+    least_until = np.maximum(best.until, now_s() + LEAST_S)
+    exchanged(known, Best(best.units, best.objective, least_until))
     return max(float(known.prices[MISSING]), least_beyond_few(known, best))
 
 
