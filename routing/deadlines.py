@@ -28,10 +28,6 @@ COUPLED_SHARE = 0.3
 """Of the time left, for the search of slots that limits couple, where the exact model has enough in
 the rest: bounds know nothing of limits, and the model closes what they leave."""
 
-COUPLED_PAIR_MS = 0.2
-"""For each line that such a slot could take: with more, the model is the quicker way to small
-orders."""
-
 
 def search_until(deadline: float) -> float:
     """When the search is to end: where there is time for the exact model, before the deadline."""
@@ -41,9 +37,7 @@ def search_until(deadline: float) -> float:
 
 def search_coupled_until(units_max: Ints, deadline: float) -> float:
     """When the search is to end where limits couple the slots of `units_max` `[K, I]`."""
-    now = time.perf_counter()
-    enough_s = COUPLED_PAIR_MS / 1000 * int(np.count_nonzero(units_max))
-    until = now + min(enough_s, COUPLED_SHARE * (deadline - now))
+    until = time.perf_counter() + COUPLED_SHARE * (deadline - time.perf_counter())
     return until if model_limit_ms(units_max, deadline, until) > 0 else search_until(deadline)
 
 

@@ -13,9 +13,8 @@ import msgspec
 import numpy as np
 
 from routing.assemble import objective_minor
-from routing.bonds import bonds_of
 from routing.bound import Bound
-from routing.deadlines import model_limit_ms, search_coupled_until, search_until
+from routing.deadlines import model_limit_ms, search_until
 from routing.goals import (
     BY_LAST,
     Rate,
@@ -97,7 +96,7 @@ def pursued(instance: Instance, deadline: float, start: Assignment | None) -> Pu
     A `start` that is optimal is the answer, whatever other optima there are.
     """
     hunt = _Hunt(instance, start)
-    hunt.by_prices(_until(instance, deadline))
+    hunt.by_prices(search_until(deadline))
     objective = hunt.objective_minor
     best_round = max(hunt.rounds, key=lambda each: each.bound_minor)
     bound = max(0, best_round.bound_minor)
@@ -121,13 +120,6 @@ def pursued(instance: Instance, deadline: float, start: Assignment | None) -> Pu
     return Pursued(units, lowest, "cp-sat", "feasible")
 
 
-def _until(instance: Instance, deadline: float) -> float:
-    """When to stop trying prices, for the sake of the exact model."""
-    if instance.unit_limits or instance.open_limits:
-        return search_coupled_until(np.array(instance.units_max, np.int64), deadline)
-    return search_until(deadline)
-
-
 class _Hunt:
     """The best plan so far, and the rounds of prices."""
 
@@ -135,7 +127,6 @@ class _Hunt:
         """Begin with a plan, or with what rules find."""
         self.instance = instance
         self.open = without_forbidden(instance)
-        self.bonds = bonds_of(instance)
         self.units = quick(instance) if start is None else start
         self.objective_minor = objective_minor(instance, self.units)
         self.found_by = "greedy"
@@ -159,7 +150,7 @@ class _Hunt:
 
     def _at(self, rates: tuple[Rate, ...], until: float) -> Assignment:
         """The cheapest plan at prices on the measures; kept if it is the best so far."""
-        found = search(grid(weighed(self.open, rates)), until, bonds=self.bonds)
+        found = search(grid(weighed(self.open, rates)), until)
         offset = sum(rate.offset_minor for rate in rates)
         self.rounds.append(_Round(found.bound_minor - offset, rates))
         units = assignment(found.units)

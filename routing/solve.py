@@ -4,22 +4,23 @@ import math
 import time
 
 import msgspec
+import numpy as np
 
-from routing.assemble import assemble
+from routing.assemble import assemble, objective_minor
 from routing.bonds import bonds_of
 from routing.bound import Bound
 from routing.candidates import candidates
 from routing.deadlines import model_limit_ms, search_coupled_until, search_until
 from routing.goals import missed, within_goals
 from routing.goals_search import pursued
-from routing.greedy import coupled
+from routing.greedy import coupled, quick
 from routing.grid import assignment, grid, taken
 from routing.instance import Assignment, Instance, restrict, within_limits
 from routing.model import improve
 from routing.partition import partition
 from routing.plan import Plan
 from routing.problem import Problem
-from routing.search import search
+from routing.search import Found, search
 from routing.validate import validate, validate_order
 
 __all__ = [
@@ -32,6 +33,11 @@ __all__ = [
     "solve_instance",
     "validate",
 ]
+
+
+COUPLED_PAIRS_MIN = 150
+"""Lines that slots could take, of all together, from which on the search itself keeps limits that
+couple them. With fewer it leaves them out, and the exact model mends what breaks them."""
 
 
 class Solution(msgspec.Struct, frozen=True):
@@ -89,15 +95,20 @@ def solve_instance(
     if instance.policy.goals:
         return _pursued(instance, deadline, start)
     known = grid(instance)
+    limited = coupled(instance)
+    large = limited and np.count_nonzero(known.units_max) > COUPLED_PAIRS_MIN
+    if start is None and limited and not large:
+        start = quick(instance)
     begun = None if start is None else taken(start, *known.units_max.shape)
-    if coupled(instance):
-        until, bonds = search_coupled_until(known.units_max, deadline), bonds_of(instance)
+    if large:
+        found = search(
+            known, search_coupled_until(known.units_max, deadline), begun, bonds_of(instance)
+        )
     else:
-        until, bonds = search_until(deadline), None
-    found = search(known, until, begun, bonds)
-    best, objective = assignment(found.units), found.objective_minor
-    found_by = "search" if found.improved else "greedy"
-    bounds, slots = Bound(found.bound_minor, found.least_minor), found.slots
+        found = search(known, search_until(deadline), begun)
+    best, objective, found_by = _best(instance, found, start)
+    bounds = Bound(min(found.bound_minor, objective), found.least_minor)
+    slots = found.slots if objective == found.objective_minor else bounds.slots_below(objective)
     if bounds.bound_minor >= objective or not slots:
         plan = assemble(instance, best, bound_minor=objective, found_by=found_by)
         return Solution(plan, best, bounds)
@@ -125,3 +136,13 @@ def _pursued(instance: Instance, deadline: float, start: Assignment | None) -> S
         unproven=found.unproven,
     )
     return Solution(plan, found.units, found.priced)
+
+
+def _best(
+    instance: Instance, found: Found, start: Assignment | None
+) -> tuple[Assignment, int, str]:
+    """What the search found, where the limits it knows nothing of allow that; else the start."""
+    units = assignment(found.units)
+    if start is None or within_limits(instance, units):
+        return units, found.objective_minor, "search" if found.improved else "greedy"
+    return start, objective_minor(instance, start), "greedy"
