@@ -15,7 +15,10 @@ RECEIVE_MS = "3000"
 async def service() -> AsyncIterator[Served]:
     """Yield a service that gives an order all the time a slow machine may need."""
     async with furnished(
-        "--workers=2", NOM_DEADLINE_MS=PATIENCE_MS, NOM_RECEIVE_MS=RECEIVE_MS
+        "--workers=2",
+        NOM_DEADLINE_MS=PATIENCE_MS,
+        NOM_QUEUE_WAIT_MS=PATIENCE_MS,
+        NOM_RECEIVE_MS=RECEIVE_MS,
     ) as service:
         yield service
 
