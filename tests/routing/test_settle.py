@@ -11,8 +11,8 @@ from routing.facts import REAL, STEPS_MAX, Facts, facts, objective_of, parcel_mi
 from routing.greedy import coupled
 from routing.grid import Ints, grid
 from routing.instance import Instance, restrict
-from routing.settle import CHOICES_MAX, choices, settle
-from routing.sharing import Best, beaten, sharing, spread_all
+from routing.settle import settle
+from routing.sharing import Best, beaten
 from tests.routing.random_problems import random_problem
 from tests.routing.small import lane, line, node, problem, stock
 
@@ -103,33 +103,6 @@ def test_thousands_of_units_are_given_up_instead_of_counted_one_by_one() -> None
 
     assert best.units.sum() == 12_000
     assert not beaten(best, lowest), "not proven, and not said to be"
-
-
-def test_looking_for_price_steps_in_vain_makes_none_up() -> None:
-    """Eight slots in thousands of parcels have more choices of steps than are ever looked at."""
-    lines = (line("1", "s", 1_600),)
-    nodes = tuple(node(name) for name in "abcdefgh")
-    stocks = tuple(stock(each.node_id, "s", 400) for each in nodes)
-    lanes = tuple(lane(each.node_id) for each in nodes)
-    instance = candidates(problem(lines, nodes, stocks, lanes=lanes), prune=False)
-    ships = tuple(k for k, slot in enumerate(instance.slots) if slot.method == "ship")
-    known = facts(grid(restrict(instance, ships)), 0)
-    slots = np.arange(len(ships))
-    local = sharing(known, slots)
-    least = spread_all(local)
-    assert least < DEAR
-    tried = []
-
-    for ceiling in range(0, 300_000, 3_000):
-        steps, prices, whole = choices(known, local, float(ceiling))
-        tried.append((len(steps), whole))
-        assert (steps >= known.limit_starts[slots]).all()
-        assert (steps < known.limit_starts[slots + 1]).all()
-        assert (known.parcels[steps].sum(axis=1) == prices).all()
-        assert (known.limits[steps].sum(axis=1) >= 1_600 * 500).all()
-
-    assert (0, True) in tried
-    assert any(count < CHOICES_MAX and not whole for count, whole in tried)
 
 
 def test_brackets_are_filled_to_the_gram() -> None:
