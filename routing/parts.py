@@ -28,10 +28,6 @@ PARTS_MANY = PARTS_MAX * 3 // 4
 TRIED_MAX = 4_096
 """Sets of slots remembered as tried, a power of two."""
 
-DEPTH_FIRST = 24
-"""How many parts follow the most promising line, for the sake of the incumbent; later ones are
-those of the least bound, for the sake of the proof."""
-
 CLOSING, GUESS_CLOSING = 100, 10
 """Parts looked at to share units among a set of slots, and among one that is a guess."""
 
@@ -102,7 +98,7 @@ def advance(facts: Facts, room: Ascent, parts: Parts, best: Best) -> None:
     status = np.empty(len(facts.opening), np.int8)
     while parts.counts[WAITING] > 0 and not (parts.counts[SEEN] and late(best)):
         place = parts.counts[WAITING] - 1
-        if parts.counts[SEEN] >= DEPTH_FIRST and place < PARTS_MANY:
+        if place < PARTS_MANY:
             for other in range(place, -1, -1):
                 if parts.value[other] < parts.value[place]:
                     place = other
@@ -169,11 +165,12 @@ def explore(
             stick(
                 parts, np.where(status == FORCED, status, SHUT).astype(np.int8), max(value, lowest)
             )
-        ranked = np.flatnonzero(status == FREE)
+        ranked = by_rest(room, status)
     else:
-        ranked = holders(facts, status)
-    ranked = ranked[ascending(room.rest[ranked])]
-    split(parts, room, best, (status, value, ranked))
+        ranked = keenest(
+            facts, room, by_rest(room, status), status, float(best.objective[0]) - found
+        )
+    split(parts, room, best, (status, value, ranked), found)
 
 
 @compiled
@@ -222,48 +219,60 @@ def needed(facts: Facts, k: int, held: Floats) -> bool:
 
 
 @compiled
-def holders(facts: Facts, status: Bytes) -> Ints:
-    """The free slots that have units of the line fewest of them have, of those not yet held."""
-    line = scarcest(facts, status)
-    found = np.empty(len(status), np.int64)
-    count = 0
+def by_rest(room: Ascent, status: Bytes) -> Ints:
+    """The free slots, those first that cost least beyond the worth of their units."""
+    free = np.flatnonzero(status == FREE)
+    ranked: Ints = free[ascending(room.rest[free])]
+    return ranked
+
+
+@compiled
+def keenest(facts: Facts, room: Ascent, free: Ints, status: Bytes, dearest: float) -> Ints:
+    """The free slots that have units of the line whose parts look soonest done with.
+
+    `free` are ranked by rest, and so are those returned, each a part that shuts those before it. What
+    that raises the bound by, of `dearest` at most, says how much is left of the part.
+    """
+    lines = len(facts.wanted)
+    held, raised, left = np.zeros(lines), np.zeros(lines), np.zeros(lines)
     for k in range(len(status)):
-        pairs = facts.lines[facts.starts[k] : facts.starts[k + 1]]
-        if status[k] == FREE and (pairs == line).any():
+        if status[k] == FORCED:
+            for n in range(facts.starts[k], facts.starts[k + 1]):
+                held[facts.lines[n]] += facts.most[n]
+    for k in free:
+        more, less = max(0.0, room.rest[k]), max(0.0, -room.rest[k])
+        for n in range(facts.starts[k], facts.starts[k + 1]):
+            i = facts.lines[n]
+            left[i] += max(0.0, 1.0 - (raised[i] + more) / dearest) ** 2
+            raised[i] += less
+    line = -1
+    for i in range(lines):
+        if held[i] < facts.wanted[i] and (line < 0 or left[i] < left[line]):
+            line = i
+    found, count = np.empty(len(free), np.int64), 0
+    for k in free:
+        if (facts.lines[facts.starts[k] : facts.starts[k + 1]] == line).any():
             found[count] = k
             count += 1
     return found[:count]
 
 
 @compiled
-def scarcest(facts: Facts, status: Bytes) -> int:
-    """The line that forced slots do not hold in full and the fewest free slots have units of."""
-    lines = len(facts.wanted)
-    held = np.zeros(lines)
-    free = np.zeros(lines, np.int64)
-    for k in range(len(status)):
-        for n in range(facts.starts[k], facts.starts[k + 1]):
-            if status[k] == FORCED:
-                held[facts.lines[n]] += facts.most[n]
-            elif status[k] == FREE:
-                free[facts.lines[n]] += 1
-    line = -1
-    for i in range(lines):
-        if held[i] < facts.wanted[i] and (line < 0 or free[i] < free[line]):
-            line = i
-    return line
-
-
-@compiled
-def split(parts: Parts, room: Ascent, best: Best, part: tuple[Bytes, float, Ints]) -> None:
+def split(
+    parts: Parts, room: Ascent, best: Best, part: tuple[Bytes, float, Ints], found: float
+) -> None:
     """Note the plans that open one of the ranked slots and none ranked before, for each of them.
 
-    The most promising is noted last.
+    Prices prove `found` for the part, and what shutting a slot that is worth opening raises that by.
     """
     status, value, ranked = part
+    raised = 0.0
+    for k in ranked:
+        raised += max(0.0, -room.rest[k])
     for place in range(len(ranked) - 1, -1, -1):
         k = ranked[place]
-        lowest = max(value, room.least[k])
+        raised -= max(0.0, -room.rest[k])
+        lowest = max(value, room.least[k], found + raised + max(0.0, room.rest[k]))
         if beaten(best, lowest):
             continue
         number = parts.counts[WAITING]
