@@ -7,7 +7,7 @@ the order of its table's primary key; `locks.py` says in which order the tables 
 
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -176,22 +176,28 @@ async def lock_promises(
 
 
 async def lock_due(
-    connection: asyncpg.Connection, holder_kind: str, limit: int, now: datetime | None
+    connection: asyncpg.Connection,
+    holder_kind: Literal["allocation", "staff"],
+    limit: int,
+    now: datetime | None,
 ) -> list[asyncpg.Record]:
-    """Lock held reservations that are due, passing over those someone else is working on."""
+    """Lock held reservations that are due, passing over those someone else is working on.
+
+    The kind of holder is part of the statement, so that the index of those of staff serves it.
+    """
     return await connection.fetch(
-        """
+        f"""
         SELECT holder_id
         FROM reservation
-        WHERE state = 'held' AND expires_at <= coalesce($3, now()) AND holder_id IN (
+        WHERE state = 'held' AND expires_at <= coalesce($2, now()) AND holder_id IN (
             SELECT holder_id FROM reservation
-            WHERE state = 'held' AND expires_at <= coalesce($3, now()) AND holder_kind = $1
-            ORDER BY expires_at LIMIT $2
+            WHERE state = 'held' AND expires_at <= coalesce($2, now())
+              AND holder_kind = '{holder_kind}'
+            ORDER BY expires_at LIMIT $1
         )
         ORDER BY sku, reservation_id
         FOR UPDATE SKIP LOCKED
         """,
-        holder_kind,
         limit,
         now,
     )

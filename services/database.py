@@ -81,6 +81,10 @@ class Database:
                 "lock_timeout": str(settings.lock_timeout_ms),
                 "statement_timeout": str(settings.statement_timeout_ms),
                 "jit": "off",
+                # A statement keeps the plan it got early on. Pages are mostly in memory, and were a
+                # random one taken for four of a scan, a table that was small by then would go on
+                # being read from end to end as it grows, until statistics are gathered.
+                "random_page_cost": "1.1",
             },
         )
 

@@ -29,8 +29,8 @@ from services.orders.translate import DAY_SLOT
 from services.planning.network import Network
 from services.problems import Refused
 
-SWEEP_LIMIT = 500
-"""Allocations expired in one transaction."""
+SWEEP_LIMIT = 100
+"""Allocations expired in one transaction: orders for the same goods wait for its end."""
 
 LEGAL: dict[str, tuple[str, ...]] = {
     "held": ("confirm", "extend", "transfer", "release", "cancel"),
@@ -261,23 +261,43 @@ async def end(
     """Return all stock of an allocation and end it in `state`; ended ones stay as they are."""
     row = await lock(connection, allocation_id, call)
     if row.state in ("held", "confirmed"):
-        await resolve.release(connection, [allocation_id])
-        await change(connection, [allocation_id], state, actor)
+        await give_back(connection, [allocation_id], state, actor)
         row = msgspec.structs.replace(row, state=state)
     return answer(200, told(row))
 
 
 async def expire_due(database: Database) -> int:
-    """Return the stock of holds whose time is over; say how many there were."""
+    """Return the stock of all holds whose time is over; say how many there were."""
 
     async def work(connection: asyncpg.Connection) -> int:
         due = await records.lock_expired(connection, SWEEP_LIMIT)
         if due:
-            await resolve.release(connection, due, state="expired")
-            await change(connection, due, "expired", "system:expiry", {"reason": "time"})
+            await give_back(connection, due, "expired", "system:expiry", {"reason": "time"})
         return len(due)
 
-    return await database.run(work)
+    ended = count = await database.run(work)
+    while count == SWEEP_LIMIT:
+        count = await database.run(work)
+        ended += count
+    return ended
+
+
+async def give_back(
+    connection: asyncpg.Connection,
+    allocation_ids: list[UUID],
+    state: str,
+    actor: str,
+    facts: Mapping[str, str] | None = None,
+) -> None:
+    """End locked allocations in `state`, return what they hold, and write the event of it.
+
+    Their own rows are written first: from when the stock is locked, orders for it wait.
+    """
+    changed = await records.set_state(connection, allocation_ids, state)
+    await resolve.release(
+        connection, allocation_ids, state="expired" if state == "expired" else "released"
+    )
+    await tell(connection, changed, state, actor, facts)
 
 
 async def change(
@@ -289,6 +309,17 @@ async def change(
 ) -> None:
     """Set the state of locked allocations and write the event of it, with more facts if given."""
     changed = await records.set_state(connection, allocation_ids, state)
+    await tell(connection, changed, state, actor, facts)
+
+
+async def tell(
+    connection: asyncpg.Connection,
+    changed: list[tuple[UUID, str]],
+    state: str,
+    actor: str,
+    facts: Mapping[str, str] | None,
+) -> None:
+    """Write that allocations, given with their orders, are in `state` now."""
     await shared_records.insert_events(
         connection,
         [
@@ -308,10 +339,10 @@ async def end_short(
     row = await records.lock_allocation(connection, allocation_id)
     if row is None or row.state != "held":
         return False
-    await resolve.release(connection, [allocation_id], state="expired")
     now = await shared_records.database_now(connection)
     await records.set_body(connection, allocation_id, row.body, now)
-    await change(connection, [allocation_id], "expired", actor, {"reason": "shortage", **facts})
+    facts = {"reason": "shortage", **facts}
+    await give_back(connection, [allocation_id], "expired", actor, facts)
     return True
 
 

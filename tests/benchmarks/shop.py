@@ -17,6 +17,7 @@ from inventory.items import Item, put_items
 from inventory.ledger import SnapshotRecord, apply_snapshot
 from inventory.nodes import Node, put_nodes
 from routing.problem import Bracket, Tariff
+from services.demo.records import settle
 from services.feeds.imports import Order, import_file
 from services.feeds.rows import KINDS
 from services.planning import records as planning
@@ -230,7 +231,7 @@ async def import_stock(connection: asyncpg.Connection, path: Path) -> None:
     outcome = await import_file(connection, order, lambda _phase, _share: None)
     if outcome.rejected:
         raise RuntimeError(f"{outcome.rejected} rows of stock were rejected")
-    await connection.execute("VACUUM ANALYZE")
+    await settle(connection)
 
 
 async def put_hot_stock(url: str, number: int, units: int) -> None:

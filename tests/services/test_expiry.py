@@ -3,7 +3,10 @@
 import asyncio
 from uuid import UUID
 
+import pytest
+
 from services.database import Database
+from services.orders import counter, lifecycle
 from services.orders.lifecycle import expire_due
 from tests.services.caller import Caller, basket, problem_type
 from tests.services.test_allocations import assert_audit_is_silent, available
@@ -36,6 +39,44 @@ async def test_an_expired_hold_is_swept_and_its_stock_is_sellable(
     sold = await caller.post("/v1/allocations", basket("o-3", ("SOFA", 1)))
     assert sold.status_code == 201
     await assert_audit_is_silent(database)
+
+
+async def test_one_sweep_ends_every_hold_that_is_due(
+    caller: Caller, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are: after an outage they come all at once, a few to a transaction."""
+    monkeypatch.setattr(lifecycle, "SWEEP_LIMIT", 2)
+    for number in range(5):
+        answer = await caller.post("/v1/allocations", basket(f"o-{number}", ("LAMP", 1)))
+        await let_time_pass(database, answer.json()["allocation_id"])
+    assert await expire_due(database) == 5
+    assert await expire_due(database) == 0
+    await assert_audit_is_silent(database)
+
+
+async def test_sweeps_read_no_table_from_end_to_end(caller: Caller, database: Database) -> None:
+    """They run five times a second beside everything else, and get their plans while it is empty."""
+    held = (await caller.post("/v1/allocations", basket("o-1", ("SOFA", 1)))).json()
+    await let_time_pass(database, held["allocation_id"])
+    before = await scans(database)
+    for _ in range(7):
+        await expire_due(database)
+        await counter.expire_due(database)
+    assert await scans(database) == before
+    assert (await caller.get(f"/v1/allocations/{held['allocation_id']}")).json()[
+        "status"
+    ] == "expired"
+
+
+async def scans(database: Database) -> dict[str, int]:
+    """Return how often allocations and reservations have been read from end to end."""
+    async with database.connect() as connection:
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        rows = await connection.fetch(
+            "SELECT relname, seq_scan FROM pg_stat_user_tables"
+            " WHERE relname IN ('allocation', 'reservation')"
+        )
+    return {row["relname"]: row["seq_scan"] for row in rows}
 
 
 async def test_a_hold_past_its_time_can_be_confirmed_until_it_is_swept(
