@@ -23,6 +23,7 @@ from inventory.items import Item, put_items
 from tests.benchmarks import bare, shop, wire
 from tests.benchmarks.cells import OPEN_CONNECTIONS_MAX, Bench, Cell, MeasuredError
 from tests.benchmarks.rows import BARE_CONNECTIONS, OVERLOAD, Figures, Traffic, overloaded
+from tests.benchmarks.syncs import Syncs
 from tests.benchmarks.systems import SERVE, Endpoint, memory_bytes, service
 
 Rows = dict[str, Figures]
@@ -216,28 +217,36 @@ def cells_while(process: subprocess.Popen[bytes], cell: Callable[[], Cell]) -> I
 
 
 def soak(bench: Bench, _traffic: Traffic, found: Found) -> Rows:
-    """Measure one hot row for a long time, at half of what the service can do."""
+    """Measure one hot row for a long time, at half of what the service can do.
+
+    From when the first holds expire, as many are swept as are made.
+    """
     stand = bench.stand
     asyncio.run(shop.put_hot_stock(stand.database_url, SOAK_SKU, shop.UNITS))
     basket = shop.Basket(zone=0, lines=[(shop.hot_sku(SOAK_SKU), 1)])
     requests = wire.allocations([basket], stand.key)
     count = max(4, round(found.minutes * 60 / SOAK_CELL_S))
     cells: list[Figures] = []
-    for _ in range(count):
-        cell = bench.open(
-            stand.ours, requests, found.saturation * SOAK_SHARE, units=[1], seconds=SOAK_CELL_S
-        )
-        memory_mb = memory_bytes(stand.ours.processes) / 1e6
-        # Only its figures stay: a hundred cells of answers would be the largest thing in memory.
-        cells.append({**chosen(cell.figures()), "memory_mb": memory_mb})
+    with Syncs(stand.folder) as syncs:
+        for _ in range(count):
+            cell = bench.open(
+                stand.ours, requests, found.saturation * SOAK_SHARE, units=[1], seconds=SOAK_CELL_S
+            )
+            more = {
+                "memory_mb": memory_bytes(stand.ours.processes) / 1e6,
+                "sync_p99_ms": syncs.p99_ms(),
+            }
+            # Only its figures stay: a hundred cells of answers would be the largest thing in memory.
+            cells.append({**chosen(cell.figures()), **more})
     quarter = max(1, count // 4)
     first, last = typical(cells[:quarter]), typical(cells[-quarter:])
     return {
         "soak, first quarter": first,
+        "soak, third quarter": typical(cells[-2 * quarter : -quarter]),
         "soak, last quarter": {**last, "minutes": count * SOAK_CELL_S / 60},
         "soak, last/first": {
             name: last[name] / first[name]
-            for name in ("p50_ms", "p99_ms", "server_us", "memory_mb")
+            for name in ("p50_ms", "p99_ms", "sync_p99_ms", "server_us", "memory_mb")
         },
     }
 
