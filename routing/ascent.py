@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from routing.climbing import DEFLECTED
 from routing.compiled import compiled
 from routing.facts import MISSING, SPLIT, Bytes, Facts, Floats
 from routing.grid import Ints
@@ -18,9 +19,6 @@ SHUT, FREE, FORCED = range(3)
 
 SCALE_LEAST = 0.2
 """Of the mean price, the least that a step is in proportion to, so that no price stays at nothing."""
-
-DEFLECTED = 0.3
-"""How much of the last direction is in the next."""
 
 
 class Ascent(NamedTuple):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from routing.climbing import begun, noted, stepped
 from routing.compiled import compiled
 from routing.facts import SLACK_MINOR, Facts, Floats
 from routing.grid import Ints
@@ -129,33 +130,20 @@ def bounded(
     """
     local, ways, tree = state
     most = ceiling(ways, tree, best, depth) + SLACK_MINOR
-    gram, keep = tree.prices[depth].copy(), tree.prices[depth].copy()
-    over, direction = np.empty(len(gram)), np.zeros(len(gram))
-    found, scale, stalled = -1e300, 1.0, 0
+    gram = tree.prices[depth].copy()
+    climb, over, found = begun(gram), np.empty(len(gram)), -1e300
     for _ in range(rounds):
         value = ways.paid[0] + cheapest(ways, tree, depth, gram, over)
-        length = 0.0
         for a in range(len(gram)):
             value -= gram[a] * ways.room[a]
-            direction[a] = over[a] + 0.3 * direction[a]
-            if direction[a] > 0 or gram[a] > 0:
-                length += direction[a] * direction[a]
         if over.max() <= 0:
             shared(facts, local, ways, tree, best)
-        stalled += 1
-        if value > found + 1e-3:
-            found, stalled = value, 0
-            keep[:] = gram
-        elif stalled == 3:
-            scale, stalled = scale / 2, 0
+        found = noted(climb, gram, value)
         if found > most or beaten(best, found):
             return -1
-        if length < 1e-9:
+        if not stepped(climb, gram, over, best.objective[0]):
             break
-        step = scale * max(1.0, best.objective[0] - value) / length
-        for a in range(len(gram)):
-            gram[a] = max(0.0, gram[a] + step * direction[a])
-    tree.prices[depth] = keep
+    tree.prices[depth] = climb.keep
     most = min(most, best.objective[0] - 1 + SLACK_MINOR)
     return pruned(facts, state, best, depth, most - found)
 

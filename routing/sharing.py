@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from routing.bonds import kept
+from routing.climbing import begun, noted, returned, stepped
 from routing.clock import now_s
 from routing.compiled import compiled
 from routing.facts import (
@@ -243,31 +244,16 @@ def by_gram(facts: Facts, local: Sharing, best: Best, fixed: float, turns: int) 
     """
     m = len(local.slots)
     gram, caps, load = local.numbers[GRAM], local.numbers[CAP], local.numbers[LOAD]
-    found, scale, stalled = -1e300, 1.0, 0
-    keep = gram.copy()
-    direction = np.zeros(m)
+    climb, over, found = begun(gram), np.empty(m), -1e300
     for _ in range(turns):
         value = fixed + spread_all(local)
-        fits, length = True, 0.0
         for a in range(m):
             value -= gram[a] * caps[a]
-            over = load[a] - caps[a]
-            fits = fits and over <= 0
-            direction[a] = over + 0.3 * direction[a]
-            if direction[a] > 0 or gram[a] > 0:
-                length += direction[a] * direction[a]
-        if fits:
+            over[a] = load[a] - caps[a]
+        if over.max() <= 0:
             offer(facts, local, best)
-        stalled += 1
-        if value > found + 1e-3:
-            found, stalled = value, 0
-            keep[:] = gram
-        elif stalled == 3:
-            scale, stalled = scale / 2, 0
-        if beaten(best, found) or length < 1e-9:
+        found = noted(climb, gram, value)
+        if beaten(best, found) or not stepped(climb, gram, over, best.objective[0]):
             break
-        step = scale * max(1.0, best.objective[0] - value) / length
-        for a in range(m):
-            gram[a] = max(0.0, gram[a] + step * direction[a])
-    gram[:] = keep
+    returned(climb, gram)
     return found

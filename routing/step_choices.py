@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from routing.climbing import begun, noted, returned, stepped
 from routing.compiled import compiled
 from routing.facts import Facts, Floats
 from routing.grid import Ints
@@ -107,43 +108,31 @@ def by_stairs(
     """
     fixed, turns = limits
     m, gram = len(local.slots), local.numbers[GRAM]
-    found, scale, stalled = -1e300, 1.0, 0
-    keep, direction = gram.copy(), np.zeros(m)
+    climb, over, found = begun(gram), np.empty(m), -1e300
     for turn in range(turns):
         value = fixed + spread_all(local)
         if turn == 0:
             offer(facts, local, best)
         value += priced(facts, stair, gram)
-        stalled += 1
-        if value > found + 1e-3:
-            found, stalled = value, 0
-            keep[:] = gram
-        elif stalled == 3:
-            scale, stalled = scale / 2, 0
-        length = _headed(facts, local, stair, direction)
-        if beaten(best, found) or length < 1e-9 or turn == turns - 1:
+        found = noted(climb, gram, value)
+        if beaten(best, found) or turn == turns - 1:
             break
-        far = scale * max(1.0, best.objective[0] - value) / length
-        for a in range(m):
-            gram[a] = max(0.0, gram[a] + far * direction[a])
-    if stalled:
-        gram[:] = keep
+        _overloads(facts, local, stair, over)
+        if not stepped(climb, gram, over, best.objective[0]):
+            break
+    if returned(climb, gram):
         priced(facts, stair, gram)
     return found
 
 
 @compiled
-def _headed(facts: Facts, local: Sharing, stair: Stairs, direction: Floats) -> float:
-    """Turn to where loads are above the steps that are cheapest; the squared length of that."""
-    gram, load = local.numbers[GRAM], local.numbers[LOAD]
-    q, length = stair.least.shape[1] - 1, 0.0
-    for a in range(len(gram)):
+def _overloads(facts: Facts, local: Sharing, stair: Stairs, over: Floats) -> None:
+    """By how many grams loads are above the steps that are cheapest."""
+    q = stair.least.shape[1] - 1
+    for a in range(len(over)):
         step = stair.pick[a, q]
         q = max(0, q - held(facts, stair, step))
-        direction[a] = load[a] - facts.limits[step] + 0.3 * direction[a]
-        if direction[a] > 0 or gram[a] > 0:
-            length += direction[a] * direction[a]
-    return length
+        over[a] = local.numbers[LOAD, a] - facts.limits[step]
 
 
 @compiled
