@@ -3,10 +3,12 @@
 import asyncio
 from uuid import UUID
 
+import asyncpg
 import pytest
 
+from inventory import resolve
 from services.database import Database
-from services.orders import counter, lifecycle
+from services.orders import lifecycle, records
 from services.orders.lifecycle import expire_due
 from tests.services.caller import Caller, basket, problem_type
 from tests.services.test_allocations import assert_audit_is_silent, available
@@ -58,24 +60,26 @@ async def test_sweeps_read_no_table_from_end_to_end(caller: Caller, database: Da
     """They run five times a second beside everything else, and get their plans while it is empty."""
     held = (await caller.post("/v1/allocations", basket("o-1", ("SOFA", 1)))).json()
     await let_time_pass(database, held["allocation_id"])
-    before = await scans(database)
-    for _ in range(7):
-        await expire_due(database)
-        await counter.expire_due(database)
-    assert await scans(database) == before
-    assert (await caller.get(f"/v1/allocations/{held['allocation_id']}")).json()[
-        "status"
-    ] == "expired"
+    ended = []
+    async with database.transaction() as connection:
+        before = await scans(connection)
+        for _ in range(7):
+            due = await records.lock_expired(connection, 10)
+            if due:
+                why = {"reason": "time"}
+                await lifecycle.give_back(connection, due, "expired", "system:expiry", why)
+            due += await resolve.expire_due(connection, holder_kind="staff", limit=10)
+            ended += due
+        assert await scans(connection) == before
+    assert [str(each) for each in ended] == [held["allocation_id"]]
 
 
-async def scans(database: Database) -> dict[str, int]:
-    """Return how often allocations and reservations have been read from end to end."""
-    async with database.connect() as connection:
-        await connection.execute("SELECT pg_stat_force_next_flush()")
-        rows = await connection.fetch(
-            "SELECT relname, seq_scan FROM pg_stat_user_tables"
-            " WHERE relname IN ('allocation', 'reservation')"
-        )
+async def scans(connection: asyncpg.Connection) -> dict[str, int]:
+    """Return how often this transaction has read allocations and reservations from end to end."""
+    rows = await connection.fetch(
+        "SELECT relname, seq_scan FROM pg_stat_xact_user_tables"
+        " WHERE relname IN ('allocation', 'reservation')"
+    )
     return {row["relname"]: row["seq_scan"] for row in rows}
 
 
