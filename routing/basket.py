@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from routing.beyond import NOTHING, Beyond
 from routing.bundles import needs_of
 from routing.compiled import compiled
+from routing.destination import Destination
 from routing.grid import Ints
 from routing.problem import (
     PRICE_MINOR_MAX,
@@ -23,7 +24,7 @@ from routing.problem import (
     Stock,
     Supply,
 )
-from routing.terrain import Destination, Terrain, rows_of
+from routing.terrain import Terrain, rows_of
 
 Numbers = NDArray[np.int32] | NDArray[np.int64]
 Bytes = NDArray[np.uint8]

@@ -46,6 +46,7 @@ class Dates:
         self._calendars = {calendar.calendar_id: calendar for calendar in calendars}
         self._starts: dict[tuple[object, ...], date | None] = {}
         self._dispatches: dict[tuple[object, ...], tuple[date, datetime] | None] = {}
+        self._firsts: dict[tuple[object, ...], First | None] = {}
         self._deliveries: dict[tuple[object, ...], Promise | None] = {}
         self.starts: dict[tuple[object, ...], tuple[Start, ...]] = {}
         """What `putting_off.starts_of` has worked out, each distinct rule once."""
@@ -89,11 +90,12 @@ class Dates:
 
     def first(self, node: Node, collected: time | None = None) -> First | None:
         """The first start that counts for the order, none when the node never works."""
-        start_on = self.start(node, collected)
-        dispatched = self.dispatch(node, start_on, collected) if start_on else None
-        if start_on is None or dispatched is None:
-            return None
-        return First(start_on, *dispatched)
+        key = (node.time_zone, node.calendar_id, node.cut_off, node.handling_days, collected)
+        if key not in self._firsts:
+            start_on = self.start(node, collected)
+            dispatched = self.dispatch(node, start_on, collected) if start_on else None
+            self._firsts[key] = First(start_on, *dispatched) if start_on and dispatched else None
+        return self._firsts[key]
 
     def delivery(self, lane: Lane, ship_by: datetime) -> Promise | None:
         """The promise of a parcel handed over by `ship_by`, none when it never gets there.

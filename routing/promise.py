@@ -23,9 +23,15 @@ class NeverError(ValueError):
     """No worked date within `DAYS_MAX` days: the node or carrier cannot be promised from."""
 
 
+@lru_cache(maxsize=1024)
+def clocks(time_zone: str) -> ZoneInfo:
+    """The clocks of a time zone, read once: `ZoneInfo` by itself remembers the last eight only."""
+    return ZoneInfo(time_zone)
+
+
 def local_date(instant: datetime, time_zone: str) -> date:
     """The date clocks in `time_zone` show at `instant`."""
-    return instant.astimezone(ZoneInfo(time_zone)).date()
+    return instant.astimezone(clocks(time_zone)).date()
 
 
 def works_on(calendar: Calendar | None, day: date) -> bool:
@@ -42,7 +48,7 @@ def is_shown(day: date, time_zone: str) -> bool:
     They skip one when a place moves across the date line, as Samoa did with 30 December 2011.
     Nobody works, delivers or collects on it.
     """
-    noon = datetime.combine(day, _NOON, ZoneInfo(time_zone)).astimezone(UTC)
+    noon = datetime.combine(day, _NOON, clocks(time_zone)).astimezone(UTC)
     return local_date(noon, time_zone) == day
 
 
@@ -72,7 +78,7 @@ def local_instant(day: date, at: time, time_zone: str) -> datetime:
     forward over `at`, it is when the clock would have shown it: both are the later of two readings,
     so work accepted by wall clock is never due before it was accepted.
     """
-    zone = ZoneInfo(time_zone)
+    zone = clocks(time_zone)
     readings = (
         datetime.combine(day, at).replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)
     )

@@ -16,6 +16,7 @@ import numpy as np
 from routing.basket import Basket, Seen, noted, problem_of, tabled
 from routing.beyond import NOTHING, Bools, noted_beyond, read_beyond
 from routing.bundles import needs_of, plain
+from routing.destination import Destination, read_body
 from routing.explain import PRICING_LIMIT_MS, Decision, decision_on, with_feeds
 from routing.grid import Ints
 from routing.placed import Parts
@@ -30,7 +31,7 @@ from routing.problem import (
     Problem,
     Supply,
 )
-from routing.terrain import Destination, Terrain, read_body
+from routing.terrain import Terrain
 from routing.worth_terms import noted_terms, read_terms
 
 _ENCODER = msgspec.msgpack.Encoder()

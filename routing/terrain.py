@@ -5,10 +5,9 @@ midnight that would change a date. Every order of that window is planned on it, 
 pays for dates, tariffs or the order of node ids. It holds no stock and no capacity.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import lru_cache
-from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
@@ -18,10 +17,11 @@ from routing import promise
 from routing.compiled import compiled
 from routing.cost import NO_PARCEL, Steps, parcel_steps, saving_min, span_grams
 from routing.dates import Dates, First
+from routing.destination import Destination, digest_of
 from routing.grid import Ints
 from routing.kinds import NONE, kinds_of
 from routing.plan import Promise
-from routing.problem import Calendar, Lane, Node, ProblemError, Tariff
+from routing.problem import Lane, Node, ProblemError, Tariff
 from routing.validity import window
 
 ABILITIES_MAX = 59
@@ -29,19 +29,6 @@ ABILITIES_MAX = 59
 
 SHIP, PICKUP, SEND = 1, 2, 4
 UNKNOWN_ABILITY = 1 << (ABILITIES_MAX + 3)
-
-
-class Destination(msgspec.Struct, frozen=True, kw_only=True):
-    """The master data that serves a destination, in canonical order, whatever the time."""
-
-    time_zone: str
-    """Of the destination."""
-    nodes: tuple[Node, ...]
-    """By id; without `capacity` and `surcharge_minor`, which change with every order."""
-    lanes: tuple[Lane, ...]
-    """By node, pickup node and service, those to the destination first."""
-    calendars: tuple[Calendar, ...]
-    tariffs: tuple[Tariff, ...]
 
 
 class Rows(NamedTuple):
@@ -204,43 +191,6 @@ class Terrain(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return found
 
 
-def destination(
-    nodes: Iterable[Node],
-    lanes: Iterable[Lane],
-    calendars: Iterable[Calendar],
-    tariffs: Iterable[Tariff],
-    time_zone: str,
-) -> Destination:
-    """Master data in canonical order. Nodes and lanes are those that can serve the destination."""
-    return Destination(
-        time_zone=time_zone,
-        nodes=tuple(
-            msgspec.structs.replace(node, capacity=(), surcharge_minor=0)
-            if node.capacity or node.surcharge_minor
-            else node
-            for node in sorted(nodes, key=lambda node: node.node_id)
-        ),
-        lanes=tuple(sorted(lanes, key=place_of)),
-        calendars=tuple(sorted(calendars, key=lambda calendar: calendar.calendar_id)),
-        tariffs=tuple(sorted(tariffs, key=lambda tariff: tariff.tariff_id)),
-    )
-
-
-def place_of(lane: Lane) -> tuple[str, str, str]:
-    """What lanes are ordered by: node, pickup node, service; the destination comes first."""
-    return lane.node_id, lane.to_node or "", lane.service
-
-
-def body(terrain: Terrain) -> bytes:
-    """The master data as bytes, to be kept once per digest; `read_body` reads them back."""
-    return msgspec.msgpack.encode(terrain.destination)
-
-
-def read_body(encoded: bytes) -> Destination:
-    """The master data that `body` wrote. Raises `msgspec.DecodeError` for anything else."""
-    return msgspec.msgpack.decode(encoded, type=Destination)
-
-
 def prepare(known: Destination, numbers: Mapping[str, int], now: datetime) -> Terrain:
     """The terrain of a destination at `now`, an instant in UTC.
 
@@ -248,10 +198,19 @@ def prepare(known: Destination, numbers: Mapping[str, int], now: datetime) -> Te
     can never be asked for. Raises `ProblemError` for a reference to a calendar or tariff that is
     not given.
     """
+    return _dated(known, digest_of(known), numbers, now)
+
+
+def prepare_again(before: Terrain, numbers: Mapping[str, int], now: datetime) -> Terrain:
+    """The terrain of the same destination at another instant: less work than from its master data."""
+    return _dated(before.destination, before.digest, numbers, now)
+
+
+def _dated(known: Destination, digest: bytes, numbers: Mapping[str, int], now: datetime) -> Terrain:
     dates = Dates(now, known.time_zone, known.calendars, known.nodes)
     dispatches = tuple(dates.first(node) for node in known.nodes)
     row_of = {node.node_id: row for row, node in enumerate(known.nodes)}
-    lanes, departures, promises = _delivering(known, dates, row_of)
+    lanes, departures, promises = _delivering(known, dates, dispatches, row_of)
     abilities, (from_at, until_at) = _abilities(known.nodes), _window(known, now)
     found = Rows(
         row_of=_numbered(numbers, row_of),
@@ -272,7 +231,7 @@ def prepare(known: Destination, numbers: Mapping[str, int], now: datetime) -> Te
     rows = sorted_out(found)
     return Terrain(
         destination=known,
-        digest=blake2b(msgspec.msgpack.encode(known), digest_size=16).digest(),
+        digest=digest,
         from_at=from_at,
         until_at=until_at,
         ordered_on=promise.local_date(now, known.time_zone),
@@ -301,13 +260,19 @@ def _todays(nodes: tuple[Node, ...], now: datetime) -> tuple[date, ...]:
 
 
 def _delivering(
-    known: Destination, dates: Dates, row_of: Mapping[str, int]
+    known: Destination,
+    dates: Dates,
+    dispatches: tuple[First | None, ...],
+    row_of: Mapping[str, int],
 ) -> tuple[tuple[Lane, ...], tuple[First, ...], tuple[Promise, ...]]:
     """The lanes that ever deliver, when the first parcel leaves, and what it is promised for."""
     lanes, departures, promises = [], [], []
     for lane in known.lanes:
         row = row_of.get(lane.node_id)
-        first = None if row is None else dates.first(known.nodes[row], lane.cut_off)
+        if row is None:
+            continue
+        timed = lane.cut_off is not None
+        first = dates.first(known.nodes[row], lane.cut_off) if timed else dispatches[row]
         promised = dates.delivery(lane, first.ship_by) if first else None
         if first is not None and promised is not None:
             lanes.append(lane)
@@ -350,14 +315,15 @@ def _bits(
     dispatches: tuple[First | None, ...],
     abilities: Mapping[str, int],
 ) -> Ints:
+    bits = {names: _bits_of(names, abilities) for names in {node.capabilities for node in nodes}}
     return _ints(
-        _bits_of(node, abilities) if dispatched else 0
+        bits[node.capabilities] if dispatched else 0
         for node, dispatched in zip(nodes, dispatches, strict=True)
     )
 
 
-def _bits_of(node: Node, abilities: Mapping[str, int]) -> int:
-    return sum(abilities.get(name, 0) for name in set(node.capabilities))
+def _bits_of(names: Sequence[str], abilities: Mapping[str, int]) -> int:
+    return sum(abilities.get(name, 0) for name in set(names))
 
 
 def _receiving(
@@ -365,7 +331,11 @@ def _receiving(
 ) -> Ints:
     """What the node at the end of each lane can do; the destination takes everything."""
     ends = {lane.to_node for lane in lanes}
-    bits = {node.node_id: _bits_of(node, abilities) for node in nodes if node.node_id in ends}
+    bits = {
+        node.node_id: _bits_of(node.capabilities, abilities)
+        for node in nodes
+        if node.node_id in ends
+    }
     return _ints(-1 if lane.to_node is None else bits[lane.to_node] for lane in lanes)
 
 

@@ -37,7 +37,7 @@ def _same_date(time_zone: str, now: datetime) -> tuple[datetime, datetime]:
     It runs from midnight to midnight, and where clocks are changed between them only to the change:
     clocks set back over midnight show yesterday's date again.
     """
-    zone = ZoneInfo(time_zone)
+    zone = promise.clocks(time_zone)
     local = now.astimezone(zone)
     midnight = datetime.combine(local.date(), datetime.min.time(), now.tzinfo)
     start = midnight - (local.utcoffset() or timedelta())

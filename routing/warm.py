@@ -7,11 +7,12 @@ import msgspec
 import numpy as np
 
 from routing.basket import Basket, held, seen
+from routing.destination import destination
 from routing.gather import gather
 from routing.plan_basket import plan_basket
 from routing.problem import Bracket, Calendar, Lane, Line, Node, Policy, Tariff
 from routing.search import bounded, search
-from routing.terrain import Terrain, destination, prepare
+from routing.terrain import Terrain, prepare
 from routing.window import Waiting, Window
 from routing.window_search import rearrange
 

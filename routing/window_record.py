@@ -15,12 +15,13 @@ import numpy as np
 
 from routing.basket import Basket, Numbers, held, limited, problem_of, seen
 from routing.bundles import needs_of
+from routing.destination import Destination
 from routing.grid import Ints
 from routing.plan import Plan
 from routing.problem import Capacity
 from routing.record import sight, write
 from routing.solve import solve
-from routing.terrain import Destination, Terrain
+from routing.terrain import Terrain
 from routing.window import Move, Rearranged, Waiting, Window
 from routing.window_dates import dated, leaves_from
 from routing.window_ground import (

@@ -8,9 +8,10 @@ import numpy as np
 
 from routing.basket import Basket, by_row
 from routing.bundles import needs_of
+from routing.destination import Destination
 from routing.plan import Plan
 from routing.problem import Line
-from routing.terrain import Destination, Terrain
+from routing.terrain import Terrain
 
 __all__ = ["WorthTerms", "noted_terms", "read_terms", "terms_of"]
 

@@ -8,9 +8,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from routing.destination import Destination
 from routing.plan import Plan
 from routing.record import digest_of
-from routing.terrain import Destination
 from routing.window import Rearranged, Window
 from routing.window_record import recorded
 from services.fulfillment.waiting import Waited

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
 import asyncpg
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from inventory.items import get_items
 from inventory.nodes import Node, get_nodes
 from inventory.reserve import CapacityTake, Demand, Refusal, Take, reserve
+from routing.promise import clocks
 from services import records as shared_records
 from services.feeds.apply import Chunks, Effect, decode_all
 from services.feeds.rows import OrderRow, RowError
@@ -191,7 +191,7 @@ def fulfillment_of(
     What is late keeps its dates, and is work of today.
     """
     first = rows[0]
-    zone = ZoneInfo(node.time_zone)
+    zone = clocks(node.time_zone)
     today = now.astimezone(zone).date()
     ship_by = first.ship_by or datetime.combine(today, node.cut_off, zone)
     return FulfillmentAnswer(

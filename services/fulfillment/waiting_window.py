@@ -8,11 +8,12 @@ import numpy as np
 
 from inventory.availability import Cell
 from routing import plan as plans
+from routing.destination import destination
 from routing.grid import Ints
 from routing.leaning import leaned
 from routing.plan import Plan, Prices, Promise
 from routing.problem import Capacity, Line, Policy
-from routing.terrain import Terrain, destination, prepare
+from routing.terrain import Terrain, prepare
 from routing.window import Waiting, Window
 from services.fulfillment.records import Work
 from services.fulfillment.resource import volume_mm3

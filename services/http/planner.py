@@ -2,7 +2,6 @@
 
 from datetime import date
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import get, put
@@ -12,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from inventory import nodes
 from inventory.nodes import Capacity, CapacityLeft, Node
+from routing.promise import local_date
 from services.http import items, network, pools
 from services.http.access import EVERYONE, allow
 from services.http.answers import BODY, raises
@@ -272,7 +272,7 @@ async def read_capacity(
     """Return a node's default and what it has left; raises `not-found`."""
     async with runtime.database.connect() as connection:
         node = await masterdata.get_node(connection, node_id)
-        start = from_on or utc_now().astimezone(ZoneInfo(node.time_zone)).date()
+        start = from_on or local_date(utc_now(), node.time_zone)
         left = await nodes.read_capacity(connection, [node_id], start, days)
     default = DefaultCapacity(
         unit=node.capacity_unit, planned=node.capacity_planned, maximum=node.capacity_maximum

@@ -6,15 +6,17 @@ milliseconds to prepare and microseconds to use, so a worker keeps the terrains 
 
 import asyncio
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from datetime import date, datetime, time
+from functools import partial
 
 import msgspec
 
 from inventory.view import StockView
+from routing.destination import body, destination
 from routing.plan import Fulfillment, Plan
-from routing.terrain import Terrain, body, destination, prepare
+from routing.terrain import Terrain, prepare, prepare_again
 from services.orders.promise import last_cut_off
 from services.planning.network import Network, Zone
 
@@ -39,7 +41,7 @@ class Ground(msgspec.Struct, eq=False):
 
     def facts(self) -> bytes:
         """Return what `routing.record.expand` needs beside a record, compressed."""
-        return zlib.compress(body(self.terrain))
+        return zlib.compress(body(self.terrain.destination))
 
     def valid_until(self, plan: Plan, now: datetime) -> datetime | None:
         """Return the instant up to which confirming `plan` leaves its dates as they are.
@@ -95,8 +97,9 @@ class Grounds:
         """
         ground = self.ready(network, zone, now, stores)
         if ground is None:
-            ground = prepared(network, zone, numbered(network, stock), now, stores)
-            self.keep((zone.zone_id if zone else None, stores), ground)
+            place = zone.zone_id if zone else None, stores
+            ground = self.making_of(network, zone, numbered(network, stock), (now, stores))()
+            self.keep(place, ground)
         return ground
 
     def ready(
@@ -128,11 +131,25 @@ class Grounds:
         if making is None:
             numbers = dict(numbered(network, stock))
             making = asyncio.get_running_loop().run_in_executor(
-                threads, prepared, network, zone, numbers, now, stores
+                threads, self.making_of(network, zone, numbers, asked)
             )
             self.making[network.version, place] = making
             making.add_done_callback(lambda _: self.making.pop((network.version, place)))
         self.keep(place, await asyncio.shield(making))
+
+    def making_of(
+        self,
+        network: Network,
+        zone: Zone | None,
+        numbers: Mapping[str, int],
+        asked: tuple[datetime, tuple[str, ...]],
+    ) -> Callable[[], Ground]:
+        """Return what prepares a ground: anew, or only its dates where nothing else has changed."""
+        now, stores = asked
+        before = self.kept.get((zone.zone_id if zone else None, stores))
+        if before is not None and before.network is network:
+            return partial(prepared_again, before, numbers, now)
+        return partial(prepared, network, zone, numbers, now, stores)
 
     def keep(self, place: Place, ground: Ground) -> None:
         """Keep a ground, and let go of the oldest where there are too many."""
@@ -169,3 +186,8 @@ def prepared(
         zone.time_zone if zone else HERE,
     )
     return Ground(network, prepare(served, numbers, now))
+
+
+def prepared_again(before: Ground, numbers: Mapping[str, int], now: datetime) -> Ground:
+    """Return the ground of the same destination in the same network at another instant."""
+    return Ground(before.network, prepare_again(before.terrain, numbers, now))

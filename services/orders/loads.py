@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from inventory.view import DailyDefault, StockView
 from routing.basket import Basket
 from routing.dates import Start
 from routing.problem import Capacity
-from routing.promise import local_instant
+from routing.promise import local_date, local_instant
 from routing.putting_off import Waits, can_wait, starts_of, waits_minor, waits_of
 from services.orders.ground import Ground
 from services.orders.room import CAPACITY_DAYS
@@ -165,7 +164,7 @@ class Loads:
         node = network.nodes.get(node_id)
         if node is None:
             return {}
-        today = now.astimezone(ZoneInfo(node.time_zone)).date()
+        today = local_date(now, node.time_zone)
         daily = network.daily.get(node_id)
         from_on = (now - timedelta(days=1)).date()
         found: dict[date, Load] = {}

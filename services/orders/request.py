@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from routing.promise import local_date
 from services.planning.network import Network, Zone
 from services.problems import Refused
 
@@ -261,7 +261,7 @@ def verify_date(line: RequestLine, network: Network, zone: Zone | None, now: dat
         return
     node = network.nodes.get(line.pickup_node or "")
     place = node.time_zone if node else zone.time_zone if zone else "UTC"
-    today = now.astimezone(ZoneInfo(place)).date()
+    today = local_date(now, place)
     if line.requested_by < today:
         raise Refused(
             "date-in-past",

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from inventory.nodes import CapacityLeft
 from inventory.view import StockView
 from routing.problem import Capacity
+from routing.promise import local_date
 from services.planning.network import Network
 
 CAPACITY_DAYS = 60
@@ -74,7 +74,7 @@ class Room:
         node = network.nodes.get(node_id)
         if node is None:
             return least
-        today = now.astimezone(ZoneInfo(node.time_zone)).date()
+        today = local_date(now, node.time_zone)
         left = self.stock.capacities.least(node_id, network.daily.get(node_id), today)
         for unit, remaining in left:
             least = min(least, remaining if unit == "units" else ample(remaining))

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
 
 from inventory.slots import Slot
 from routing.plan import Plan
+from routing.promise import local_date
 from services.orders.answers import Money
 from services.orders.decide import Decider
 from services.orders.request import QuoteRequest, SlotWish
@@ -85,7 +85,7 @@ def farthest_and_today(
     slot: Slot, network: Network, zone: Zone | None, now: datetime
 ) -> tuple[date, date]:
     """Return the last date a slot can be chosen for, when money decides, and today, when time does."""
-    today = now.astimezone(ZoneInfo(time_zone_of(slot, network, zone))).date()
+    today = local_date(now, time_zone_of(slot, network, zone))
     return today + timedelta(days=slot.days_ahead), today
 
 

@@ -6,7 +6,6 @@ that every line is wanted by, at a price above all money: if any plan keeps it, 
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -16,7 +15,7 @@ from inventory.view import StockView
 from routing.basket import Basket
 from routing.plan import Fulfillment, Plan
 from routing.problem import Line, Policy
-from routing.promise import local_instant, works_on
+from routing.promise import clocks, local_date, local_instant, works_on
 from services.orders.answers import FulfillmentAnswer, Money, SlotAnswer
 from services.orders.holding import Work
 from services.orders.promise import lane_from
@@ -88,7 +87,7 @@ def verify_place(slot: Slot, request: Request, zone: Zone | None) -> None:
 
 def verify_date(slot: Slot, on: date, time_zone: str, now: datetime) -> None:
     """Raise `date-in-past`, or `slot-unsuitable` on a date that a slot is not offered on."""
-    today = now.astimezone(ZoneInfo(time_zone)).date()
+    today = local_date(now, time_zone)
     if on < today:
         raise Refused("date-in-past", f"Slot {slot.slot_id} is chosen for {on}; today is {today}.")
     last = today + timedelta(days=slot.days_ahead)
@@ -186,7 +185,7 @@ def is_kept(slot: Slot, on: date, each: Arrival, network: Network, zone: Zone | 
     if each.latest > on:
         return False
     time_zone = time_zone_of(slot, network, zone)
-    opens_at = datetime.combine(on, slot.opens, ZoneInfo(time_zone))
+    opens_at = datetime.combine(on, slot.opens, clocks(time_zone))
     if slot.node_id is not None:
         node = network.nodes.get(slot.node_id)
         if node is None or not works_on(network.calendars[node.calendar_id], on):

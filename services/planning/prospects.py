@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from inventory.slices import Ints
 from routing import terrain
+from routing.destination import destination
 from routing.promise import pickup_promise
 from routing.terrain import UNKNOWN_ABILITY, Terrain
 from services.planning import written
@@ -146,7 +147,7 @@ class Prospects:
 
 def build(network: Network, zone: Zone | None, node_ids: Sequence[str], now: datetime) -> Prospect:
     """Return what to expect of every node for a destination, worked out anew."""
-    known = terrain.destination(
+    known = destination(
         network.nodes.values(),
         network.lanes_to(zone),
         network.calendars.values(),

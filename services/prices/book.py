@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import cache
 from math import log
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
@@ -21,6 +20,7 @@ from inventory.slices import Ints, Numbers, Slices, atomic
 from inventory.tables import ANY
 from inventory.view import StockView
 from routing.prices import RATE_MIN, tail_table
+from routing.promise import clocks
 from services.prices.pages import Item, Part
 from services.prices.records import Pace, Version
 from services.prices.refusals import ALL_DAY, Refusal, day_part
@@ -239,7 +239,7 @@ def chances_of(
     chances = np.array([of_nodes.get(node_id, usual) for node_id, _ in nodes], float)
     if own:
         place = {node_id: number for number, (node_id, _) in enumerate(nodes)}
-        parts = {zone: day_part(now.astimezone(ZoneInfo(zone)).hour) for _, zone in set(nodes)}
+        parts = {zone: day_part(now.astimezone(clocks(zone)).hour) for _, zone in set(nodes)}
         for each in own:
             number = place.get(each.node_id)
             if number is not None and each.day_part in (ALL_DAY, parts[nodes[number][1]]):

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from routing.destination import Destination, read_body
 from routing.hindsight_day import DayOrder
 from routing.record import Asked, asked_of, digest_of, expand
-from routing.terrain import Destination, Terrain, prepare, read_body
+from routing.terrain import Terrain, prepare
 
 TERRAINS_MAX = 300
 """Destinations prepared at a time; orders to further ones are not looked at."""

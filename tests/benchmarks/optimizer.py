@@ -19,6 +19,7 @@ import numpy as np
 
 from routing.basket import Basket, held
 from routing.candidates import candidates
+from routing.destination import destination
 from routing.model import improve
 from routing.plan_basket import plan_basket
 from routing.problem import (
@@ -32,7 +33,7 @@ from routing.problem import (
     Stock,
     Tariff,
 )
-from routing.terrain import Terrain, destination, prepare
+from routing.terrain import Terrain, prepare
 from tests.benchmarks.generator import read_frame, write_frame
 
 NODES = (10, 50, 200, 500, 2_000, 5_000)

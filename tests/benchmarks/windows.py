@@ -18,10 +18,11 @@ import msgspec
 import numpy as np
 
 from routing.basket import Basket, held
+from routing.destination import destination
 from routing.grid import Ints
 from routing.plan_basket import plan_basket
 from routing.problem import Line, Policy
-from routing.terrain import Terrain, destination, prepare
+from routing.terrain import Terrain, prepare
 from routing.warm import warm, warm_windows
 from routing.window import Rearranged, Rules, Waiting, Window
 from routing.window_search import rearrange

@@ -5,11 +5,12 @@ import random
 import numpy as np
 
 from routing.basket import Basket, held
+from routing.destination import body, destination
 from routing.explain import Decision
 from routing.plan_basket import plan_basket
 from routing.problem import Problem
 from routing.record import expand
-from routing.terrain import Terrain, body, destination, prepare
+from routing.terrain import Terrain, prepare
 
 
 def on_terrain(problem: Problem, chance: random.Random | None = None) -> tuple[Terrain, Basket]:
@@ -31,7 +32,9 @@ def on_terrain(problem: Problem, chance: random.Random | None = None) -> tuple[T
 def decided(problem: Problem) -> Decision:
     """The decision for a problem, as it is read back from its record."""
     terrain, asked = on_terrain(problem)
-    return expand(plan_basket(terrain, asked, problem.policy.time_limit_ms).record, body(terrain))
+    return expand(
+        plan_basket(terrain, asked, problem.policy.time_limit_ms).record, body(terrain.destination)
+    )
 
 
 def basket(problem: Problem, numbering: dict[str, int]) -> Basket:

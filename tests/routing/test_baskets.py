@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from routing.check import check
+from routing.destination import body
 from routing.explain import explain, replay, why_not
 from routing.plan_basket import plan_basket
 from routing.problem import Capacity, Policy, Problem, ProblemError
 from routing.record import RecordError, digest_of, expand
 from routing.solve import solve
-from routing.terrain import body
 from tests.routing import small
 from tests.routing.baskets import on_terrain
 from tests.routing.random_problems import any_problem, random_problem
@@ -51,7 +51,7 @@ def test_a_record_expands_to_the_plan_and_replays_bit_for_bit(
         terrain, basket = on_terrain(problem, random.Random(seed))
         planned = plan_basket(terrain, basket, 10_000)
 
-        decision = expand(planned.record, body(terrain))
+        decision = expand(planned.record, body(terrain.destination))
 
         assert msgspec.msgpack.encode(decision.plan) == msgspec.msgpack.encode(planned.plan), seed
         assert msgspec.msgpack.encode(replay(decision)) == msgspec.msgpack.encode(planned.plan)
@@ -79,7 +79,7 @@ def test_a_full_node_starts_later_without_slowing_the_order_down() -> None:
     assert planned.plan.fulfillments[0].work_on == small.TODAY + timedelta(days=2)
     assert planned.plan.found_by == "partition"
     assert solve(problem) == planned.plan
-    assert expand(planned.record, body(terrain)).problem.nodes[1].capacity == full
+    assert expand(planned.record, body(terrain.destination)).problem.nodes[1].capacity == full
 
 
 def test_a_node_that_stays_full_is_said_to_be_full() -> None:
@@ -94,7 +94,7 @@ def test_a_node_that_stays_full_is_said_to_be_full() -> None:
     )
     terrain, basket = on_terrain(problem)
 
-    decision = expand(plan_basket(terrain, basket, 1_000).record, body(terrain))
+    decision = expand(plan_basket(terrain, basket, 1_000).record, body(terrain.destination))
 
     assert decision.plan.fulfillments[0].node_id == "far"
     assert "has no capacity left" in why_not(decision, "near")
@@ -133,7 +133,7 @@ def test_prices_beyond_money_decide_and_are_in_the_record() -> None:
     terrain, basket = on_terrain(problem)
 
     planned = plan_basket(terrain, basket, 1_000)
-    decision = expand(planned.record, body(terrain))
+    decision = expand(planned.record, body(terrain.destination))
 
     assert [f.node_id for f in planned.plan.fulfillments] == ["far"]
     assert planned.plan.prices.worth_minor == 1
@@ -179,7 +179,7 @@ def test_a_record_is_read_only_with_the_master_data_it_was_made_on() -> None:
 
     assert digest_of(record) == terrain.digest
     with pytest.raises(RecordError, match=terrain.digest.hex()):
-        expand(record, body(other))
+        expand(record, body(other.destination))
 
 
 def test_an_order_outside_the_time_of_its_terrain_is_refused() -> None:

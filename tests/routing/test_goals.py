@@ -6,13 +6,13 @@ import msgspec
 import pytest
 
 from routing.check import check
+from routing.destination import body
 from routing.explain import explain, replay
 from routing.plan import Broken, Plan
 from routing.plan_basket import plan_basket
 from routing.problem import Goal, Measure, Policy, Problem, ProblemError
 from routing.record import expand
 from routing.solve import solve, validate
-from routing.terrain import body
 from tests.routing import small
 from tests.routing.baskets import decided, on_terrain
 from tests.routing.random_problems import goal_problem, random_problem
@@ -209,7 +209,7 @@ def test_a_basket_with_goals_gets_the_cheapest_plan_whichever_way_it_goes() -> N
         without = replace(problem.policy, goals=())
         free = plan_basket(terrain, replace(asked, policy=without), 9_000).plan
         if not planned.plan.broken and free.objective_minor == proven.objective_minor:
-            assert replay(expand(planned.record, body(terrain))) == planned.plan, seed
+            assert replay(expand(planned.record, body(terrain.destination))) == planned.plan, seed
             short_ways += planned.plan == free
     assert short_ways > 50
 

@@ -7,13 +7,14 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from routing.destination import destination
 from routing.grid import Ints
 from routing.hindsight import Answer, look_back
 from routing.hindsight_day import DayOrder, look_back_on
 from routing.hindsight_rooms import Place, Room
 from routing.problem import Bracket, CapacityUnit, Policy, Tariff
 from routing.record import Asked
-from routing.terrain import Terrain, destination, prepare
+from routing.terrain import Terrain, prepare
 from tests.routing.small import ALWAYS, NOW, TODAY, lane, line, node
 
 LAMPS = {("north", "lamp"): 9, ("south", "lamp"): 9}

@@ -160,3 +160,13 @@ def clock_changes(
                     after = middle
             yield before, after
         before = following
+
+
+def test_the_clocks_of_all_zones_are_read_once() -> None:
+    """`ZoneInfo` reads the ninth zone in use from its file each time it is asked for."""
+    zones = sorted(available_timezones())
+    read = [promise.clocks(zone) for zone in zones]
+    promise.clocks.cache_clear()
+    again = [promise.clocks(zone) for zone in zones]
+    assert all(promise.clocks(zone) is each for zone, each in zip(zones, again, strict=True))
+    assert [each.key for each in read] == zones

@@ -6,12 +6,13 @@ import numpy as np
 
 from routing.basket import Basket, held
 from routing.check import check
+from routing.destination import body, destination
 from routing.explain import Decision, explain, replay
 from routing.plan_basket import Planned, plan_basket
 from routing.problem import Capacity, Policy
 from routing.putting_off import can_wait, starts_of, waits_minor, waits_of
 from routing.record import expand
-from routing.terrain import Terrain, body, destination, prepare
+from routing.terrain import Terrain, prepare
 from tests.routing.small import ALWAYS, NOW, TODAY, lane, line, node
 from tests.routing.test_hindsight import NUMBERS, terrain
 
@@ -38,7 +39,7 @@ def planned(kept: dict[str, tuple[Capacity, ...]], **surcharges: int) -> Planned
 
 def decision(found: Planned) -> Decision:
     """Return the decision that its record tells of."""
-    return expand(found.record, body(NEAR))
+    return expand(found.record, body(NEAR.destination))
 
 
 def test_a_node_that_keeps_its_places_starts_on_the_next_date() -> None:

@@ -8,8 +8,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from routing.destination import body, destination, read_body
 from routing.problem import ProblemError
-from routing.terrain import Terrain, body, destination, prepare, read_body
+from routing.terrain import Terrain, prepare, prepare_again
 from tests.routing import small
 from tests.routing.random_problems import random_problem
 
@@ -150,7 +151,23 @@ def test_the_digest_is_of_master_data_alone() -> None:
     assert early.digest == late.digest == renumbered.digest
     assert shuffled == early.destination
     assert terrain_at(6, MOMENTS[0]).digest != early.digest
-    assert read_body(body(early)) == early.destination
+    assert read_body(body(early.destination)) == early.destination
+
+
+@pytest.mark.parametrize("moment", MOMENTS, ids=str)
+def test_prepared_again_it_is_as_if_prepared_anew(moment: datetime) -> None:
+    """After a cut-off only dates are worked out again, and nothing of the ones before stays."""
+    for seed in range(20):
+        before = terrain_at(seed, moment - timedelta(hours=random.Random(seed).randint(1, 60)))
+        numbers = {node.node_id: n for n, node in enumerate(random_problem(seed).nodes)}
+
+        again, anew = prepare_again(before, numbers, moment), terrain_at(seed, moment)
+
+        assert dates(again) == dates(anew)
+        assert (again.from_at, again.until_at) == (anew.from_at, anew.until_at)
+        assert again.digest == anew.digest
+        assert np.array_equal(again.packed, anew.packed)
+        assert again.destination is before.destination
 
 
 def test_a_node_without_a_number_is_never_asked() -> None:

@@ -8,13 +8,14 @@ import pytest
 
 from routing.basket import Basket, held
 from routing.check import check
+from routing.destination import destination
 from routing.explain import replay
 from routing.grid import Ints
 from routing.plan import Plan
 from routing.plan_basket import plan_basket
 from routing.problem import CapacityUnit, Policy
 from routing.record import expand
-from routing.terrain import Terrain, destination, prepare
+from routing.terrain import Terrain, prepare
 from routing.window import Rearranged, Rules, Waiting, Window
 from routing.window_ground import loads
 from routing.window_pricing import SUMS_MAX

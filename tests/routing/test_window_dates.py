@@ -8,12 +8,13 @@ import pytest
 
 from routing.basket import Basket, held
 from routing.check import check
+from routing.destination import destination
 from routing.explain import replay
 from routing.plan import Plan
 from routing.plan_basket import plan_basket
 from routing.problem import Capacity, Policy
 from routing.record import expand
-from routing.terrain import destination, prepare
+from routing.terrain import prepare
 from routing.window import Move, Rearranged, Waiting, Window
 from routing.window_record import recorded
 from routing.window_search import rearrange

@@ -7,8 +7,9 @@ import msgspec
 import numpy as np
 
 from routing.basket import Basket, held
+from routing.destination import destination
 from routing.problem import Bracket, Calendar, Lane, Line, Node, Policy, Problem, Tariff
-from routing.terrain import Terrain, destination, prepare
+from routing.terrain import Terrain, prepare
 
 replace = msgspec.structs.replace
 NOW = datetime(2026, 5, 12, 9, tzinfo=UTC)

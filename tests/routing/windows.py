@@ -15,11 +15,12 @@ import numpy as np
 
 from routing.basket import Basket, Numbers, held
 from routing.check import check
+from routing.destination import Destination, destination
 from routing.grid import Ints
 from routing.plan import Plan
 from routing.plan_basket import plan_basket
 from routing.problem import Bracket, Capacity, Lane, Line, Node, Policy, Problem, Stock, Tariff
-from routing.terrain import Destination, destination, prepare
+from routing.terrain import prepare
 from routing.window import Rearranged, Waiting, Window
 from tests.routing import small
 from tests.routing.exhaustive_options import Option, options, parcels

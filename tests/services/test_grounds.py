@@ -95,6 +95,20 @@ async def test_a_ground_is_made_anew_after_its_dates_and_for_another_network(
         assert grounds.ready(each, None, now, ()) is not None
 
 
+async def test_master_data_is_put_in_order_once_for_all_dates_of_a_network() -> None:
+    """Every cut-off makes all grounds anew, which may cost only what the cut-off changes."""
+    grounds, view, known = Grounds(), StockView(), network(3)
+    first = grounds.find(known, None, view, NOW)
+
+    second = grounds.find(known, None, view, NOW + timedelta(days=1))
+    other = grounds.find(network(3, version=2), None, view, NOW + timedelta(days=1))
+
+    assert second is not first
+    assert second.terrain.ordered_on == first.terrain.ordered_on + timedelta(days=1)
+    assert second.terrain.destination is first.terrain.destination
+    assert other.terrain.destination is not first.terrain.destination
+
+
 async def test_a_small_ground_is_prepared_where_it_is_asked_for(
     threads: ThreadPoolExecutor,
 ) -> None:

@@ -12,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from routing.basket import Basket, Held
+from routing.destination import destination
 from routing.plan import Plan
 from routing.plan_basket import plan_basket
 from routing.problem import Bracket, Calendar, Capacity, Lane, Line, Node, Policy, Tariff
-from routing.terrain import Terrain, destination, prepare
+from routing.terrain import Terrain, prepare
 from tests.benchmarks.policies.exact import SHIFT_MAX, Asked
 from tests.benchmarks.policies.forecast import Prices
 from tests.benchmarks.policies.simulate import Running
