@@ -25,7 +25,7 @@ from services.orders import records
 from services.orders.answers import QuoteAnswer, quote_answer
 from services.orders.choices import PromisesAnswer, choices
 from services.orders.commit import Settled, commit
-from services.orders.decide import LIGHT_LINES_MAX, Decider, Decision, short_skus
+from services.orders.decide import Decider, Decision, at_once, short_skus
 from services.orders.idempotency import Answer, Claim, refusal, replay
 from services.orders.planned import Decided, decided, refused
 from services.orders.queue import Order, Queue, too_late
@@ -188,7 +188,7 @@ class Allocator:
         again = [order.request for order in orders if order.attempts]
         if again:
             await self.decider.catch_up(again)
-        if any(len(order.request.lines) > LIGHT_LINES_MAX for order in orders):
+        if not self.at_once(orders):
             await gate.aclose()
         batch, later = await self.decide(orders)
         await gate.aclose()
@@ -202,6 +202,13 @@ class Allocator:
             # Another lane holds what these want; it is not gone before that lane's commit.
             await turn.wait()
         self.queue.put_back(sorted(later, key=arrival))
+
+    def at_once(self, orders: Sequence[Order]) -> bool:
+        """Tell whether none of these orders will be decided in a thread, as it looks now."""
+        now = monotonic()
+        return all(
+            at_once(len(order.request.lines), self.queue.budget_ms(order, now)) for order in orders
+        )
 
     async def decide(self, orders: Sequence[Order]) -> tuple[list[Decided], list[Order]]:
         """Decide orders in their order; return what is to be committed, and what has to wait."""

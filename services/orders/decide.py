@@ -28,8 +28,9 @@ from services.prices.follower import PriceFollower
 from services.settings import Settings
 
 LIGHT_LINES_MAX = 6
-"""Lines up to which an order is decided at once; a longer one goes to a thread, where the search
-runs as machine code beside the event loop."""
+"""Lines up to which an order is decided at once: a matter of microseconds."""
+SHORT_MS = 5
+"""Time to decide in up to which any number of lines is decided at once."""
 REREAD_MAX = 10_000
 """Skus of which it is remembered when they were read again."""
 
@@ -188,14 +189,14 @@ class Decider:
     async def plan(
         self, ground: Ground, asked: Basket, budget_ms: int, since: float
     ) -> tuple[Planned, float]:
-        """Plan a basket: here when that is a matter of microseconds, else in a thread.
+        """Plan a basket: here when that is sure to be soon, else in a thread.
 
         The time counts from `since`, a reading of `perf_counter`: what a thread waits for its turn
         is part of it. Returns when it was planned, too, since the event loop may be at work for
         others when a thread is done.
         """
-        light = len(asked.lines) <= LIGHT_LINES_MAX and all(map(plain, asked.lines))
-        if light and not asked.policy.backorder:
+        simple = all(map(plain, asked.lines)) and not asked.policy.backorder
+        if simple and at_once(len(asked.lines), budget_ms):
             return timed(ground, asked, budget_ms, since)
         return await asyncio.get_running_loop().run_in_executor(
             self.threads, timed, ground, asked, budget_ms, since
@@ -214,6 +215,16 @@ class Decider:
     def close(self) -> None:
         """Let go of the threads."""
         self.threads.shutdown()
+
+
+def at_once(lines: int, budget_ms: int) -> bool:
+    """Tell whether so many lines are decided on the event loop, and not in a thread beside it.
+
+    A thread brings a second processor to a search that may take long. With little time for each,
+    orders come so thick that other work wants that processor, and waiting for a thread's turn, and
+    for the interpreter after it, takes longer than the search.
+    """
+    return lines <= LIGHT_LINES_MAX or budget_ms <= SHORT_MS
 
 
 def timed(ground: Ground, asked: Basket, budget_ms: int, since: float) -> tuple[Planned, float]:

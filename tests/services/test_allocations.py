@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from inventory.audit import audit
 from services.database import Database
-from services.orders.decide import LIGHT_LINES_MAX, Decision
+from services.orders.decide import LIGHT_LINES_MAX, SHORT_MS, Decision
 from services.orders.planned import Decided
 from services.orders.queue import Order
 from tests.services.caller import Caller, basket, problem_type
@@ -239,14 +240,27 @@ async def test_a_decision_says_why_this_node_and_not_that_one(caller: Caller) ->
 
 
 @pytest.mark.parametrize(
-    ("lines", "side_by_side"), [(LIGHT_LINES_MAX, 1), (LIGHT_LINES_MAX + 1, 2)]
+    ("lines", "budget_ms", "side_by_side"),
+    [
+        (LIGHT_LINES_MAX, SHORT_MS + 1, 1),
+        (LIGHT_LINES_MAX + 1, SHORT_MS, 1),
+        (LIGHT_LINES_MAX + 1, SHORT_MS + 1, 2),
+    ],
 )
 async def test_lanes_decide_one_after_the_other_but_for_what_threads_decide(
-    caller: Caller, monkeypatch: pytest.MonkeyPatch, lines: int, side_by_side: int
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, lines: int, budget_ms: int, side_by_side: int
 ) -> None:
-    """Short baskets share the event loop, so a second batch begun would only delay the first."""
+    """What is decided on the event loop shares it: a second batch would only delay the first."""
     allocator = caller.runtime.allocator
+    settings = msgspec.structs.replace(allocator.settings, decision_ms=budget_ms)
+    monkeypatch.setattr(allocator.queue, "settings", settings)
+    submit, in_threads = allocator.decider.threads.submit, 0
     decide, under_way, most = allocator.decide, 0, 0
+
+    def counted(*work: Any) -> Any:
+        nonlocal in_threads
+        in_threads += 1
+        return submit(*work)
 
     async def watched(orders: Sequence[Order]) -> tuple[list[Decided], list[Order]]:
         nonlocal under_way, most
@@ -258,6 +272,7 @@ async def test_lanes_decide_one_after_the_other_but_for_what_threads_decide(
         finally:
             under_way -= 1
 
+    monkeypatch.setattr(allocator.decider.threads, "submit", counted)
     monkeypatch.setattr(allocator, "decide", watched)
     sent = []
     for number in range(3):
@@ -266,6 +281,7 @@ async def test_lanes_decide_one_after_the_other_but_for_what_threads_decide(
         await asyncio.sleep(DECIDING_S / 10)
     assert [(await each).status_code for each in sent] == [201] * 3
     assert most == side_by_side
+    assert (in_threads > 0) == (side_by_side > 1)
 
 
 async def test_a_short_order_is_decided_again_only_where_stock_came_in_before_it(
