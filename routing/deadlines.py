@@ -7,7 +7,7 @@ import numpy as np
 
 from routing.grid import Ints
 
-__all__ = ["model_limit_ms", "search_coupled_until", "search_until"]
+__all__ = ["hopeful_until", "model_limit_ms", "search_coupled_until", "search_until"]
 
 PAIR_MS = 0.06
 """To build and presolve the exact model, for each line that a slot could take."""
@@ -24,6 +24,9 @@ MODEL_SHARE = 0.1
 MODEL_LEAST_S = 0.2
 """Time below which there is none for the exact model."""
 
+SHORT_S = 0.005
+"""Time for a search up to which others are thought to wait."""
+
 COUPLED_SHARE = 0.3
 """Of the time left, for the search of slots that limits couple, where the exact model has enough in
 the rest: bounds know nothing of limits, and the model closes what they leave."""
@@ -33,6 +36,15 @@ def search_until(deadline: float) -> float:
     """When the search is to end: where there is time for the exact model, before the deadline."""
     left = deadline - time.perf_counter()
     return deadline - MODEL_SHARE * left if MODEL_LEAST_S < left < math.inf else deadline
+
+
+def hopeful_until(deadline: float) -> float:
+    """When a search until `deadline` is to end where its gap is wide; never where there is time.
+
+    Orders get little time when others wait, who make more of it.
+    """
+    left = deadline - time.perf_counter()
+    return deadline - left / 2 if left <= SHORT_S else math.inf
 
 
 def search_coupled_until(units_max: Ints, deadline: float) -> float:

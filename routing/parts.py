@@ -11,10 +11,11 @@ import numpy as np
 from routing.ascent import FORCED, FREE, SHUT, Ascent, ascend
 from routing.bonds import Bonds
 from routing.compiled import compiled
-from routing.facts import MISSING, REAL, Bools, Bytes, Facts, Floats, parcel_minor
+from routing.facts import MISSING, REAL, Bools, Bytes, Facts, Floats
 from routing.grid import Ints
+from routing.likely import needed, suggested
 from routing.settle import settle
-from routing.sharing import Best, ascending, beaten, late
+from routing.sharing import Best, ascending, beaten, late, wide
 
 PARTS_MAX = 4_096
 """Parts waiting at a time."""
@@ -90,10 +91,11 @@ def whole(facts: Facts, prices: Floats, least: float) -> Parts:
 
 
 @compiled
-def advance(facts: Facts, room: Ascent, parts: Parts, best: Best) -> None:
+def advance(facts: Facts, room: Ascent, parts: Parts, best: Best, hopeful_until: float) -> bool:
     """Explore parts until nothing is left or the time is over; the whole order in any case.
 
-    Its bound is what is told of an order that there was no time for.
+    Its bound is what is told of an order that there was no time for. False when the rest was given
+    up, as after `hopeful_until` wherever the gap is wide.
     """
     status = np.empty(len(facts.opening), np.int8)
     while parts.counts[WAITING] > 0 and not (parts.counts[SEEN] and late(best)):
@@ -103,6 +105,8 @@ def advance(facts: Facts, room: Ascent, parts: Parts, best: Best) -> None:
                 if parts.value[other] < parts.value[place]:
                     place = other
         value = parts.value[place]
+        if parts.counts[SEEN] and wide(best, value, hopeful_until):
+            return False
         status[:] = parts.status[place]
         room.trial[:] = parts.prices[place]
         last = parts.counts[WAITING] - 1
@@ -112,6 +116,7 @@ def advance(facts: Facts, room: Ascent, parts: Parts, best: Best) -> None:
         parts.value[place] = parts.value[last]
         if not beaten(best, value) and rationed(facts.bonds, status):
             explore(facts, room, parts, best, (status, value))
+    return True
 
 
 @compiled
@@ -206,16 +211,6 @@ def narrowed(facts: Facts, room: Ascent, best: Best, status: Bytes, found: float
         if status[k] == FREE and needed(facts, k, held):
             status[k] = FORCED
     return True
-
-
-@compiled
-def needed(facts: Facts, k: int, held: Floats) -> bool:
-    """Whether without slot `k` too few of the units `held` in all would be left."""
-    for n in range(facts.starts[k], facts.starts[k + 1]):
-        i = facts.lines[n]
-        if held[i] - facts.most[n] < facts.wanted[i]:
-            return True
-    return False
 
 
 @compiled
@@ -329,61 +324,6 @@ def tried(facts: Facts, parts: Parts, best: Best, likely: Bools) -> None:
     """Look for a cheaper plan that opens a set of slots, unless it was looked at before."""
     if 0 < likely.sum() <= GUESS_SLOTS_MAX and fresh_set(parts, likely):
         settle(facts, np.flatnonzero(likely), best, GUESS_CLOSING)
-
-
-@compiled
-def suggested(facts: Facts, room: Ascent, status: Bytes, without: int) -> Bools:
-    """The forced slots and, until all is held, the free ones that cost least for what is worth most.
-
-    None without slots enough.
-    """
-    likely: Bools = status == FORCED
-    left = facts.wanted.copy()
-    for k in range(facts.prices[REAL]):
-        if likely[k]:
-            for n in range(facts.starts[k], facts.starts[k + 1]):
-                left[facts.lines[n]] -= facts.most[n]
-    while left.max() > 0:
-        chosen, least = -1, 1e300
-        for k in range(facts.prices[REAL]):
-            if status[k] == FREE and not likely[k] and k != without:
-                share = costs_for(facts, room, k, left)
-                if share < least:
-                    chosen, least = k, share
-        if chosen < 0:
-            break
-        likely[chosen] = True
-        for n in range(facts.starts[chosen], facts.starts[chosen + 1]):
-            left[facts.lines[n]] -= facts.most[n]
-    spared(facts, status, likely, left)
-    return likely
-
-
-@compiled
-def spared(facts: Facts, status: Bytes, likely: Bools, left: Floats) -> None:
-    """Leave out free slots that the others of a set can do without, of which `left` is not held."""
-    for k in range(facts.prices[REAL]):
-        if likely[k] and status[k] == FREE and not needed(facts, k, facts.wanted - left):
-            likely[k] = False
-            for n in range(facts.starts[k], facts.starts[k + 1]):
-                left[facts.lines[n]] += facts.most[n]
-
-
-@compiled
-def costs_for(facts: Facts, room: Ascent, k: int, left: Floats) -> float:
-    """What a slot costs for the units still left, by what they are worth."""
-    worth, costs, load = 0.0, facts.opening[k], 0.0
-    for n in range(facts.starts[k], facts.starts[k + 1]):
-        i = facts.lines[n]
-        new = min(facts.most[n], left[i])
-        if new > 0:
-            worth += room.prices[i] * new
-            costs += facts.costs[n] * new
-            load += facts.grams[i] * new
-    if worth <= 0:
-        return 1e300
-    price: float = (costs + parcel_minor(facts, k, int(load))) / worth
-    return price
 
 
 @compiled

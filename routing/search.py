@@ -9,6 +9,7 @@ from routing.ascent import FORCED, FREE, ascend, ascent
 from routing.bonds import Bonds
 from routing.clock import now_s, reading_s
 from routing.compiled import compiled
+from routing.deadlines import hopeful_until
 from routing.exchange import exchanged
 from routing.facts import (
     MISSING,
@@ -63,6 +64,7 @@ def search(
     apart; else simple rules find one, and plans of few slots are looked at first. Plans keep the
     limits of `bonds`, which bounds know nothing of.
     """
+    hopeful = reading_s(hopeful_until(deadline))
     known, units, objective = _begun(grid, start, bonds)
     best = Best(units, np.array([objective], np.int64), np.array([reading_s(deadline)]))
     if not len(known.opening) or (grid.complete and known.prices[MISSING]):
@@ -70,7 +72,7 @@ def search(
     least = float(known.prices[MISSING]) if start is not None else _at_once(known, best)
     if start is None and beaten(best, least):
         return _proven(best, objective)
-    parts = _explored(known, best, least)
+    parts = _explored(known, best, least, hopeful)
     return _found(grid, (parts, best), int(known.prices[MISSING]), objective)
 
 
@@ -132,14 +134,14 @@ def _begun(grid: Grid, start: Ints | None, bonds: Bonds | None) -> tuple[Facts, 
 
 
 @compiled
-def _explored(known: Facts, best: Best, least: float) -> Parts:
+def _explored(known: Facts, best: Best, least: float, hopeful: float) -> Parts:
     """Look at the whole order, part by part; what is left of it when that ends or time is over.
 
     A plan that is cheaper than the incumbent is known to cost at least `least`.
     """
     parts = whole(known, _first_prices(known, best.units), least)
-    advance(known, ascent(known), parts, best)
-    _closed_longer(known, parts, best)
+    if advance(known, ascent(known), parts, best, hopeful):
+        _closed_longer(known, parts, best)
     return parts
 
 

@@ -11,6 +11,7 @@ from routing.assemble import objective_minor
 from routing.bonds import bonds_of
 from routing.candidates import candidates
 from routing.check import check
+from routing.deadlines import SHORT_S, hopeful_until
 from routing.facts import MISSING, facts, objective_of
 from routing.greedy import Draft, coupled, index, quick
 from routing.grid import assignment, grid, taken
@@ -19,6 +20,7 @@ from routing.model import improve
 from routing.problem import Policy
 from routing.rules import by_rule
 from routing.search import Found, search
+from routing.sharing import GAP_WIDE
 from routing.solve import solve_instance
 from tests.routing.random_problems import random_problem
 from tests.routing.sparse_network import Network
@@ -82,6 +84,33 @@ def test_a_search_out_of_time_has_a_plan_a_true_bound_and_every_slot_of_a_cheape
         assert found.bound_minor <= least <= found.objective_minor, number
         if least < found.objective_minor:
             assert optimum(restrict(instance, found.slots)) == least, number
+
+
+def test_a_search_gives_up_only_where_its_gap_is_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it leaves is told as truly as where the time is over."""
+    monkeypatch.setattr("routing.search.hopeful_until", lambda _: 0.0)
+    network = Network(3)
+    proven = given_up = 0
+    for seed in range(12):
+        known = grid(candidates(network.problem(seed, 8 + 2 * seed, Policy(delay_minor=5))))
+        found = search(known, math.inf)
+        if found.bound_minor == found.objective_minor:
+            proven += 1
+            continue
+        given_up += 1
+        assert found.bound_minor <= (1 - GAP_WIDE) * found.objective_minor + 1
+        monkeypatch.undo()
+        least = search(known, math.inf).objective_minor
+        monkeypatch.setattr("routing.search.hopeful_until", lambda _: 0.0)
+        assert found.bound_minor <= least <= found.objective_minor
+    assert min(proven, given_up) > 2
+
+
+def test_a_search_is_given_up_only_where_there_is_little_time() -> None:
+    """Half of a short time is for those that are likely to be proven."""
+    now = time.perf_counter()
+    assert now < hopeful_until(now + SHORT_S) < now + SHORT_S
+    assert hopeful_until(now + 2 * SHORT_S + 1) == hopeful_until(math.inf) == math.inf
 
 
 def test_no_plan_that_opens_a_slot_costs_less_than_is_said_of_the_slot() -> None:
