@@ -28,6 +28,12 @@ NODES_AT_ONCE_MAX = 250
 """Nodes of a network up to which a ground is prepared at once, in about two milliseconds; beyond it
 in a thread, since thousands of nodes take long enough to keep all other requests waiting."""
 
+CUT_OFFS_MAX = 100_000
+"""Cut-offs remembered; beyond it they are worked out anew."""
+
+CutOffs = dict[tuple[str, date, time | None], datetime]
+"""By node, work date and the time of collection, the last cut-off for that work. It is the same
+whenever it is asked for, as long as such work can be promised at all."""
 Place = tuple[str | None, tuple[str, ...]]
 """A zone, and the stores that goods may be sent to."""
 
@@ -37,7 +43,8 @@ class Ground(msgspec.Struct, eq=False):
 
     network: Network
     terrain: Terrain
-    cut_offs: dict[tuple[str, date, time | None], datetime] = msgspec.field(default_factory=dict)
+    cut_offs: CutOffs = msgspec.field(default_factory=dict)
+    """Those worked out before, shared by all grounds of a network."""
 
     def facts(self) -> bytes:
         """Return what `routing.record.expand` needs beside a record, compressed."""
@@ -57,6 +64,8 @@ class Ground(msgspec.Struct, eq=False):
         found = self.cut_offs.get(key)
         if found is None:
             found = last_cut_off(fulfillment, self.network, now, collected)
+            if len(self.cut_offs) >= CUT_OFFS_MAX:
+                self.cut_offs.clear()
             self.cut_offs[key] = found
         return found
 
@@ -82,6 +91,8 @@ class Grounds:
         """Grounds under way in threads, by network version and place."""
         self.stored: set[bytes] = set()
         """Digests of the terrains whose facts are in the database, where records refer to them."""
+        self.cut_offs: tuple[Network | None, CutOffs] = None, {}
+        """Of the network of the newest ground."""
 
     def find(
         self,
@@ -155,6 +166,9 @@ class Grounds:
         """Keep a ground, and let go of the oldest where there are too many."""
         while len(self.kept) >= GROUNDS_MAX:
             del self.kept[next(iter(self.kept))]
+        if self.cut_offs[0] is not ground.network:
+            self.cut_offs = ground.network, {}
+        ground.cut_offs = self.cut_offs[1]
         self.kept[place] = ground
 
     def unstored(self, used: Iterable[Ground]) -> list[Ground]:

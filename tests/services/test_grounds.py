@@ -107,6 +107,7 @@ async def test_master_data_is_put_in_order_once_for_all_dates_of_a_network() -> 
     assert second.terrain.ordered_on == first.terrain.ordered_on + timedelta(days=1)
     assert second.terrain.destination is first.terrain.destination
     assert other.terrain.destination is not first.terrain.destination
+    assert second.cut_offs is first.cut_offs is not other.cut_offs
 
 
 async def test_a_small_ground_is_prepared_where_it_is_asked_for(

@@ -73,7 +73,8 @@ def test_a_promise_holds_to_the_second_at_which_its_date_can_no_longer_be_made(
 ) -> None:
     """Confirmed in time the parcel leaves as shown; a second later it would leave later.
 
-    Also for work of a later date than the first, as of goods that are still to come.
+    Also for work of a later date than the first, as of goods that are still to come. Whoever asks
+    later, and still in time, is told the same, so that one who has asked may remember it.
     """
     node = small.node(
         "n", time_zone=zone, cut_off=cut_off, handling_days=handling_days, calendar_id="drawn"
@@ -82,9 +83,10 @@ def test_a_promise_holds_to_the_second_at_which_its_date_can_no_longer_be_made(
     start_on = slow_dates.start(node, calendar, now, there_on)
     work_on, ship_by = slow_dates.dispatch(node, calendar, start_on)
 
-    until = last_cut_off(
-        work(work_on, ship_by), network(node, calendar, small.lane("n"), zone), now
-    )
+    asked = work(work_on, ship_by), network(node, calendar, small.lane("n"), zone)
+    until = last_cut_off(*asked, now)
+    assert last_cut_off(*asked, now + (until - now) / 2) == until
+    assert last_cut_off(*asked, until) == until
 
     in_time = slow_dates.start(node, calendar, until)
     too_late = slow_dates.start(node, calendar, until + SECOND)
