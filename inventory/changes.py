@@ -59,6 +59,8 @@ class Changes(msgspec.Struct, frozen=True):
     """Changes may be missing, because they were deleted or the server is another; load anew."""
     keys: dict[str, Keys]
     """By kind, the keys of the rows to read again."""
+    now: datetime
+    """The database's clock."""
 
 
 async def read_cursor(connection: asyncpg.Connection) -> Cursor:
@@ -86,7 +88,8 @@ async def read_changes(
             parts = [part for part in (row["key_1"], row["key_2"], row["key_3"]) if part]
             keys.setdefault(row["kind"], set()).update(zip(*parts, strict=True))
     cursor = Cursor(rows[0]["snapshot"], rows[0]["server"])
-    return Changes(cursor, rows[0]["gone"] or cursor.server != seen.server, keys)
+    gone = rows[0]["gone"] or cursor.server != seen.server
+    return Changes(cursor, gone, keys, rows[0]["now"])
 
 
 async def trim_changes(connection: asyncpg.Connection, before: datetime) -> int:

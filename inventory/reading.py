@@ -97,9 +97,12 @@ async def apply_changes(
 async def refresh(connection: asyncpg.Connection, view: StockView, skus: Collection[str]) -> None:
     """Read stock, rights and supply of these skus fresh, and items that the view does not know."""
     wanted = list(skus)
-    view.apply_stock(await records.find_viewed_skus(connection, wanted))
-    view.apply_quotas(await pool_records.find_viewed_rights(connection, wanted))
-    view.apply_supply(await records.find_viewed_arrivals(connection, wanted))
+    stock, has_quotas, has_supply = await records.find_viewed_skus(connection, wanted)
+    view.apply_stock(stock)
+    if has_quotas:
+        view.apply_quotas(await pool_records.find_viewed_rights(connection, wanted))
+    if has_supply:
+        view.apply_supply(await records.find_viewed_arrivals(connection, wanted))
     unknown = [sku for sku in wanted if view.item(sku) is None]
     if unknown:
         view.apply_items(await records.find_viewed_items(connection, unknown), replace=False)

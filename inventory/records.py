@@ -892,12 +892,14 @@ async def read_changes(
 
     Those of stock by the transactions `known` are left out.
 
-    Always returns a row; without changes its kind is null. `gone` tells that changes which `seen`
+    Always returns a row; without changes its kind is null. `now` is the database's clock, and `gone`
+    tells that changes which `seen`
     did not see may have been deleted.
     """
     return await connection.fetch(
         """
         SELECT pg_current_snapshot()::text AS snapshot, pg_postmaster_start_time() AS server,
+               statement_timestamp() AS now,
                pg_snapshot_xmax(f.seen::pg_snapshot) > pg_snapshot_xmax($1::text::pg_snapshot)
                OR EXISTS (
                    SELECT FROM pg_snapshot_xip($1::text::pg_snapshot) AS running
@@ -1029,9 +1031,23 @@ async def find_viewed_stock(connection: asyncpg.Connection, keys: Columns) -> li
 
 async def find_viewed_skus(
     connection: asyncpg.Connection, skus: Sequence[str]
-) -> list[asyncpg.Record]:
-    """Read all stock records of these skus."""
-    return await connection.fetch(f"{VIEWED_STOCK} WHERE s.sku = ANY ($1::text[])", skus)
+) -> tuple[list[tuple[Any, ...]], bool, bool]:
+    """Read all stock records of these skus, and whether there are quotas and supply of them.
+
+    Nearly always there are none, and asking for both would take as long as the stock itself.
+    """
+    rows = await connection.fetch(
+        f"""
+        SELECT s.*, f.*
+        FROM (SELECT EXISTS (SELECT FROM quota q WHERE q.sku = ANY ($1::text[])) AS has_quotas,
+                     EXISTS (SELECT FROM supply u WHERE u.sku = ANY ($1::text[])) AS has_supply
+        ) AS f
+        LEFT JOIN ({VIEWED_STOCK}) AS s ON s.sku = ANY ($1::text[])
+        """,
+        skus,
+    )
+    *_, has_quotas, has_supply = rows[0]
+    return [row[:-2] for row in rows if row["sku"] is not None], has_quotas, has_supply
 
 
 async def find_viewed_supply(connection: asyncpg.Connection, keys: Columns) -> list[asyncpg.Record]:

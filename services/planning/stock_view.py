@@ -146,9 +146,8 @@ class StockFollower:
         async with self.database.connect() as connection:
             found = await changes.read_changes(connection, self.cursor, written)
             if not found.gone and found.keys:
-                now = await records.database_now(connection)
-                await reading.apply_changes(connection, self.view, found, now.date())
-                self.forget(now)
+                await reading.apply_changes(connection, self.view, found, found.now.date())
+                self.forget(found.now)
             if seen_at - self.feeds_at >= POLL_S:
                 await self.feeds.read(connection)
                 self.feeds_at = seen_at
