@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import cast
 
+import msgspec
 import uvicorn
 
 from services.app import create_app
@@ -17,6 +18,7 @@ from services.http.door import Door
 from services.listening import Listening
 from services.processes import end_with_parent, report_ready
 from services.settings import Settings
+from services.shares import Share
 
 BACKLOG = 2048
 """Connections the system keeps waiting until a worker takes them."""
@@ -34,27 +36,45 @@ DRAIN_S = 10
 """How long requests under way may take to finish when the service stops."""
 
 
-class Server(uvicorn.Server):
-    """A uvicorn server that tells its supervisor when it takes requests."""
+class Handed(msgspec.Struct, frozen=True):
+    """What the supervisor hands to a worker: numbers of open files, and its place."""
 
-    def __init__(self, config: uvicorn.Config, ready: int) -> None:
-        """Remember the pipe `ready` to report on."""
+    listener: int
+    """The bound socket."""
+    shares: int
+    """The file in which workers tell how many connections they hold."""
+    place: int
+    """This worker's among them, from 0."""
+    ready: int
+    """The pipe to report on."""
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server on a socket that workers share; it tells its supervisor when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, handed: Handed) -> None:
+        """Remember what to serve on."""
         super().__init__(config)
-        self.ready = ready
+        self.handed = handed
         self.watch: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start taking requests from bound sockets, then say so."""
         await super().startup([])
         if self.started:
-            listening = [Listening(each, BACKLOG, self.connection) for each in sockets or ()]
+            share = Share(self.handed.shares, self.handed.place, self.held)
+            listening = [Listening(each, BACKLOG, self.connection, share) for each in sockets or ()]
             self.servers = cast("list[asyncio.Server]", listening)
             # What is loaded by now stays; looking through it again and again takes 0.1 s and more.
             gc.collect()
             gc.freeze()
             gc.set_threshold(GARBAGE_MIN)
             self.watch = asyncio.create_task(end_with_parent())
-            report_ready(self.ready)
+            report_ready(self.handed.ready)
+
+    def held(self) -> int:
+        """Return how many connections there are."""
+        return len(self.server_state.connections)
 
     def connection(self) -> asyncio.Protocol:
         """Return what serves one more connection."""
@@ -69,17 +89,26 @@ class Server(uvicorn.Server):
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until SIGTERM; the arguments are the numbers of the socket and of the ready pipe."""
-    listener, ready = (int(argument) for argument in arguments)
+    """Serve until SIGTERM; the arguments are the numbers of `Handed`."""
     settings = Settings.from_environment(os.environ)
-    serve(create_app(settings), settings, listener, ready)
+    serve(create_app(settings), settings, handed(arguments))
 
 
-def serve(app: Door, settings: Settings, listener: int, ready: int) -> None:
-    """Serve `app` until SIGTERM on the bound socket `listener`; report on the pipe `ready`."""
+def handed(arguments: list[str]) -> Handed:
+    """Return what a worker was handed, from its arguments."""
+    return Handed(*map(int, arguments))
+
+
+def serve(app: Door, settings: Settings, given: Handed) -> None:
+    """Serve `app` until SIGTERM on the socket given; report on the pipe given."""
     sys.setswitchinterval(SWITCH_S)
     allow_files(settings.connections_max + FILES_SPARE)
-    Server(configuration(app, settings), ready).run(sockets=[socket.socket(fileno=listener)])
+    run(configuration(app, settings), given)
+
+
+def run(config: uvicorn.Config, given: Handed) -> None:
+    """Serve until SIGTERM."""
+    Server(config, given).run(sockets=[socket.socket(fileno=given.listener)])
 
 
 def configuration(app: Door, settings: Settings) -> uvicorn.Config:

@@ -23,6 +23,7 @@ from services.children import STOPPING, Child, Role, Signals
 from services.database import migrate, plain_url
 from services.native import compiling
 from services.settings import Settings
+from services.shares import shared
 from services.workers.records import connections_max
 
 POLL_S = 1.0
@@ -137,6 +138,7 @@ def serve(
     # The port first: a service that is already running is the likeliest reason to stop here.
     with (
         listen(settings.host, settings.port) as listener,
+        shared(settings.workers) as shares,
         compiling() as compiled,
         database(settings) as server,
     ):
@@ -152,17 +154,23 @@ def serve(
             "DATABASE_URL": str(url),
             "PROMETHEUS_MULTIPROC_DIR": str(empty_metrics_folder(settings.home)),
         }
-        roles = service_roles(settings.workers, listener.fileno())
+        roles = service_roles(settings.workers, listener.fileno(), shares)
         with Signals() as signals:
             disarm()
             return Supervisor(roles, environment, server).run(signals, greeting)
 
 
-def service_roles(workers: int, listener: int) -> list[Role]:
+def service_roles(workers: int, listener: int, shares: int) -> list[Role]:
     """Return the processes of a service: HTTP workers that share one socket, and two in the back."""
+    files = listener, shares
     http = [
-        Role(f"http-{number}", "services.server", (str(listener),), inherit=(listener,))
-        for number in range(1, workers + 1)
+        Role(
+            f"http-{place + 1}",
+            "services.server",
+            (*map(str, files), str(place)),
+            inherit=files,
+        )
+        for place in range(workers)
     ]
     # One name for as long as this supervisor lives: after a crash its next background worker takes
     # up its own leases at once. No two supervisors have the same, whatever machines they are on.

@@ -25,7 +25,7 @@ from services.orders.allocate import Allocator
 from services.orders.answers import QuoteAnswer
 from services.orders.idempotency import Answer
 from services.runtime import Runtime
-from services.server import serve
+from services.server import handed, serve
 from services.settings import Settings
 
 READS = "/v1/availability"
@@ -94,9 +94,8 @@ def echo_app(settings: Settings, folder: Path) -> Door:
 
 def main(arguments: list[str]) -> None:
     """Serve until SIGTERM."""
-    listener, ready = (int(argument) for argument in arguments)
     settings = Settings.from_environment(os.environ)
-    serve(echo_app(settings, Path(os.environ["BENCHMARK_ECHO"])), settings, listener, ready)
+    serve(echo_app(settings, Path(os.environ["BENCHMARK_ECHO"])), settings, handed(arguments))
 
 
 if __name__ == "__main__":

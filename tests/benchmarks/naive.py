@@ -8,7 +8,6 @@ Run as a module with the numbers of a listening socket and of a ready pipe.
 """
 
 import os
-import socket
 import sys
 from uuid import UUID, uuid4
 
@@ -24,7 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from services.database import driver_url
 from services.orders.request import AllocationRequest
-from services.server import Server
+from services.server import handed, run
 
 SCHEMA = "naive"
 FILL = (
@@ -176,10 +175,9 @@ def create_app(url: str, key: str) -> Litestar:
 
 def main(arguments: list[str]) -> None:
     """Serve until SIGTERM."""
-    listener, ready = (int(argument) for argument in arguments)
     app = create_app(os.environ["DATABASE_URL"], os.environ["BENCHMARK_KEY"])
     config = uvicorn.Config(app, ws="none", log_config=None, access_log=False)
-    Server(config, ready).run(sockets=[socket.socket(fileno=listener)])
+    run(config, handed(arguments))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from services.demo.service import HOST, free_port, wait_until_ready
 from services.embedded import Server
 from services.processes import spawn, stop
 from services.settings import Settings
+from services.shares import shared
 from services.supervisor import listen
 from tests.benchmarks import echo, naive, shop, wire
 from tests.benchmarks.generator import MARK
@@ -168,11 +169,12 @@ def serving(
     """Yield a module's workers on one socket, as the supervisor starts the service's."""
     processes: list[Popen[bytes]] = []
     log = folder / f"{module.rpartition('.')[2]}.log"
-    with listen(HOST, 0) as listener, log.open("ab") as file:
+    with listen(HOST, 0) as listener, shared(workers) as shares, log.open("ab") as file:
+        files = listener.fileno(), shares
         try:
             processes.extend(
-                worker(module, listener.fileno(), environment, file.fileno())
-                for _ in range(workers)
+                worker(module, (*files, place), environment, file.fileno())
+                for place in range(workers)
             )
             port: int = listener.getsockname()[1]
             yield Endpoint(port, tuple(process.pid for process in processes))
@@ -180,17 +182,22 @@ def serving(
             stop(processes, signal.SIGTERM, STOP_S)
 
 
-def worker(module: str, listener: int, environment: Mapping[str, str], log: int) -> Popen[bytes]:
-    """Return a started worker once it says that it is ready; raises RuntimeError when it is not."""
+def worker(
+    module: str, given: tuple[int, int, int], environment: Mapping[str, str], log: int
+) -> Popen[bytes]:
+    """Return a started worker once it says that it is ready; raises RuntimeError when it is not.
+
+    It is given the socket, the file of shares and its place among the workers.
+    """
     ready, child_end = os.pipe()
     try:
         with os.fdopen(os.dup(log), "wb") as file:
             process = spawn(
-                [sys.executable, "-m", module, str(listener), str(child_end)],
+                [sys.executable, "-m", module, *map(str, given), str(child_end)],
                 death_signal=signal.SIGTERM,
                 environment=environment,
                 log=file,
-                inherit=(listener, child_end),
+                inherit=(*given[:2], child_end),
             )
     finally:
         os.close(child_end)

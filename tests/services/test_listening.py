@@ -6,6 +6,8 @@ import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from structlog.testing import capture_logs
 
 from services import listening
 from services.listening import TAKEN_MAX, Listening
+from services.shares import SLACK, Share, shared
 
 BURST = 150
 TURNS_MAX = 20
@@ -117,3 +120,72 @@ async def test_connections_wait_while_no_more_files_may_be_open(
             while len(made) < len(clients):
                 await asyncio.sleep(0.01)
     server.close()
+
+
+@contextmanager
+def workers(count: int) -> Iterator[tuple[list[Listening], list[list[Noted]], tuple[str, int]]]:
+    """Yield so many on one socket, what each has taken, and the socket's address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    with shared(count) as file:
+        taken: list[list[Noted]] = [[] for _ in range(count)]
+        servers = [
+            Listening(
+                listener.dup(),
+                2 * BURST,
+                type(f"Noted{place}", (Noted,), {"made": taken[place]}),
+                Share(file, place, partial(len, taken[place])),
+            )
+            for place in range(count)
+        ]
+        listener.close()
+        try:
+            yield servers, taken, servers[0].listener.getsockname()
+        finally:
+            for each in servers:
+                each.close()
+            for protocol in chain(*taken):
+                protocol.transport.close()
+
+
+async def all_taken(taken: list[list[Noted]], count: int) -> None:
+    """Return when so many connections have been taken."""
+    async with asyncio.timeout(PATIENCE_S):
+        while sum(map(len, taken)) < count:
+            await asyncio.sleep(0.001)
+
+
+async def test_workers_share_a_burst_of_connections() -> None:
+    """A checkout opens all of its own at once and keeps them: one worker would have all the work."""
+    with workers(3) as (_, taken, address), connected(address, BURST):
+        await all_taken(taken, BURST)
+        counts = sorted(map(len, taken))
+        assert counts[-1] - counts[0] <= counts[-1] // SLACK + 1
+
+
+async def test_who_holds_fewer_connections_gets_the_next() -> None:
+    """Also long after they came: a worker that was started again has none."""
+    with workers(2) as (servers, taken, address):
+        servers[1].loop.remove_reader(servers[1].listener)
+        with connected(address, 10):
+            await all_taken(taken, 10)
+            assert (len(taken[0]), len(taken[1])) == (10, 0)
+            servers[1].loop.add_reader(servers[1].listener, servers[1].take)
+            with connected(address, 8):
+                # As if it had been the first to wake.
+                servers[0].take()
+                await all_taken(taken, 18)
+                assert (len(taken[0]), len(taken[1])) == (10, 8)
+
+
+async def test_nobody_waits_long_for_a_worker_that_takes_none() -> None:
+    """It died, and what it told of itself stands until it is started again; or it has stopped."""
+    with workers(2) as (servers, taken, address):
+        servers[1].loop.remove_reader(servers[1].listener)
+        with connected(address, BURST):
+            await all_taken(taken, BURST)
+            assert (len(taken[0]), len(taken[1])) == (BURST, 0)
+        assert servers[1].share is not None
+        servers[1].share.leave()
+        with connected(address, 1):
+            assert not servers[0].gives_way()
+            await all_taken(taken, BURST + 1)

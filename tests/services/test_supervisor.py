@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -21,6 +22,7 @@ from services.supervisor import ServeError, Supervisor
 from tests.running import PATIENCE_S, Service, running_service, temporary_home
 
 NOM = Path(sys.executable).parent / "nom"
+CONNECTIONS = 40
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,35 @@ def new_key(home: Path, role: str) -> dict[str, str]:
     environ = {**os.environ, "NOM_HOME": str(home)}
     answer = subprocess.run(command, env=environ, check=True, capture_output=True, text=True)
     return {"Authorization": f"Bearer {answer.stdout.strip()}"}
+
+
+def held(service: Service) -> list[int]:
+    """Return how many connections of callers each HTTP worker holds."""
+    port = urlsplit(service.address).port
+    return [
+        sum(
+            each.status == psutil.CONN_ESTABLISHED and each.laddr.port == port
+            for each in psutil.Process(pid).net_connections()
+        )
+        for pid, name in children(service).items()
+        if name == "services.server"
+    ]
+
+
+def test_workers_share_the_connections_of_a_caller(service: Service) -> None:
+    """A pool of connections is opened at once, and no worker must be left with nothing to do."""
+    until(lambda: ready(service))
+    before = held(service)
+    place = urlsplit(service.address)
+    address = str(place.hostname), int(place.port or 0)
+    pool = [socket.create_connection(address) for _ in range(CONNECTIONS)]
+    try:
+        until(lambda: sum(held(service)) >= sum(before) + CONNECTIONS)
+        after = held(service)
+    finally:
+        for each in pool:
+            each.close()
+    assert max(after) - min(after) <= CONNECTIONS // 4
 
 
 @pytest.mark.parametrize(
