@@ -33,7 +33,7 @@ from routing.solve import solve
 from routing.terrain import Terrain
 from routing.validate import validate_lines
 
-__all__ = ["Planned", "plan_basket"]
+__all__ = ["Planned", "plan_at_length", "plan_basket", "plan_soon"]
 
 GOALS_SHARE = 0.25
 """Of the time there is, for the plan of an order with goals as if it had none."""
@@ -56,24 +56,48 @@ def plan_basket(
     `time.perf_counter`. Raises `ProblemError` for an order that contradicts
     itself, and for one placed when the terrain's dates do not hold.
     """
-    deadline = (time.perf_counter() if since is None else since) + time_limit_ms / 1000
+    began = time.perf_counter() if since is None else since
+    soon = plan_soon(terrain, basket, time_limit_ms, began)
+    return soon or plan_at_length(terrain, basket, time_limit_ms, began)
+
+
+def plan_soon(terrain: Terrain, basket: Basket, time_limit_ms: int, since: float) -> Planned | None:
+    """What `plan_basket` returns where the terrain's arrays say all there is to say of the order.
+
+    None where it has to be posed as a `Problem`, which takes milliseconds to begin with; raises as
+    `plan_basket` does.
+    """
+    terrain, policy = _leaned(terrain, basket, time_limit_ms)
+    if not _ordinary(terrain, basket):
+        return None
+    found = _short_way(terrain, basket, since + time_limit_ms / 1000)
+    if found is None:
+        return None
+    plan, saw = found
+    return Planned(plan, write(terrain, basket, policy, saw, plan))
+
+
+def plan_at_length(terrain: Terrain, basket: Basket, time_limit_ms: int, since: float) -> Planned:
+    """What `plan_basket` returns where `plan_soon` returns none; raises as it does."""
+    terrain, policy = _leaned(terrain, basket, time_limit_ms)
+    left_ms = max(0, round((since + time_limit_ms / 1000 - time.perf_counter()) * 1000))
+    there = limited(terrain, basket, seen(terrain, basket))
+    hurried = _timed(policy, left_ms)
+    plan = solve(problem_of(terrain.destination, there, basket.now, basket.lines, hurried))
+    saw = sight(there, len(terrain.destination.nodes))
+    return Planned(plan, write(terrain, basket, policy, saw, plan))
+
+
+def _leaned(terrain: Terrain, basket: Basket, time_limit_ms: int) -> tuple[Terrain, Policy]:
+    """The terrain by the order's policy, and that policy with its time; raises `ProblemError`."""
     if not terrain.covers(basket.now):
         raise ProblemError(
             f"the order is of {basket.now}, the terrain holds from {terrain.from_at} until"
             f" {terrain.until_at}; prepare it anew"
         )
-    terrain = leaned(terrain, basket.policy)
     policy = _timed(basket.policy, time_limit_ms)
     validate_lines(basket.lines, policy)
-    found = _short_way(terrain, basket, deadline) if _ordinary(terrain, basket) else None
-    if found is None:
-        left_ms = max(0, round((deadline - time.perf_counter()) * 1000))
-        there = limited(terrain, basket, seen(terrain, basket))
-        hurried = _timed(policy, left_ms)
-        plan = solve(problem_of(terrain.destination, there, basket.now, basket.lines, hurried))
-        found = plan, sight(there, len(terrain.destination.nodes))
-    plan, saw = found
-    return Planned(plan, write(terrain, basket, policy, saw, plan))
+    return leaned(terrain, basket.policy), policy
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,7 @@
 """Orders decided from memory: the stock view, the ground, the optimizer; no database, no lock."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from time import monotonic, perf_counter
@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 
 from routing.basket import Basket, cells_of
-from routing.bundles import needs_of, plain
+from routing.bundles import needs_of
 from routing.plan import Plan
-from routing.plan_basket import Planned, plan_basket
+from routing.plan_basket import Planned, plan_at_length, plan_basket, plan_soon
 from routing.problem import Policy
+from routing.terrain import Terrain
 from services.observe import solves, tally
 from services.orders.beyond import Beyond, count
 from services.orders.ground import Ground, Grounds
@@ -31,6 +32,7 @@ LIGHT_LINES_MAX = 6
 """Lines up to which an order is decided at once: a matter of microseconds."""
 SHORT_MS = 5
 """Time to decide in up to which any number of lines is decided at once."""
+Planner = Callable[[Terrain, Basket, int, float], Planned]
 REREAD_MAX = 10_000
 """Skus of which it is remembered when they were read again."""
 
@@ -195,11 +197,14 @@ class Decider:
         is part of it. Returns when it was planned, too, since the event loop may be at work for
         others when a thread is done.
         """
-        simple = all(map(plain, asked.lines)) and not asked.policy.backorder
-        if simple and at_once(len(asked.lines), budget_ms):
-            return timed(ground, asked, budget_ms, since)
+        plan: Planner = plan_basket
+        if at_once(len(asked.lines), budget_ms):
+            soon = plan_soon(ground.terrain, asked, budget_ms, since)
+            if soon is not None:
+                return soon, perf_counter()
+            plan = plan_at_length
         return await asyncio.get_running_loop().run_in_executor(
-            self.threads, timed, ground, asked, budget_ms, since
+            self.threads, timed, plan, ground, asked, budget_ms, since
         )
 
     async def reread(self, requests: Iterable[AllocationRequest | QuoteRequest]) -> None:
@@ -227,10 +232,11 @@ def at_once(lines: int, budget_ms: int) -> bool:
     return lines <= LIGHT_LINES_MAX or budget_ms <= SHORT_MS
 
 
-def timed(ground: Ground, asked: Basket, budget_ms: int, since: float) -> tuple[Planned, float]:
+def timed(
+    plan: Planner, ground: Ground, asked: Basket, budget_ms: int, since: float
+) -> tuple[Planned, float]:
     """Return a plan, and when it was made."""
-    planned = plan_basket(ground.terrain, asked, budget_ms, since)
-    return planned, perf_counter()
+    return plan(ground.terrain, asked, budget_ms, since), perf_counter()
 
 
 def short_skus(request: AllocationRequest | QuoteRequest, plan: Plan) -> set[str]:

@@ -3,12 +3,17 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import date, timedelta
+from threading import current_thread
 from typing import Any
 
 import msgspec
 import pytest
 
 from inventory.audit import audit
+from inventory.items import Item, put_items
+from routing.plan import Plan
+from routing.problem import Problem
+from routing.solve import solve
 from services.database import Database
 from services.orders.decide import LIGHT_LINES_MAX, SHORT_MS, Decision
 from services.orders.planned import Decided
@@ -248,9 +253,18 @@ async def test_a_decision_says_why_this_node_and_not_that_one(caller: Caller) ->
     ],
 )
 async def test_lanes_decide_one_after_the_other_but_for_what_threads_decide(
-    caller: Caller, monkeypatch: pytest.MonkeyPatch, lines: int, budget_ms: int, side_by_side: int
+    caller: Caller,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    lines: int,
+    budget_ms: int,
+    side_by_side: int,
 ) -> None:
     """What is decided on the event loop shares it: a second batch would only delay the first."""
+    skus = [f"CUP-{number}" for number in range(lines)]
+    async with database.transaction() as connection:
+        await put_items(connection, [Item(sku=sku, name=sku, weight_grams=300) for sku in skus])
+    await stock(database, dict.fromkeys(((sku, "WH-EAST") for sku in skus), 10))
     allocator = caller.runtime.allocator
     settings = msgspec.structs.replace(allocator.settings, decision_ms=budget_ms)
     monkeypatch.setattr(allocator.queue, "settings", settings)
@@ -276,12 +290,40 @@ async def test_lanes_decide_one_after_the_other_but_for_what_threads_decide(
     monkeypatch.setattr(allocator, "decide", watched)
     sent = []
     for number in range(3):
-        order = basket(f"o-{number}", *[("MUG", 1)] * lines)
+        order = basket(f"o-{number}", *[(sku, 1) for sku in skus])
         sent.append(asyncio.create_task(caller.post("/v1/allocations", order)))
         await asyncio.sleep(DECIDING_S / 10)
     assert [(await each).status_code for each in sent] == [201] * 3
     assert most == side_by_side
     assert (in_threads > 0) == (side_by_side > 1)
+
+
+@pytest.mark.parametrize(
+    ("lines", "policy", "in_threads"),
+    [
+        ((("MUG", 2),), {}, 0),
+        ((("MUG", 2),), {"backorder": True}, 0),
+        ((("SOFA", 3),), {"backorder": True}, 1),
+    ],
+)
+async def test_an_order_that_has_to_be_posed_as_a_problem_holds_up_nobody(
+    caller: Caller,
+    monkeypatch: pytest.MonkeyPatch,
+    lines: Sequence[tuple[str, int]],
+    policy: dict[str, bool],
+    in_threads: int,
+) -> None:
+    """However few lines it has: the exact model may take as long as the decision may."""
+    threads: list[str] = []
+
+    def noted(problem: Problem) -> Plan:
+        threads.append(current_thread().name)
+        return solve(problem)
+
+    monkeypatch.setattr("routing.plan_basket.solve", noted)
+    answer = await caller.post("/v1/allocations", basket("o-1", *lines, policy=policy))
+    assert answer.status_code == 201, answer.text
+    assert [name.partition("_")[0] for name in threads] == ["solver"] * in_threads
 
 
 async def test_a_short_order_is_decided_again_only_where_stock_came_in_before_it(
