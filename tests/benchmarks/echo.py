@@ -3,8 +3,8 @@
 Server, workers, key check, decoding, log and metrics are the real ones; the answers are bodies that
 the real service gave before.
 
-Run as a module with the numbers of a listening socket and of a ready pipe; the bodies stand in the
-folder of `BENCHMARK_ECHO`.
+Run as a module with the numbers of `services.server.Handed`; the bodies stand in the folder of
+`BENCHMARK_ECHO`.
 """
 
 import os

@@ -4,7 +4,7 @@ Litestar, SQLAlchemy's async ORM, one transaction per order: for each line the n
 it, `SELECT … FOR UPDATE`, count up, commit. It never sells a unit twice. It does not split orders
 well, hold them for a time, explain itself, or notice that an order was sent twice.
 
-Run as a module with the numbers of a listening socket and of a ready pipe.
+Run as a module with the numbers of `services.server.Handed`.
 """
 
 import os
